@@ -1,0 +1,3 @@
+//! The vendor's protocol: nothing outside of this module knows it.
+
+pub mod transport;

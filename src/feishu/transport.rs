@@ -1,0 +1,74 @@
+//! The network as one function, from request to answer.
+
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+use secrecy::SecretString;
+
+/// The largest body that is read, decompressed: 32 MiB. A page of 100 samples has about 0.14 MB.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// What is sent. The path begins with `/`; the transport adds scheme and host.
+pub struct Request {
+    /// The path and query, percent-encoded.
+    pub path_and_query: String,
+    /// What the request carries besides its path.
+    pub call: Call,
+}
+
+/// The two ways in which the API is called.
+pub enum Call {
+    /// A `GET` with `Authorization: Bearer <token>`.
+    Get {
+        /// The tenant's access token.
+        bearer: SecretString,
+    },
+    /// A `POST` of a JSON body, which holds a secret.
+    Post {
+        /// The body, `application/json; charset=utf-8`.
+        json: SecretString,
+    },
+}
+
+/// What came back, whole: a body cut short is a [`TransportError`].
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `x-ogw-ratelimit-reset`, as sent.
+    pub ratelimit_reset: Option<String>,
+    /// `Retry-After`, as sent.
+    pub retry_after: Option<String>,
+    /// `X-Tt-Logid`: names the call to the vendor's support.
+    pub log_id: Option<String>,
+    /// `Location` of a redirect, which is never followed.
+    pub location: Option<String>,
+    /// The body, decompressed, at most [`BODY_BYTES_MAX`] long.
+    pub body: Bytes,
+}
+
+/// Why no answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection: name not found, refused, unreachable, TLS refused.
+    #[error("could not connect")]
+    Connect,
+    /// No whole answer within the request's time.
+    #[error("no answer within the time limit")]
+    Timeout,
+    /// The connection ended before the whole answer was there.
+    #[error("connection cut before the whole answer was there")]
+    Cut,
+    /// The body is larger than [`BODY_BYTES_MAX`].
+    #[error("body is larger than {} MiB", BODY_BYTES_MAX >> 20)]
+    TooLarge,
+}
+
+/// A future that a [`Transport`] returns. Not `Send`: one thread runs the fetch loop.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + 'a>>;
+
+/// The network. An answer with a status other than 2xx is an answer, not an error.
+pub trait Transport {
+    /// Sends one request and waits for its whole answer.
+    fn send(&self, request: Request) -> Sending<'_>;
+}

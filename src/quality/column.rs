@@ -1,0 +1,1 @@
+//! The table of columns: the one place where a metric is named.
