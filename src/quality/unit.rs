@@ -120,6 +120,7 @@ fn resolution(text: &str) -> Option<i32> {
 /// The power of ten that leads from `unit` to the unit of `kind`'s columns, if `unit` is one of its units.
 ///
 /// Only the `b` of the bit rates has one letter case, because `B` means bytes.
+#[expect(clippy::match_same_arms, reason = "one line a unit, as in the table above")]
 fn exponent(kind: Kind, unit: &str) -> Option<isize> {
     match (kind, unit.as_bytes()) {
         (Kind::Delay, [b'm' | b'M', b's' | b'S']) => Some(0),

@@ -1,0 +1,22 @@
+//! Keeps `config/COLUMNS.md` and the table of columns true to each other.
+
+use std::{fs, path::Path};
+
+use vcq::quality::column::reference;
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whoever changes the table asks for the new page this way")]
+fn the_column_reference_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/COLUMNS.md");
+    if std::env::var_os("VCQ_BLESS").is_some() {
+        fs::write(&path, reference()).unwrap();
+    }
+    let page = fs::read_to_string(&path).unwrap_or_default();
+    let difference = page.lines().zip(reference().lines()).position(|(old, new)| old != new);
+    assert!(
+        page == reference(),
+        "config/COLUMNS.md differs from the table of columns, first in line {}; `VCQ_BLESS=1 cargo test --test columns` \
+         writes it anew",
+        difference.map_or_else(|| page.lines().count().min(reference().lines().count()), |line| line) + 1
+    );
+}
