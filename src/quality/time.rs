@@ -98,3 +98,150 @@ fn number<const N: usize>(digits: [u8; N]) -> Option<u32> {
     const { assert!(N <= 4) };
     digits.iter().try_fold(0, |value, &digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CHINA_S: i32 = 8 * 3600;
+
+    fn read(text: &str) -> Reading<i64> {
+        read_time(text, FixedOffset::east_opt(CHINA_S).unwrap())
+    }
+
+    #[test]
+    fn zones() {
+        const MIDNIGHT_UTC: i64 = 1_671_753_600; // 2022-12-23
+        for (zone, offset_minutes) in [
+            ("", 480),
+            (" ", 480),
+            (" (GMT+08:00)", 480),
+            ("(GMT+08:00)", 480),
+            ("\u{3000}(GMT+08:00)", 480),
+            (" (GMT+8:00)", 480),
+            (" (GMT+08)", 480),
+            (" (GMT+8)", 480),
+            (" (UTC+08)", 480),
+            (" (GMT)", 0),
+            (" (UTC)", 0),
+            (" GMT", 0),
+            (" UTC+8", 480),
+            (" GMT+07:00", 420),
+            (" （GMT+08:00）", 480),
+            (" (GMT-08:00)", -480),
+            (" (GMT\u{2212}08:00)", -480),
+            (" (GMT+05:30)", 330),
+            (" (GMT-03:30)", -210),
+            (" (GMT-00:30)", -30),
+            (" (GMT+00:00)", 0),
+            (" (GMT-0)", 0),
+            (" (GMT+14:00)", 840),
+            (" (GMT-14:00)", -840),
+        ] {
+            let expected = Reading::Value(MIDNIGHT_UTC - offset_minutes * 60);
+            assert_eq!(read(&format!("2022.12.23 00:00:00{zone}")), expected, "{zone}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, unix_s) in [
+            ("1970.01.01 08:00:00", 0),
+            ("2022.12.23 11:16:59 (GMT+08:00)", 1_671_765_419),
+            ("\u{3000}2022.12.23 \t11:16:59 ", 1_671_765_419),
+            ("2024.02.29 23:59:59 (GMT)", 1_709_251_199),
+            ("1969.12.31 23:59:59 (UTC)", -1),
+            ("2038.01.19 03:14:08 (UTC)", 2_147_483_648),
+            ("9999.12.31 23:59:59 (UTC)", 253_402_300_799),
+        ] {
+            assert_eq!(read(text), Reading::Value(unix_s), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_mean_no_time() {
+        for text in ["", "-", "--", "—", "N/A", "n/a", "null", "/", " \u{3000}", " - "] {
+            assert_eq!(read(text), Reading::Absent, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_time() {
+        for text in [
+            "0",
+            "1671765419",
+            "2022.12.23",
+            "11:16:59",
+            "2022.12.23 11:16",
+            "2022.12.2311:16:59",
+            "2022.12.23T11:16:59",
+            "2022-12-23 11:16:59",
+            "2022/12/23 11:16:59",
+            "2022.1.23 11:16:59",
+            "22.12.23 11:16:59",
+            "2022.12.23 1:16:59",
+            "2022.12.23 11.16.59",
+            "２022.12.23 11:16:59",
+            "+022.12.23 11:16:59",
+            "2022.13.23 11:16:59",
+            "2022.00.23 11:16:59",
+            "2022.02.29 11:16:59",
+            "2022.04.31 11:16:59",
+            "2022.12.00 11:16:59",
+            "2022.12.23 24:00:00",
+            "2022.12.23 11:60:00",
+            "2022.12.23 11:16:60",
+            "2022.12.23 11:16:59.5",
+            "2022.12.23 11:16:591",
+            "2022.12.23 11:16:59 +08:00",
+            "2022.12.23 11:16:59 (+08:00)",
+            "2022.12.23 11:16:59 ()",
+            "2022.12.23 11:16:59 (CST)",
+            "2022.12.23 11:16:59 (gmt+8)",
+            "2022.12.23 11:16:59 (GMT 8)",
+            "2022.12.23 11:16:59 (GMT+)",
+            "2022.12.23 11:16:59 (GMT+0800)",
+            "2022.12.23 11:16:59 (GMT+008)",
+            "2022.12.23 11:16:59 (GMT+8:0)",
+            "2022.12.23 11:16:59 (GMT+8:60)",
+            "2022.12.23 11:16:59 (GMT+14:01)",
+            "2022.12.23 11:16:59 (GMT-15)",
+            "2022.12.23 11:16:59 (GMT+-8)",
+            "2022.12.23 11:16:59 (GMT*8)",
+            "2022.12.23 11:16:59 (GMT+08:00",
+            "2022.12.23 11:16:59 GMT+08:00)",
+            "2022.12.23 11:16:59 (GMT+08:00）",
+            "2022.12.23 11:16:59 ((GMT+08:00))",
+            "2022.12.23 11:16:59 (GMT+08:00) x",
+        ] {
+            assert_eq!(read(text), Reading::Unparsed, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_read_as_chrono_writes_it(unix_s in 0..253_402_214_400_i64, offset_minutes in -840..=840_i32) {
+            let offset = FixedOffset::east_opt(offset_minutes * 60).unwrap();
+            let local = DateTime::from_timestamp(unix_s, 0).unwrap().with_timezone(&offset);
+            let with_zone = local.format("%Y.%m.%d %H:%M:%S (GMT%:z)").to_string();
+            let naive = local.format("%Y.%m.%d %H:%M:%S").to_string();
+            prop_assert_eq!(read(&with_zone), Reading::Value(unix_s));
+            prop_assert_eq!(read_time(&naive, offset), Reading::Value(unix_s));
+        }
+
+        #[test]
+        fn blanks_around_change_nothing(
+            text in "\\PC*",
+            time in "20[0-9]{2}\\.[01][0-9]\\.[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]",
+            zone in " ?[(（]?(GMT|UTC)?[+-]?[0-9:]{0,5}[)）]?",
+        ) {
+            for text in [text, format!("{time}{zone}")] {
+                prop_assert_eq!(read(text.trim()), read(&text));
+                prop_assert_eq!(read(&format!("\u{2003}{text}\t")), read(&text));
+            }
+        }
+    }
+}
