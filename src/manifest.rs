@@ -1,1 +1,205 @@
+//! The manifest: bytes → stays and rejects, row by row, in memory that does not grow with the rows.
+//!
+//! A row that breaks a rule is a [`Reject`], and the rows after it go on; an [`Error`] means that the file as a whole
+//! cannot be a manifest. No file is opened here, and no clock is read: the caller brings both. Duplicates are not
+//! looked for: only the journal sees all stays.
 
+use std::{
+    fs::File,
+    io::{self, BufReader, Cursor, Read},
+    path::Path,
+};
+
+use ::parquet::errors::ParquetError;
+
+use self::{
+    column::{Column, Fields, IgnoredNames},
+    reject::{Reason, Reject},
+    rules::Rules,
+};
+use crate::stay::Stay;
+
+pub mod column;
+mod csv;
+mod jsonl;
+mod parquet;
+pub mod reject;
+pub mod rules;
+
+/// The longest CSV record or JSON line that is read, in bytes. A longer one is rejected, whatever stands in it.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A form in which a manifest can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated, the first line names the columns.
+    Csv,
+    /// One JSON object a line.
+    JsonLines,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Format {
+    /// The format of this name, in any letter case: `csv`, `jsonl` or `ndjson`, `parquet`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let names =
+            [("csv", Self::Csv), ("jsonl", Self::JsonLines), ("ndjson", Self::JsonLines), ("parquet", Self::Parquet)];
+        names.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, format)| format)
+    }
+
+    /// The format that the ending of the file's name tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownEnding`] if it tells none.
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        path.extension()
+            .and_then(|ending| Self::from_name(ending.to_str()?))
+            .ok_or_else(|| Error::UnknownEnding(path.display().to_string()))
+    }
+}
+
+/// Why a file cannot be a manifest. The texts do not name the file: the caller knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file's name does not tell its format.
+    #[error("`{0}` ends in none of .csv, .jsonl, .ndjson and .parquet; name its format with --format")]
+    UnknownEnding(String),
+    /// The bytes cannot be read.
+    #[error("the manifest cannot be read")]
+    Read(#[source] io::Error),
+    /// The text begins with a byte order mark of UTF-16.
+    #[error("the manifest is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)")]
+    Utf16,
+    /// A CSV file without a line of column names.
+    #[error("the manifest is empty, must begin with a line of column names")]
+    Empty,
+    /// The line of column names cannot be taken apart.
+    #[error("the line of column names {0}")]
+    Header(String),
+    /// Needed columns are not there.
+    #[error("the manifest has no column {missing}; it has {found}")]
+    MissingColumns {
+        /// All of them, as a list for people.
+        missing: String,
+        /// The names that are there instead.
+        found: String,
+    },
+    /// A column is there twice.
+    #[error("the manifest has column {0} twice")]
+    ColumnTwice(Column),
+    /// A Parquet column holds something else than strings, integers or timestamps.
+    #[error("column {column} has type {found}, must be string, integer or timestamp")]
+    ColumnType {
+        /// The column.
+        column: Column,
+        /// Its Arrow type.
+        found: String,
+    },
+    /// The Parquet file is damaged, or is none.
+    #[error("the manifest cannot be read as Parquet")]
+    Parquet(#[source] ParquetError),
+}
+
+/// One row of a manifest.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The line on which it begins, from 1; in Parquet its number, from 1.
+    pub line: u64,
+    /// What it asks for, or why it cannot be asked for.
+    pub stay: Result<Stay, Box<Reject>>,
+}
+
+impl Row {
+    fn checked(line: u64, fields: &Fields, rules: &Rules) -> Self {
+        let stay = rules.check(fields).map_err(|reason| Box::new(Reject::new(fields, reason)));
+        Self { line, stay }
+    }
+
+    fn rejected(line: u64, fields: &Fields, reason: Reason) -> Self {
+        Self { line, stay: Err(Box::new(Reject::new(fields, reason))) }
+    }
+}
+
+/// Reads one manifest: an iterator over its rows, which ends after an error.
+pub struct Reader {
+    rows: Rows,
+    rules: Rules,
+    ignored: IgnoredNames,
+    has_ended: bool,
+}
+
+enum Rows {
+    Csv(csv::Rows),
+    JsonLines(jsonl::Rows),
+    Parquet(parquet::Rows),
+}
+
+impl Reader {
+    /// Begins to read CSV: reads the line of column names.
+    pub fn csv(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
+        let mut ignored = IgnoredNames::default();
+        let rows = csv::Rows::new(without_bom(input)?, &mut ignored)?;
+        Ok(Self::new(Rows::Csv(rows), rules, ignored))
+    }
+
+    /// Begins to read JSON Lines.
+    pub fn json_lines(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
+        let rows = jsonl::Rows::new(without_bom(input)?);
+        Ok(Self::new(Rows::JsonLines(rows), rules, IgnoredNames::default()))
+    }
+
+    /// Begins to read Parquet: reads the footer, which stands at the end, so that a stream will not do.
+    pub fn parquet(file: File, rules: Rules) -> Result<Self, Error> {
+        let mut ignored = IgnoredNames::default();
+        let rows = parquet::Rows::new(file, &mut ignored)?;
+        Ok(Self::new(Rows::Parquet(rows), rules, ignored))
+    }
+
+    fn new(rows: Rows, rules: Rules, ignored: IgnoredNames) -> Self {
+        Self { rows, rules, ignored, has_ended: false }
+    }
+
+    /// The columns or keys seen so far that are not the manifest's, each once; at most
+    /// [`IGNORED_NAMES_MAX`](column::IGNORED_NAMES_MAX) of them.
+    pub fn ignored_names(&self) -> &[String] {
+        self.ignored.names()
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Row, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        let row = match &mut self.rows {
+            Rows::Csv(rows) => rows.next_row(&self.rules),
+            Rows::JsonLines(rows) => rows.next_row(&self.rules, &mut self.ignored),
+            Rows::Parquet(rows) => rows.next_row(&self.rules),
+        };
+        self.has_ended = !matches!(row, Ok(Some(_)));
+        row.transpose()
+    }
+}
+
+type Input = BufReader<io::Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>;
+
+/// The text without the byte order mark of UTF-8, if it has one.
+fn without_bom(mut input: Box<dyn Read + Send>) -> Result<Input, Error> {
+    let mut head = Vec::with_capacity(3);
+    input.by_ref().take(3).read_to_end(&mut head).map_err(Error::Read)?;
+    match head.as_slice() {
+        [0xEF, 0xBB, 0xBF] => head.clear(),
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => return Err(Error::Utf16),
+        _ => {}
+    }
+    Ok(BufReader::with_capacity(READ_BUFFER_BYTES, Cursor::new(head).chain(input)))
+}
+
+#[cfg(test)]
+mod tests;

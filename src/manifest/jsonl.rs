@@ -1,0 +1,147 @@
+//! JSON Lines → rows: one object a line, its values strings, integers or null.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, BufRead, Read},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    Error, Input, RECORD_BYTES_MAX, Row,
+    column::{Column, Fields, IgnoredNames},
+    reject::{Reason, Rule},
+    rules::Rules,
+};
+
+/// Reads rows of a JSON Lines text.
+pub(super) struct Rows {
+    input: Input,
+    line_bytes: Vec<u8>,
+    line: u64,
+}
+
+impl Rows {
+    pub(super) fn new(input: Input) -> Self {
+        Self { input, line_bytes: Vec::new(), line: 0 }
+    }
+
+    /// The next row that is not blank. Notes the keys that are not the manifest's.
+    pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, Error> {
+        while self.read_line().map_err(Error::Read)? {
+            if !self.line_bytes.trim_ascii().is_empty() {
+                return Ok(Some(self.row(rules, ignored)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a line, or of one that is too long as much as shows that, and goes to the next one.
+    fn read_line(&mut self) -> io::Result<bool> {
+        self.line += 1;
+        self.line_bytes.clear();
+        let bytes_max = RECORD_BYTES_MAX as u64 + 1;
+        self.input.by_ref().take(bytes_max).read_until(b'\n', &mut self.line_bytes)?;
+        if self.line_bytes.pop_if(|byte| *byte == b'\n').is_some() {
+            return Ok(true);
+        }
+        if self.line_bytes.len() > RECORD_BYTES_MAX {
+            self.input.skip_until(b'\n')?;
+        }
+        Ok(!self.line_bytes.is_empty())
+    }
+
+    fn row(&self, rules: &Rules, ignored: &mut IgnoredNames) -> Row {
+        let object = match self.object(ignored) {
+            Ok(object) => object,
+            Err(reason) => return Row::rejected(self.line, &Fields::default(), reason),
+        };
+        let texts = object.values.map(|value| value.map_or(Ok(Cow::Borrowed("")), text));
+        let fields = Fields::of(|column| texts[column as usize].as_deref().unwrap_or_default());
+        let wrong_type = Column::ALL.into_iter().find_map(|column| {
+            let found = *texts[column as usize].as_ref().err()?;
+            Some(Reason::Value { column, rule: Rule::JsonType { found } })
+        });
+        match object.key_twice.map(Reason::KeyTwice).or(wrong_type) {
+            Some(reason) => Row::rejected(self.line, &fields, reason),
+            None => Row::checked(self.line, &fields, rules),
+        }
+    }
+
+    fn object(&self, ignored: &mut IgnoredNames) -> Result<Object<'_>, Reason> {
+        if self.line_bytes.len() > RECORD_BYTES_MAX {
+            return Err(Reason::TooLong { last_line: self.line });
+        }
+        let text = std::str::from_utf8(&self.line_bytes).map_err(|_| Reason::NotUtf8)?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let object = ObjectSeed { ignored }.deserialize(&mut json);
+        object
+            .and_then(|object| json.end().map(|()| object))
+            .map_err(|error| Reason::NotAnObject { byte: error.column().max(1) })
+    }
+}
+
+/// The text of a value as the rules read it, or what else it is. Null is no text.
+fn text(value: &RawValue) -> Result<Cow<'_, str>, &'static str> {
+    let json = value.get();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).map(|Text(text)| text).map_err(|_| "a string that is not Unicode"),
+        Some(b'-' | b'0'..=b'9') if json.contains(['.', 'e', 'E']) => Err("a number with a fraction or an exponent"),
+        Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(json)),
+        Some(b'n') => Ok(Cow::Borrowed("")),
+        Some(b'[') => Err("a list"),
+        Some(b'{') => Err("an object"),
+        _ => Err("true or false"),
+    }
+}
+
+/// A string, borrowed from the line where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The values of one line by column, as they are written.
+#[derive(Default)]
+struct Object<'a> {
+    values: [Option<&'a RawValue>; Column::ALL.len()],
+    key_twice: Option<Column>,
+}
+
+struct ObjectSeed<'s> {
+    ignored: &'s mut IgnoredNames,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = Object<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut object = Object::default();
+        while let Some((Text(key), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            match Column::from_name(&key) {
+                None => self.ignored.note(&key),
+                Some(column) => {
+                    if object.values[column as usize].replace(value).is_some() {
+                        object.key_twice.get_or_insert(column);
+                    }
+                }
+            }
+        }
+        Ok(object)
+    }
+}

@@ -1,0 +1,120 @@
+//! The API's rules for one row, checked before a request is spent on it.
+
+use std::num::IntErrorKind;
+
+use chrono::{DateTime, FixedOffset};
+
+use super::{
+    column::{Column, Fields},
+    reject::{DAMAGE, Reason, Rule},
+};
+use crate::{
+    quality::{time::read_time, unit::Reading},
+    stay::{MeetingNo, Participant, Stay},
+};
+
+/// The longest meeting that the API accepts: its end lies at most a day after its start.
+pub const MEETING_LENGTH_MAX_S: i64 = 86_400;
+
+/// Unix times from here on (the year 5138) are milliseconds that somebody took for seconds.
+pub const TIME_MAX_S: i64 = 100_000_000_000;
+
+/// The most bytes of a `user_id` or `room_id`; the API's own have about 40.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// What the rules take from outside, so that reading a manifest needs neither clock nor environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The wall time, in unix seconds: no meeting starts after it.
+    pub now_s: i64,
+    /// The zone of time texts that name none.
+    pub naive_offset: FixedOffset,
+}
+
+impl Rules {
+    /// The stay that the texts describe, or the first rule that they break.
+    pub(super) fn check(&self, fields: &Fields) -> Result<Stay, Reason> {
+        let meeting_no = meeting_no(fields)?;
+        let meeting_start_s = self.start(fields)?;
+        let meeting_end_s = self.end(fields, meeting_start_s)?;
+        let join_s = self.time(fields, Column::JoinTime)?;
+        let participant = participant(fields)?;
+        Ok(Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant })
+    }
+
+    fn start(&self, fields: &Fields) -> Result<i64, Reason> {
+        let column = Column::MeetingStartTime;
+        let start_s = self.time(fields, column)?;
+        let by_s = start_s - self.now_s;
+        ensure(by_s <= 0, column, Rule::NotInFuture { by_s }).map(|()| start_s)
+    }
+
+    fn end(&self, fields: &Fields, start_s: i64) -> Result<i64, Reason> {
+        let column = Column::MeetingEndTime;
+        let end_s = self.time(fields, column)?;
+        let length_s = end_s - start_s;
+        ensure(length_s >= 0, column, Rule::NotBeforeStart { by_s: -length_s })?;
+        ensure(length_s <= MEETING_LENGTH_MAX_S, column, Rule::LengthMax { length_s }).map(|()| end_s)
+    }
+
+    /// A time of the column in unix seconds, 0 ≤ time < [`TIME_MAX_S`].
+    fn time(&self, fields: &Fields, column: Column) -> Result<i64, Reason> {
+        let text = given(fields, column)?;
+        let time_s = match text.parse::<i64>() {
+            Ok(time_s) => time_s,
+            Err(error) => match error.kind() {
+                IntErrorKind::PosOverflow => i64::MAX,
+                IntErrorKind::NegOverflow => i64::MIN,
+                _ => self.time_text(text).ok_or(Reason::Value { column, rule: Rule::TimeForm })?,
+            },
+        };
+        ensure(time_s >= 0, column, Rule::NotNegative)?;
+        ensure(time_s < TIME_MAX_S, column, Rule::Seconds).map(|()| time_s)
+    }
+
+    /// Reads RFC 3339, whose fraction of a second is dropped, or the API's own form.
+    fn time_text(&self, text: &str) -> Option<i64> {
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Some(time.timestamp());
+        }
+        match read_time(text, self.naive_offset) {
+            Reading::Value(time_s) => Some(time_s),
+            _ => None,
+        }
+    }
+}
+
+fn ensure(holds: bool, column: Column, rule: Rule) -> Result<(), Reason> {
+    if holds { Ok(()) } else { Err(Reason::Value { column, rule }) }
+}
+
+/// The text without the blanks around it. Tabs and line ends stay: they are control characters, which rules refuse.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() && !c.is_control())
+}
+
+fn given<'a>(fields: &Fields<'a>, column: Column) -> Result<&'a str, Reason> {
+    let text = trim(fields.get(column));
+    ensure(!text.is_empty(), column, Rule::Given).map(|()| text)
+}
+
+fn meeting_no(fields: &Fields) -> Result<MeetingNo, Reason> {
+    let column = Column::MeetingNo;
+    MeetingNo::parse(given(fields, column)?).ok_or(Reason::Value { column, rule: Rule::NineDigits })
+}
+
+fn participant(fields: &Fields) -> Result<Participant, Reason> {
+    let [user, room] = [Column::UserId, Column::RoomId].map(|column| trim(fields.get(column)));
+    match (user, room) {
+        ("", "") => Err(Reason::NoParticipant),
+        (user, "") => id(Column::UserId, user).map(Participant::User),
+        ("", room) => id(Column::RoomId, room).map(Participant::Room),
+        _ => Err(Reason::TwoParticipants),
+    }
+}
+
+fn id(column: Column, text: &str) -> Result<String, Reason> {
+    ensure(text.len() <= ID_BYTES_MAX, column, Rule::IdLength { bytes: text.len() })?;
+    let is_refused = |c: char| c.is_control() || c == DAMAGE;
+    ensure(!text.contains(is_refused), column, Rule::IdCharacters).map(|()| text.to_owned())
+}
