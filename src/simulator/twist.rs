@@ -1,0 +1,119 @@
+//! What a fault does to an answer.
+
+use rand::rngs::StdRng;
+use serde_json::json;
+
+use super::{
+    api::{self, Asked, PARAM_ERROR, Page, page_token},
+    faults::FaultKind,
+    random::one_of,
+    reply::{Delivery, Reply},
+    token,
+};
+
+/// Larger than any client should read: its limit is 32 MiB.
+const OVERSIZED_BYTES: usize = (32 << 20) + 1;
+
+/// Changes a page as the fault demands, before it is written.
+pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed: u64) {
+    let token = |first_sample| Some(page_token(seed, asked.stay.key, first_sample));
+    let next = asked.first_sample.saturating_add(asked.page_size);
+    match fault {
+        FaultKind::PageTokenRepeated => (page.has_more, page.next_token) = (true, token(asked.page_size)),
+        FaultKind::PageTokenMissing => (page.has_more, page.next_token) = (true, None),
+        FaultKind::EmptyPage => {
+            page.samples = 0..0;
+            (page.has_more, page.next_token) = (true, token(next));
+        }
+        FaultKind::EndlessPages => {
+            // Beyond the end the first samples come again, so that no page is empty.
+            if page.samples.is_empty() {
+                page.samples = 0..asked.stay.sample_count.clamp(1, asked.page_size);
+            }
+            (page.has_more, page.next_token) = (true, token(next));
+        }
+        _ => {}
+    }
+}
+
+/// The answer that takes the place of `served`, the answer without the fault.
+pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> Reply {
+    match fault {
+        FaultKind::LostAnswer => served.delivered(Delivery::Reset),
+        FaultKind::CutBody => served.delivered(Delivery::CutBody),
+        FaultKind::StalledBody => served.delivered(Delivery::StalledBody),
+        FaultKind::Reset => nothing(Delivery::Reset),
+        FaultKind::NoConnection => nothing(Delivery::NoConnection),
+        FaultKind::Hang => nothing(Delivery::Hang),
+        FaultKind::InvalidJson => {
+            let half = served.body.len() / 2;
+            Reply::json(200, served.body.slice(..half))
+        }
+        FaultKind::EmptyBody => Reply::json(200, ""),
+        FaultKind::OddCode => Reply::json(200, *one_of(rng, ODD_CODES)),
+        FaultKind::OversizedBody => Reply::json(200, vec![b' '; OVERSIZED_BYTES]),
+        FaultKind::GzipBomb => Reply::json(200, vec![b' '; OVERSIZED_BYTES]).delivered(Delivery::Gzipped),
+        FaultKind::Redirect => Reply::new(302, "text/html", "").with_header("location", "http://elsewhere.invalid/"),
+        FaultKind::TokenRejected | FaultKind::TokenRevoked | FaultKind::TokenDead => token::rejected(),
+        FaultKind::NoPermission => api::no_permission(),
+        FaultKind::NoScope => Reply::failure(403, 99_991_672, "Access denied. One of the scopes is required."),
+        FaultKind::AbsentMeeting => api::absent_meeting(),
+        FaultKind::AbsentDevice => api::absent_device(),
+        FaultKind::AbsentData => api::absent_data(),
+        FaultKind::RejectedRow | FaultKind::PageTokenRefused => PARAM_ERROR.reply(),
+        FaultKind::UnknownCode => Reply::failure(400, 777_777, "\u{1b}[31mnew\u{1b}[0m \u{7}\u{202e}trouble\r\n"),
+        FaultKind::MonthUsedUp => month_used_up(),
+        FaultKind::GatewayHtml | FaultKind::TokenUnavailable => gateway(rng),
+        FaultKind::GatewayJson => Reply::json(*one_of(rng, GATEWAY_STATUSES), r#"{"error":"upstream"}"#),
+        FaultKind::InternalError => internal_error(rng),
+        FaultKind::TokenDenied => Reply::json(200, json!({"code": 10014, "msg": "app secret invalid"}).to_string()),
+        FaultKind::ThrottledEmpty => Reply { headers: Vec::new(), ..Reply::json(429, "") },
+        FaultKind::ThrottledNoReset => throttled(*one_of(rng, &[429, 400, 200])),
+        FaultKind::ThrottledOddReset => throttled(429).with_header("x-ogw-ratelimit-reset", *one_of(rng, ODD_RESETS)),
+        FaultKind::ThrottledOtherCode => {
+            Reply::failure(*one_of(rng, &[429, 400]), *one_of(rng, &[1_000_004, 1_000_005]), "too many requests")
+        }
+        FaultKind::PageTokenRepeated | FaultKind::PageTokenMissing | FaultKind::EmptyPage | FaultKind::EndlessPages => {
+            served
+        }
+    }
+}
+
+const GATEWAY_STATUSES: &[u16] = &[500, 502, 503, 504];
+
+const ODD_RESETS: &[&str] = &["soon", "-1", "", "0", "1e9", "99999999999999999999", "NaN"];
+
+const ODD_CODES: &[&str] = &[
+    r#"{"code":"0","msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
+    r#"{"code":null,"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
+    r#"{"code":1e20,"msg":"success"}"#,
+    r#"{"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
+    "[]",
+    "null",
+];
+
+/// The codes that the API documents as internal errors.
+const INTERNAL_CODES: &[u64] = &[121_001, 1500, 1663, 1668, 2200, 5000, 10_101, 55_001, 65_001, 105_001];
+
+fn nothing(delivery: Delivery) -> Reply {
+    Reply::json(200, "").delivered(delivery)
+}
+
+fn gateway(rng: &mut StdRng) -> Reply {
+    let status = *one_of(rng, GATEWAY_STATUSES);
+    Reply::new(status, "text/html", format!("<html><body><h1>{status}</h1></body></html>"))
+}
+
+fn internal_error(rng: &mut StdRng) -> Reply {
+    Reply::failure(*one_of(rng, &[500, 200]), *one_of(rng, INTERNAL_CODES), "internal error")
+}
+
+/// The documented refusal of a request beyond the minute's quota, without its headers.
+pub(super) fn throttled(status: u16) -> Reply {
+    Reply::failure(status, 99_991_400, "request trigger frequency limit")
+}
+
+/// The documented refusal of a request beyond the month's quota.
+pub(super) fn month_used_up() -> Reply {
+    Reply::failure(429, 99_991_403, "This month's API call quota has been exceeded")
+}
