@@ -1,3 +1,5 @@
 //! The vendor's protocol: nothing outside of this module knows it.
 
+pub mod api;
+pub mod token;
 pub mod transport;

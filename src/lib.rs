@@ -17,9 +17,30 @@
 //! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport.rs` names reqwest, only `fetch/pace.rs` names
 //!   governor, and SQL lives in `journal/*.sql`.
 
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod credentials;
 pub mod dataset;
+pub mod demo;
+pub mod error;
+pub mod event;
 pub mod feishu;
+pub mod fetch;
+pub mod file;
+pub mod intake;
+pub mod journal;
+pub mod log;
 pub mod manifest;
+pub mod plan;
+pub mod progress;
+pub mod publish;
 pub mod quality;
+pub mod rebuild;
+pub mod report;
+pub mod run;
 pub mod simulator;
+pub mod start;
+pub mod status;
 pub mod stay;
+pub mod verify;

@@ -1,1 +1,262 @@
-fn main() {}
+//! Arguments and environment in, exit code out; nothing else.
+
+#![expect(clippy::print_stderr, reason = "errors and hints of a command go to standard error")]
+
+use std::{
+    cell::RefCell,
+    env, fs,
+    future::Future,
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+    process,
+};
+
+use chrono::Utc;
+use clap::{CommandFactory, Parser};
+use indicatif::ProgressBar;
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use vcq::{
+    check::check,
+    cli::{Cli, Command, ExportArgs, Global, LogFormat, ManifestArgs},
+    config::Config,
+    credentials::credentials,
+    demo,
+    error::{Chain, Error, ExitCode},
+    event::Event,
+    feishu::transport::HttpTransport,
+    intake::Manifests,
+    log::log,
+    plan::plan,
+    progress::Progress,
+    rebuild::rebuild,
+    run::{Export, Outcome, Surroundings, export, until},
+    simulator::command as simulate,
+    start::{Start, Stop},
+    status::status,
+    verify::verify,
+};
+
+fn main() -> process::ExitCode {
+    let cli = Cli::parse();
+    let code = match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("vcq: {}", Chain(&error));
+            if let Some(hint) = error.hint() {
+                eprintln!("hint: {hint}");
+            }
+            error.exit_code()
+        }
+    };
+    code.into()
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Error> {
+    let config = load_config(&cli.global)?;
+    let progress = Progress::new(config.rate.requests_per_minute);
+    start_log(&cli.global, progress.bar())?;
+    match cli.command {
+        Command::Demo(args) => with_signals(|start| async move {
+            let outcome = observed(progress, async |observe| demo::demo(&args.dir, &start, observe).await).await?;
+            let summary = demo::summary(&args.dir, &outcome)?;
+            print(&summary)?;
+            Ok(conclude(&outcome))
+        }),
+        Command::Export(args) => with_signals(|start| async move {
+            let outcome = observed(progress, async |observe| run_export(&args, &config, &start, observe).await).await?;
+            print(&outcome.report.to_string())?;
+            Ok(conclude(&outcome))
+        }),
+        Command::Plan(args) => {
+            let plan = plan(&manifests(&args.manifest), &config, &idle_start())?;
+            print(&if args.json { json(&plan) } else { plan.to_string() })?;
+            Ok(plan.exit_code())
+        }
+        Command::Status(args) => {
+            let status = status(&config, &idle_start())?;
+            print(&if args.json { json(&status) } else { status.to_string() })?;
+            Ok(ExitCode::Complete)
+        }
+        Command::Rebuild(args) => {
+            print(&rebuild(&config, args.from, args.to)?.to_string())?;
+            Ok(ExitCode::Complete)
+        }
+        Command::Verify => {
+            let verified = verify(&config)?;
+            print(&verified.to_string())?;
+            Ok(verified.exit_code())
+        }
+        Command::Check => with_signals(|start| async move {
+            let checked = check(&config, app_secret(), &start).await;
+            print(&checked.to_string())?;
+            Ok(checked.exit_code())
+        }),
+        Command::Simulate(args) => with_signals(|start| async move {
+            let mut stop = start.stop.clone();
+            let mut out = io::stdout();
+            let serving = simulate::run(&args, move || start.now(), &mut out, stop.requested());
+            serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
+            Ok(ExitCode::Complete)
+        }),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vcq", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
+            Ok(ExitCode::Complete)
+        }
+    }
+}
+
+async fn run_export(
+    args: &ExportArgs,
+    config: &Config,
+    start: &Start,
+    observe: vcq::event::Emit<'_>,
+) -> Result<Outcome, Error> {
+    let credentials = credentials(config, app_secret())?;
+    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(Chain(&error).to_string()))?;
+    let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
+    let task = Export {
+        manifests: manifests(&args.manifest),
+        lane: args.lane,
+        until: limit,
+        report: args.report.clone(),
+    };
+    export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
+}
+
+fn manifests(args: &ManifestArgs) -> Manifests {
+    Manifests { files: args.files.clone(), format: args.format }
+}
+
+/// Runs `work` with its events going to the log and the progress line.
+async fn observed<T>(
+    progress: Progress,
+    work: impl AsyncFnOnce(vcq::event::Emit<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let progress = RefCell::new(progress);
+    let observe = |event: Event<'_>| {
+        log(&event);
+        progress.borrow_mut().take(&event);
+    };
+    let done = work(&observe).await;
+    progress.borrow().finish();
+    done
+}
+
+fn conclude(outcome: &Outcome) -> ExitCode {
+    if let Some(hint) = &outcome.hint {
+        eprintln!("hint: {hint}");
+    }
+    outcome.exit_code
+}
+
+/// Reads `--config`, or `vcq.toml` in the current folder if it is there.
+fn load_config(global: &Global) -> Result<Config, Error> {
+    let path = global.config.clone().unwrap_or_else(|| PathBuf::from("vcq.toml"));
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => None,
+        Err(source) => return Err(Error::Usage(format!("cannot read configuration file `{}`: {source}", path.display()))),
+    };
+    let name = path.display().to_string();
+    let file = text.as_deref().map(|text| (name.as_str(), text));
+    #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
+    let environment = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(Config::load(file, environment, &global.overrides())?)
+}
+
+fn app_secret() -> Option<SecretString> {
+    #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
+    let secret = env::var("VCQ_APP_SECRET").ok();
+    secret.filter(|secret| !secret.is_empty()).map(SecretString::from)
+}
+
+/// Log lines go above the progress line, so that neither tears the other.
+fn start_log(global: &Global, bar: ProgressBar) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&global.log)
+        .map_err(|error| Error::Usage(format!("--log `{}` is no level and no filter: {error}", global.log)))?;
+    let writer = AboveProgress(bar);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    match global.log_format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+struct AboveProgress(ProgressBar);
+
+impl<'a> MakeWriter<'a> for AboveProgress {
+    type Writer = LogLine;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LogLine(self.0.clone())
+    }
+}
+
+struct LogLine(ProgressBar);
+
+impl Write for LogLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Runs `work` on one thread. The first SIGINT or SIGTERM asks it to stop, the second ends the process.
+fn with_signals<F: Future<Output = Result<ExitCode, Error>>>(work: impl FnOnce(Start) -> F) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let (stopper, stop) = Stop::new();
+        let no_signals = |error| Error::Bug(format!("no signal handler: {error}"));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut work = std::pin::pin!(work(start_now(stop)));
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                done = &mut work => return done,
+            }
+            if stopper.send_replace(true) {
+                process::exit(ExitCode::Interrupted as i32);
+            }
+        }
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "main gives everybody else their wall clock")]
+fn start_now(stop: Stop) -> Start {
+    let seed = Utc::now().timestamp_subsec_nanos();
+    Start::new(Utc::now, u64::from(seed) ^ u64::from(process::id()), stop)
+}
+
+fn idle_start() -> Start {
+    let (_, stop) = Stop::new();
+    start_now(stop)
+}
+
+/// Prints data. A reader that has gone away, such as `head`, is no error.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|source| Error::File { operation: "write to", path: "standard output".into(), source }),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("reports have string keys only");
+    text.push('\n');
+    text
+}

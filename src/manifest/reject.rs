@@ -5,6 +5,8 @@ use std::{
     io::{self, Write},
 };
 
+use crate::stay::Stay;
+
 use super::{
     RECORD_BYTES_MAX,
     column::{Column, Fields},
@@ -230,9 +232,25 @@ impl<W: Write> RejectsWriter<W> {
 
     /// Adds one reject, which stands in `manifest` on `line`.
     pub fn write(&mut self, manifest: &str, line: u64, reject: &Reject) -> io::Result<()> {
-        let (line, reason) = (line.to_string(), reject.to_string());
-        let texts = reject.texts.iter().map(String::as_str);
-        Ok(self.writer.write_record(texts.chain([manifest, &line, &reason]))?)
+        self.write_row(&reject.texts, [manifest, &line.to_string(), &reject.to_string()])
+    }
+
+    /// Adds a stay that the API rejected for `reason`.
+    pub fn write_stay(&mut self, manifest: &str, line: u64, stay: &Stay, reason: &str) -> io::Result<()> {
+        let id = |id: Option<&str>| id.unwrap_or_default().to_owned();
+        let texts = Column::ALL.map(|column| match column {
+            Column::MeetingNo => stay.meeting_no.to_string(),
+            Column::MeetingStartTime => stay.meeting_start_s.to_string(),
+            Column::MeetingEndTime => stay.meeting_end_s.to_string(),
+            Column::JoinTime => stay.join_s.to_string(),
+            Column::UserId => id(stay.participant.user_id()),
+            Column::RoomId => id(stay.participant.room_id()),
+        });
+        self.write_row(&texts, [manifest, &line.to_string(), reason])
+    }
+
+    fn write_row(&mut self, texts: &[String], origin: [&str; 3]) -> io::Result<()> {
+        Ok(self.writer.write_record(texts.iter().map(String::as_str).chain(origin))?)
     }
 
     /// Writes what is still buffered, and gives the file back to be synced.

@@ -1,0 +1,175 @@
+//! The command line's types. What they mean is checked here; nothing is done here.
+
+use std::{num::NonZeroU32, path::PathBuf};
+
+use chrono::NaiveDate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{config::Override, journal::Lane, manifest::Format, simulator::command::SimulateArgs};
+
+/// Exports Feishu/Lark meeting-quality data to Parquet.
+///
+/// Exit codes: 0 complete · 2 usage or configuration · 65 finished, but some rows were rejected or failed · 70 bug ·
+/// 74 disk or output · 75 stopped early, run again to continue · 77 credentials or permission · 130 interrupted, run
+/// again to continue.
+#[derive(Debug, Parser)]
+#[command(name = "vcq", version, max_term_width = 100)]
+pub struct Cli {
+    // A doc comment on a flattened struct or a subcommand would become the help text of the whole command.
+    #[expect(missing_docs, reason = "see above")]
+    #[command(flatten)]
+    pub global: Global,
+    #[expect(missing_docs, reason = "see above")]
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Configuration file; without it `vcq.toml` in the current folder, if there is one
+    #[arg(long, global = true, value_name = "FILE", env = "VCQ_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the journal, instead of `state` in the configuration
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<String>,
+    /// Folder of the dataset, instead of `output` in the configuration
+    #[arg(long, global = true, value_name = "DIR")]
+    pub output: Option<String>,
+    /// The API's host, instead of `api.base_url` in the configuration
+    #[arg(long, global = true, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Requests a minute, instead of `rate.requests_per_minute` in the configuration
+    #[arg(long, global = true, value_name = "N")]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// What to log on standard error: error, warn, info, debug, trace, or a filter such as `vcq=debug`
+    #[arg(long, global = true, value_name = "LEVEL", env = "VCQ_LOG", default_value = "info")]
+    pub log: String,
+    /// Form of the log lines
+    #[arg(long, global = true, value_enum, env = "VCQ_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+impl Global {
+    /// The configuration keys that were given as flags.
+    pub fn overrides(&self) -> Vec<Override> {
+        let given = [
+            ("state", self.state.clone()),
+            ("output", self.output.clone()),
+            ("api.base_url", self.base_url.clone()),
+            ("rate.requests_per_minute", self.requests_per_minute.map(|n| n.to_string())),
+        ];
+        given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch the whole job against a simulated tenant: no account, no configuration
+    #[command(after_help = "Example: vcq demo --dir /tmp/vcq-demo")]
+    Demo(DemoArgs),
+    /// Ask the API for every stay of a manifest and publish the answers as Parquet; the same command again continues
+    #[command(after_help = "Example: vcq export --manifest participants.csv --report report.json")]
+    Export(ExportArgs),
+    /// Check a manifest and say what its export costs; no request is made
+    #[command(after_help = "Example: vcq plan --manifest participants.csv")]
+    Plan(PlanArgs),
+    /// Coverage by date, the queue, and the requests spent
+    #[command(after_help = "Example: vcq status --json")]
+    Status(StatusArgs),
+    /// Publish again from landed pages, without a request
+    #[command(after_help = "Example: vcq rebuild --from 2026-03-01 --to 2026-03-31")]
+    Rebuild(RebuildArgs),
+    /// Read the dataset back and compare it with the journal
+    #[command(after_help = "Example: vcq verify")]
+    Verify,
+    /// Check configuration, credentials, permission and disk, one line each
+    #[command(after_help = "Example: vcq check")]
+    Check,
+    /// Run the simulated Feishu tenant as a server
+    #[command(after_help = "Example: vcq simulate --stays 200 --write-manifest participants.csv")]
+    Simulate(SimulateArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example: vcq completions bash > /etc/bash_completion.d/vcq")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options of `vcq demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to put the manifest, the journal and the dataset
+    #[arg(long, value_name = "DIR", default_value = "vcq-demo")]
+    pub dir: PathBuf,
+}
+
+/// Where manifests come from.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
+    #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Form of the manifests whose names do not tell it
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+}
+
+/// Options of `vcq export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[expect(missing_docs, reason = "a doc comment would become the command's help text")]
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Nightly stays are asked for before backfill ones, whichever process brought them
+    #[arg(long, value_enum, default_value_t = Lane::Nightly)]
+    pub lane: Lane,
+    /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Write the report as JSON, and the rejected rows as `rejects.csv` beside it
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Options of `vcq plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[expect(missing_docs, reason = "a doc comment would become the command's help text")]
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `vcq status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `vcq rebuild`.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// First date to rebuild; without it the first that has landed pages
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<NaiveDate>,
+    /// Last date to rebuild; without it the last that has landed pages
+    #[arg(long, value_name = "DATE")]
+    pub to: Option<NaiveDate>,
+}

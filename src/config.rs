@@ -1,0 +1,452 @@
+//! Text → checked configuration. No file is read here and no environment: `main` hands both in.
+//!
+//! The defaults are `config/vcq.toml` itself, so that a key, its default and its documentation stand in one place.
+
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
+
+use chrono::FixedOffset;
+use chrono_tz::Tz;
+use serde::Deserialize;
+use toml::{Table, Value};
+use url::Url;
+
+/// Every key with its documentation and default: the file that users copy.
+pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
+
+/// The keys of [`DEFAULTS`] in their order, by path.
+static DEFAULT_KEYS: LazyLock<Vec<(String, Value)>> =
+    LazyLock::new(|| flatten(DEFAULTS.parse().expect("config/vcq.toml is TOML")));
+
+/// Variables that begin with `VCQ_` and are no key of the configuration; `main` and `cli` read them.
+const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT"];
+
+/// The configuration once checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Zone whose calendar decides the partition date.
+    pub timezone: Tz,
+    /// Folder of the journal.
+    pub state: PathBuf,
+    /// Folder of the dataset.
+    pub output: PathBuf,
+    /// How long after a meeting's end an absent stay is asked for again.
+    pub absent_retry_for: Duration,
+    /// The app's id; empty if none was given.
+    pub app_id: String,
+    /// The file with the app's secret, if one is named.
+    pub app_secret_file: Option<PathBuf>,
+    /// The API's host.
+    pub api: Api,
+    /// The quota.
+    pub rate: Rate,
+    /// Attempts at one page before its stay fails in this run.
+    pub attempts_max: u32,
+}
+
+/// The API's host and how to talk to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Api {
+    /// Scheme and host, without a path.
+    pub base_url: Url,
+    /// Kind of the manifest's user ids.
+    pub user_id_type: UserIdType,
+    /// Offset of time texts without a zone.
+    pub naive_utc_offset: FixedOffset,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for a whole answer.
+    pub request_timeout: Duration,
+}
+
+/// The quota of one app in one tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    /// Requests in any 60 seconds.
+    pub requests_per_minute: u32,
+    /// Requests in a calendar month (UTC+8), if limited.
+    pub requests_per_month: Option<u64>,
+    /// Requests under way at the same time.
+    pub in_flight_max: usize,
+}
+
+/// The three ways in which the API names a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserIdType {
+    /// A user within one app.
+    OpenId,
+    /// A user within one developer's apps.
+    UnionId,
+    /// A user within the tenant.
+    UserId,
+}
+
+impl UserIdType {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenId => "open_id",
+            Self::UnionId => "union_id",
+            Self::UserId => "user_id",
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not TOML.
+    #[error("`{name}` is not TOML")]
+    Syntax {
+        /// The file.
+        name: String,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A key that does not exist.
+    #[error("{origin}: there is no key `{key}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The file or the environment.
+        origin: String,
+        /// The key as written.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong kind or out of range.
+    #[error("{origin}: `{key}` is {value}, but must be {rule}")]
+    Value {
+        /// The file, the environment or a flag.
+        origin: String,
+        /// The key's path.
+        key: &'static str,
+        /// The value as written.
+        value: String,
+        /// What is accepted.
+        rule: &'static str,
+    },
+}
+
+/// One value given on the command line: the key's path and the text.
+pub type Override = (&'static str, String);
+
+impl Config {
+    /// Merges flags over environment over file over defaults, and checks the result.
+    ///
+    /// `file` is the name and text of the configuration file, if there is one; `environment` may hold any variables,
+    /// those that do not begin with `VCQ_` are passed over.
+    pub fn load(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[Override],
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::defaults();
+        if let Some((name, text)) = file {
+            layers.add_file(name, text)?;
+        }
+        for (variable, value) in environment {
+            if variable.starts_with("VCQ_") && !OTHER_VARIABLES.contains(&variable.as_str()) {
+                layers.add_variable(&variable, &value)?;
+            }
+        }
+        for (key, value) in flags {
+            layers.set(key, "command line", Value::String(value.clone()));
+        }
+        layers.check()
+    }
+}
+
+/// One key: its path, its value and where that came from.
+struct Entry {
+    key: &'static str,
+    value: Value,
+    origin: String,
+}
+
+/// All keys in the order of `config/vcq.toml`, each with its value of the highest layer so far.
+struct Layers(Vec<Entry>);
+
+impl Layers {
+    fn defaults() -> Self {
+        let entry = |(key, value): &'static (String, Value)| Entry { key, value: value.clone(), origin: "default".into() };
+        Self(DEFAULT_KEYS.iter().map(entry).collect())
+    }
+
+    fn add_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+        let table: Table =
+            text.parse().map_err(|source| ConfigError::Syntax { name: name.into(), source: Box::new(source) })?;
+        for (key, value) in flatten(table) {
+            let known = self.known(&key, name, |entry| entry.to_owned())?;
+            self.set(known, name, value);
+        }
+        Ok(())
+    }
+
+    fn add_variable(&mut self, variable: &str, value: &str) -> Result<(), ConfigError> {
+        let known = self.known(variable, "environment", variable_of)?;
+        self.set(known, variable, Value::String(value.into()));
+        Ok(())
+    }
+
+    /// The known key that `written` names, in the spelling that `spell` gives to known keys.
+    fn known(&self, written: &str, origin: &str, spell: impl Fn(&str) -> String) -> Result<&'static str, ConfigError> {
+        if let Some(entry) = self.0.iter().find(|entry| spell(entry.key) == written) {
+            return Ok(entry.key);
+        }
+        let last_part = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+        let nearest = self
+            .0
+            .iter()
+            .map(|entry| spell(entry.key))
+            .map(|key| {
+                let whole = strsim::normalized_damerau_levenshtein(&key, written);
+                let last = strsim::normalized_damerau_levenshtein(&last_part(&key), &last_part(written));
+                (whole.max(last), key)
+            })
+            .filter(|(similarity, _)| *similarity > 0.5)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, key)| key);
+        Err(ConfigError::UnknownKey { origin: origin.into(), key: written.into(), nearest })
+    }
+
+    fn set(&mut self, key: &'static str, origin: &str, value: Value) {
+        let entry = self.0.iter_mut().find(|entry| entry.key == key).expect("only known keys are set");
+        entry.value = value;
+        entry.origin = origin.into();
+    }
+
+    fn check(&self) -> Result<Config, ConfigError> {
+        Ok(Config {
+            timezone: self.read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| {
+                v.as_str()?.parse().ok()
+            })?,
+            state: self.read("state", "a folder's path", path)?,
+            output: self.read("output", "a folder's path other than `/`", |v| {
+                path(v).filter(|path| path.file_name().is_some())
+            })?,
+            absent_retry_for: self.duration("absent_retry_for", "a duration of 0s to 365d", "0s", "365d")?,
+            app_id: self.read("app_id", "a text without blanks", |v| {
+                v.as_str().filter(|id| !id.contains(char::is_whitespace)).map(str::to_owned)
+            })?,
+            app_secret_file: self.read("app_secret_file", "a file's path, or empty", |v| {
+                Some(v.as_str()?).map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
+            })?,
+            api: self.check_api()?,
+            rate: self.check_rate()?,
+            attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
+        })
+    }
+
+    fn check_api(&self) -> Result<Api, ConfigError> {
+        Ok(Api {
+            base_url: self.read(
+                "api.base_url",
+                "an https URL of a host without path, query or user (http on a loopback address only)",
+                base_url,
+            )?,
+            user_id_type: self.read("api.user_id_type", "`open_id`, `union_id` or `user_id`", |v| {
+                v.clone().try_into().ok()
+            })?,
+            naive_utc_offset: self.read("api.naive_utc_offset", "a UTC offset such as `+08:00`", |v| {
+                v.as_str()?.parse().ok()
+            })?,
+            connect_timeout: self.duration("api.connect_timeout", "a duration of 1s to 2m", "1s", "2m")?,
+            request_timeout: self.duration("api.request_timeout", "a duration of 1s to 5m", "1s", "5m")?,
+        })
+    }
+
+    fn check_rate(&self) -> Result<Rate, ConfigError> {
+        let per_month: u64 =
+            self.integer("rate.requests_per_month", "a number from 0 (no limit) up", 0..=u64::MAX >> 1)?;
+        Ok(Rate {
+            requests_per_minute: self.integer("rate.requests_per_minute", "a number from 1 to 10000", 1..=10_000)?,
+            requests_per_month: (per_month > 0).then_some(per_month),
+            in_flight_max: self.integer("rate.in_flight_max", "a number from 1 to 64", 1..=64)?,
+        })
+    }
+
+    fn integer<T>(
+        &self,
+        key: &'static str,
+        rule: &'static str,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: TryFrom<i64> + PartialOrd,
+    {
+        self.read(key, rule, |value| {
+            let number = value.as_integer().or_else(|| value.as_str()?.trim().parse().ok())?;
+            T::try_from(number).ok().filter(|number| range.contains(number))
+        })
+    }
+
+    fn duration(
+        &self,
+        key: &'static str,
+        rule: &'static str,
+        least: &str,
+        most: &str,
+    ) -> Result<Duration, ConfigError> {
+        let parse = |text: &str| humantime::parse_duration(text).ok();
+        self.read(key, rule, |value| {
+            parse(value.as_str()?).filter(|duration| (parse(least)..=parse(most)).contains(&Some(*duration)))
+        })
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        rule: &'static str,
+        reader: impl Fn(&Value) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        let entry = self.0.iter().find(|entry| entry.key == key).expect("config/vcq.toml has every key");
+        reader(&entry.value).ok_or_else(|| ConfigError::Value {
+            origin: entry.origin.clone(),
+            key: entry.key,
+            value: entry.value.to_string(),
+            rule,
+        })
+    }
+}
+
+/// `a.b` for the key `b` in the table `[a]`.
+fn flatten(table: Table) -> Vec<(String, Value)> {
+    let mut keys = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                keys.extend(flatten(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            value => keys.push((key, value)),
+        }
+    }
+    keys
+}
+
+fn variable_of(key: &str) -> String {
+    format!("VCQ_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+fn path(value: &Value) -> Option<PathBuf> {
+    value.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+}
+
+/// A token must not leave over plain http, so that is accepted on a loopback address alone.
+fn base_url(value: &Value) -> Option<Url> {
+    let url: Url = value.as_str()?.parse().ok()?;
+    let is_loopback = match url.host()? {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+    let is_bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    (scheme_fits && is_bare).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str) -> Result<Config, String> {
+        Config::load(Some(("vcq.toml", file)), [], &[]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = Config::load(None, [], &[]).unwrap();
+        let expected = Config {
+            timezone: Tz::Asia__Shanghai,
+            state: "state".into(),
+            output: "quality".into(),
+            absent_retry_for: Duration::from_secs(48 * 3600),
+            app_id: String::new(),
+            app_secret_file: None,
+            api: Api {
+                base_url: "https://open.feishu.cn".parse().unwrap(),
+                user_id_type: UserIdType::OpenId,
+                naive_utc_offset: FixedOffset::east_opt(8 * 3600).unwrap(),
+                connect_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(30),
+            },
+            rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
+            attempts_max: 8,
+        };
+        assert_eq!(config, expected);
+        assert_eq!(load(DEFAULTS).unwrap(), expected, "the documented file says the same as no file");
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file() {
+        let environment = || {
+            [("VCQ_TIMEZONE", "UTC"), ("VCQ_RATE_REQUESTS_PER_MINUTE", "50"), ("PATH", "/bin")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        let file = Some(("vcq.toml", "timezone = 'Asia/Tokyo'\nstate = 's'\n[rate]\nrequests_per_minute = 7"));
+        let config = Config::load(file, environment(), &[("timezone", "Asia/Seoul".into())]).unwrap();
+        assert_eq!(config.timezone, Tz::Asia__Seoul);
+        assert_eq!(config.rate.requests_per_minute, 50);
+        assert_eq!(config.state, PathBuf::from("s"));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        assert_eq!(
+            load("[rate]\nrequest_per_minute = 1").unwrap_err(),
+            "vcq.toml: there is no key `rate.request_per_minute`; did you mean `rate.requests_per_minute`?"
+        );
+        assert_eq!(
+            load("base_url = 'https://open.feishu.cn'").unwrap_err(),
+            "vcq.toml: there is no key `base_url`; did you mean `api.base_url`?"
+        );
+        assert_eq!(load("zzz = 1").unwrap_err(), "vcq.toml: there is no key `zzz`");
+        let variable = [("VCQ_TIME_ZONE".to_owned(), "UTC".to_owned())];
+        assert_eq!(
+            Config::load(None, variable, &[]).unwrap_err().to_string(),
+            "environment: there is no key `VCQ_TIME_ZONE`; did you mean `VCQ_TIMEZONE`?"
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_name_the_rule() {
+        for (file, expected) in [
+            ("timezone = 'Mars'", "`timezone` is \"Mars\", but must be an IANA time zone"),
+            ("[rate]\nrequests_per_minute = 0", "`rate.requests_per_minute` is 0, but must be a number from 1 to 10000"),
+            ("[rate]\nrequests_per_month = -1", "`rate.requests_per_month` is -1, but must be"),
+            ("[api]\nrequest_timeout = '30'", "`api.request_timeout` is \"30\", but must be a duration of 1s to 5m"),
+            ("[api]\nrequest_timeout = 30", "`api.request_timeout` is 30, but must be a duration of 1s to 5m"),
+            ("[api]\nuser_id_type = 'email'", "must be `open_id`, `union_id` or `user_id`"),
+            ("[api]\nnaive_utc_offset = 'x'", "must be a UTC offset such as `+08:00`"),
+            ("state = ''", "`state` is \"\", but must be a folder's path"),
+            ("[retry]\nattempts_max = 'many'", "must be a number from 1 to 100"),
+        ] {
+            let error = load(file).unwrap_err();
+            assert!(error.contains(expected), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_alone() {
+        for (url, accepted) in [
+            ("https://open.larksuite.com", true),
+            ("https://feishu.example.com:8443/", true),
+            ("http://127.0.0.1:8350", true),
+            ("http://localhost:1", true),
+            ("http://[::1]:1", true),
+            ("http://open.feishu.cn", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://localhost@example.com", false),
+            ("https://user@open.feishu.cn", false),
+            ("https://open.feishu.cn/open-apis", false),
+            ("https://open.feishu.cn?x=1", false),
+            ("ftp://open.feishu.cn", false),
+            ("open.feishu.cn", false),
+        ] {
+            assert_eq!(load(&format!("[api]\nbase_url = '{url}'")).is_ok(), accepted, "{url}");
+        }
+    }
+}

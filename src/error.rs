@@ -1,0 +1,159 @@
+//! Errors by what the operator does next, with the exit code and the hint of each.
+//!
+//! A row that breaks a rule, a value that cannot be read or a stay that the API refuses is data: it is counted and
+//! reported, never an [`Error`]. An [`Error`] means that the operator must act.
+
+use std::fmt;
+
+use crate::{
+    config::ConfigError,
+    dataset::disk::DiskError,
+    feishu::api::Remedy,
+    journal::JournalError,
+    manifest,
+    quality::{decode::DecodeError, parquet::ParquetFileError},
+};
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be done.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration, or what it names, is not usable.
+    #[error("configuration")]
+    Config(#[from] ConfigError),
+    /// A manifest cannot be read at all.
+    #[error("manifest `{file}`")]
+    Manifest {
+        /// The file as given on the command line.
+        file: String,
+        /// What is wrong with it.
+        source: manifest::Error,
+    },
+    /// Credentials or rights: nothing is asked until a person has mended them.
+    #[error("{what}")]
+    Access {
+        /// What the API said, with its code.
+        what: String,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// The API cannot be used now.
+    #[error("{0}")]
+    Upstream(String),
+    /// The journal refused.
+    #[error("journal")]
+    Journal(#[from] JournalError),
+    /// The dataset or another file on disk.
+    #[error("dataset")]
+    Disk(#[from] DiskError),
+    /// A file beside the dataset and the journal: a report, a list of rejects, standard output.
+    #[error("cannot {operation} `{path}`")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A landed page is not what was landed.
+    #[error("a landed page of stay {stay} is damaged")]
+    Page {
+        /// The stay's number in the journal.
+        stay: i64,
+        /// Where the page stops making sense.
+        source: DecodeError,
+    },
+    /// A Parquet file could not be written or read back.
+    #[error("Parquet file `{name}`")]
+    Parquet {
+        /// The file's name.
+        name: String,
+        /// What the writer or reader said.
+        source: ParquetFileError,
+    },
+    /// The dataset is not what the journal says.
+    #[error("{0}")]
+    Damaged(String),
+    /// A promise of this program does not hold.
+    #[error("{0}")]
+    Bug(String),
+}
+
+impl Error {
+    /// The exit code of design section 3.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } => ExitCode::Usage,
+            Self::Access { .. } => ExitCode::Access,
+            Self::Upstream(_) => ExitCode::Again,
+            Self::Journal(error) if error.is_usage() => ExitCode::Usage,
+            Self::Journal(_)
+            | Self::Disk(_)
+            | Self::File { .. }
+            | Self::Page { .. }
+            | Self::Parquet { .. }
+            | Self::Damaged(_) => ExitCode::Disk,
+            Self::Bug(_) => ExitCode::Bug,
+        }
+    }
+
+    /// What the operator can do about it, where that is not plain from the message.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Access { remedy, .. } => Some(remedy.to_string()),
+            Self::Upstream(_) => Some("nothing is lost: run the same command again to continue".into()),
+            Self::Journal(error) => error.hint().map(Into::into),
+            Self::Disk(error) => error.hint().map(Into::into),
+            Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
+            Self::Page { .. } => Some("restore the journal from a backup; other dates are not touched".into()),
+            Self::Bug(_) => Some("please report this; the journal is untouched since its last commit".into()),
+            _ => None,
+        }
+    }
+}
+
+/// The exit codes of design section 3: a contract with cron, systemd and scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Everything asked for is there.
+    Complete = 0,
+    /// Usage or configuration.
+    Usage = 2,
+    /// Finished, but some rows were rejected or failed for good.
+    SomeFailed = 65,
+    /// A bug.
+    Bug = 70,
+    /// Disk or output.
+    Disk = 74,
+    /// Stopped early: run again to continue.
+    Again = 75,
+    /// Credentials or permission.
+    Access = 77,
+    /// Interrupted: run again to continue.
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// An error with its causes on one line: `journal: cannot open …: disk full`.
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Everything that can happen in a run. Progress, report and log lines are folds over these events; nobody else counts.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+
+use crate::{
+    journal::{Enqueued, Lane, State},
+    manifest::reject::Reject,
+    quality::{batch::Unreadable, decode::Unknown},
+    stay::Stay,
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A manifest file was read to its end.
+    ManifestRead {
+        /// As given on the command line.
+        file: &'a str,
+        /// Rows in it, without header and blank lines.
+        rows: u64,
+        /// Columns that mean nothing to vcq.
+        ignored_columns: &'a [String],
+    },
+    /// A manifest row breaks a rule.
+    RowRejected {
+        /// As given on the command line.
+        file: &'a str,
+        /// From 1.
+        line: u64,
+        /// The row and the rule.
+        reject: &'a Reject,
+    },
+    /// The manifest's rows are in the queue.
+    Enqueued {
+        /// The lane they went to.
+        lane: Lane,
+        /// What became of them.
+        rows: Enqueued,
+    },
+    /// Another process of this state folder is fetching; this one waits for its stays.
+    Queued,
+    /// This process fetches.
+    Fetching,
+    /// A request was sent.
+    Sent,
+    /// Its answer came, or did not.
+    Answered {
+        /// The outcome's name.
+        outcome: &'static str,
+        /// How long it took.
+        took: Duration,
+    },
+    /// All requests wait until the API's refusal ends.
+    Refused {
+        /// From now on.
+        wait: Duration,
+    },
+    /// A stay's request is made again.
+    Retry {
+        /// Whose.
+        stay: &'a Stay,
+        /// Why.
+        why: &'a str,
+        /// When, from now on.
+        wait: Duration,
+    },
+    /// A stay is read from its first page again: the API no longer knows its page token.
+    Restarted {
+        /// Which.
+        stay: &'a Stay,
+    },
+    /// A page is durable.
+    Landed {
+        /// Samples in it.
+        samples: u32,
+    },
+    /// Nothing more will happen to a stay in this run.
+    Settled {
+        /// Which.
+        stay: &'a Stay,
+        /// How it ended.
+        state: State,
+        /// Why, if it is not done.
+        reason: Option<&'a str>,
+        /// The `X-Tt-Logid` of the answer that said so.
+        log_id: Option<&'a str>,
+    },
+    /// Stays failed for want of permission are pending again: nobody has permission.
+    Unsettled {
+        /// How many.
+        stays: u64,
+    },
+    /// A new access token is in use.
+    TokenRenewed,
+    /// The fetch loop waited.
+    Waited {
+        /// For what.
+        cause: Wait,
+        /// How long.
+        time: Duration,
+    },
+    /// The fetch loop is about to wait.
+    Waiting {
+        /// For what.
+        cause: Wait,
+        /// How long at most, if that is known.
+        at_most: Option<Duration>,
+    },
+    /// A part file is visible.
+    Published {
+        /// The partition.
+        date: NaiveDate,
+        /// The file's name.
+        name: &'a str,
+        /// Rows in it.
+        samples: u64,
+        /// Its size.
+        bytes: u64,
+        /// Texts in it that could not be read.
+        unreadable: &'a Unreadable,
+        /// What the API sent that no column comes from.
+        unknown: &'a Unknown,
+    },
+    /// A date could not be published; it is tried again at the end of the run.
+    PublishFailed {
+        /// The partition.
+        date: NaiveDate,
+        /// Why.
+        why: &'a str,
+    },
+    /// No more requests are sent.
+    Stopping {
+        /// Why.
+        why: &'a str,
+    },
+}
+
+/// What the fetch loop waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The next turn under the quota.
+    Quota,
+    /// The end of the API's refusal.
+    Refusal,
+    /// A fault's backoff.
+    Backoff,
+    /// An access token.
+    Token,
+    /// Answers to requests under way.
+    Answers,
+}
+
+impl Wait {
+    /// The words for a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quota => "the quota",
+            Self::Refusal => "the end of the API's refusal",
+            Self::Backoff => "another attempt after a fault",
+            Self::Token => "an access token",
+            Self::Answers => "answers",
+        }
+    }
+}
+
+/// Takes events in; the code that emits them does not know what becomes of them.
+pub type Emit<'a> = &'a dyn Fn(Event<'_>);

@@ -1,0 +1,100 @@
+//! The access token of a run: renewed before it ends, by one request at a time.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
+
+use super::{Ended, Terms, retry};
+use crate::feishu::{
+    api::Remedy,
+    token::{Token, TokenError, read_token, token_request},
+};
+
+/// What to do when the API refuses a token that it has just issued.
+pub(super) const REFUSED_AGAIN_REMEDY: Remedy = Remedy(
+    "the API refuses the access token that it has just issued: check that `base_url` is the host of this app, and that \
+     the app may use tenant access tokens for this API",
+);
+
+type Renewal<'a> = LocalBoxFuture<'a, Result<Token, TokenError>>;
+
+/// The current token and the request for the next one.
+pub(super) struct Tokens<'a> {
+    terms: &'a Terms<'a>,
+    current: Option<Current>,
+    /// Counts the tokens issued, so that a refusal of an older one is not held against the current one.
+    generation: u64,
+    renewal: Option<Renewal<'a>>,
+}
+
+struct Current {
+    secret: SecretString,
+    renew_at: Instant,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn new(terms: &'a Terms<'a>) -> Self {
+        Self { terms, current: None, generation: 0, renewal: None }
+    }
+
+    /// True if there is a token that need not be renewed yet.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|current| current.renew_at > now)
+    }
+
+    /// The token and its generation.
+    ///
+    /// # Panics
+    ///
+    /// If no token was ever issued: [`Tokens::is_ready`] says so.
+    pub(super) fn current(&self) -> (SecretString, u64) {
+        let current = self.current.as_ref().expect("a request is sent only once a token is ready");
+        (current.secret.clone(), self.generation)
+    }
+
+    /// Forgets the current token if it is of this generation.
+    pub(super) fn drop_generation(&mut self, generation: u64) {
+        if self.generation == generation {
+            self.current = None;
+        }
+    }
+
+    /// Waits for a new token. May be dropped and called again: the request under way goes on.
+    pub(super) async fn renew(&mut self) -> Result<(), Ended> {
+        let terms = self.terms;
+        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms)));
+        let renewed = renewal.await;
+        self.renewal = None;
+        let token = renewed.map_err(|error| match error {
+            TokenError::Transient(said) => Ended::Early(format!("no access token: {said}")),
+            TokenError::Denied(said, remedy) => Ended::Denied(said, remedy),
+        })?;
+        self.generation += 1;
+        self.current = Some(Current { secret: token.secret, renew_at: Instant::now() + token.renew_in });
+        Ok(())
+    }
+}
+
+/// Asks for a token, again after each fault that passes, as often as for a page.
+async fn request_token(terms: &Terms<'_>) -> Result<Token, TokenError> {
+    let mut jitter = StdRng::seed_from_u64(terms.start.seed);
+    let mut attempts = 0;
+    loop {
+        let error = match read_token(&terms.transport.send(token_request(terms.credentials)).await) {
+            Ok(token) => return Ok(token),
+            Err(error) => error,
+        };
+        attempts += 1;
+        let wait = match &error {
+            TokenError::Transient(_) => retry::backoff(attempts, terms.config.attempts_max, jitter.random()),
+            TokenError::Denied(..) => None,
+        };
+        match wait {
+            Some(wait) => sleep(wait.max(Duration::from_millis(1))).await,
+            None => return Err(error),
+        }
+    }
+}

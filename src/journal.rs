@@ -1,0 +1,237 @@
+//! The journal: the SQLite database that holds stays, landed pages, requests spent and part files.
+//!
+//! It outlives every process. Each change is one transaction that is on disk when the call returns (WAL,
+//! `synchronous = FULL`), so a process may die anywhere between two calls. Several processes may have the journal open;
+//! which of them fetches and which publishes is decided by [`Lock`]s, which the system drops with their process.
+//!
+//! SQL lives in `journal/*.sql`.
+
+mod file;
+mod lock;
+mod page;
+mod quota;
+mod stay;
+
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OptionalExtension};
+
+pub use self::{
+    file::{FileId, FileRow, Intent},
+    lock::Lock,
+    page::{NewPage, StayPages},
+    quota::{Slot, SlotId},
+    stay::{
+        DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, Staging, State, StayId, Tally, Verdict,
+    },
+};
+
+/// The format of the journal that this version writes; it reads no other.
+const FORMAT: u32 = 1;
+
+/// How long a call waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// SQLite's page cache of one connection.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// Prepared statements kept by one connection: more than the journal has.
+const STATEMENTS_MAX: usize = 64;
+
+/// What must stay the same for as long as the journal has stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// IANA name of the zone that decides partition dates.
+    pub timezone: String,
+    /// Kind of the user ids.
+    pub user_id_type: String,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite refused.
+    #[error("SQLite")]
+    Sql(#[from] rusqlite::Error),
+    /// A folder or lock file.
+    #[error("cannot {operation} `{path}`")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Written by another version.
+    #[error("`{path}` has format {found}, this version reads format {FORMAT}")]
+    Format {
+        /// The database.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// The configuration no longer fits the stays that are there.
+    #[error("the journal was begun with {key} `{journal}`, the configuration says `{configured}`")]
+    Identity {
+        /// The configuration's key.
+        key: &'static str,
+        /// The journal's value.
+        journal: String,
+        /// The configuration's value.
+        configured: String,
+    },
+    /// There is no journal where a command needs one.
+    #[error("there is no journal at `{0}`")]
+    Missing(PathBuf),
+    /// A body could not be compressed.
+    #[error("cannot compress a page")]
+    Compress {
+        /// What zstd said.
+        source: std::io::Error,
+    },
+    /// A landed body does not decompress to what was landed.
+    #[error("page {number} of stay {stay} is damaged")]
+    Body {
+        /// The stay.
+        stay: StayId,
+        /// The page.
+        number: u32,
+    },
+}
+
+impl JournalError {
+    /// True if the operator has to change the command or the configuration.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_))
+    }
+
+    /// What to do, where the message does not say it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Sql(error) => match error.sqlite_error_code()? {
+                rusqlite::ErrorCode::DiskFull => Some("free space on the journal's disk and run again: nothing is lost"),
+                rusqlite::ErrorCode::DatabaseBusy => Some("another process holds the journal: run again"),
+                rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => {
+                    Some("restore the journal from a backup; nothing was overwritten")
+                }
+                _ => Some("check the state folder's disk and permissions, then run again: nothing is lost"),
+            },
+            Self::Io { .. } => Some("check `state` in the configuration and the folder's permissions"),
+            Self::Format { .. } => Some("use the version of vcq that wrote it, or another `state` folder"),
+            Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
+            Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
+            Self::Compress { .. } => None,
+            Self::Body { .. } => Some("restore the journal from a backup; other pages are not touched"),
+        }
+    }
+}
+
+/// An open journal: one connection, for one thread.
+pub struct Journal {
+    db: Connection,
+    folder: PathBuf,
+    /// Slots whose answer is there, not yet written.
+    freed: Vec<(SlotId, i64)>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is created with mode 0700 if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Format`] and [`JournalError::Identity`] if this journal was begun otherwise.
+    pub fn open(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
+        create_private(folder)?;
+        let journal = Self::connect(folder)?;
+        journal.begin(identity)?;
+        Ok(journal)
+    }
+
+    /// Opens the journal in `folder` only if there is one.
+    pub fn open_existing(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
+        if !database_path(folder).exists() {
+            return Err(JournalError::Missing(folder.to_owned()));
+        }
+        Self::open(folder, identity)
+    }
+
+    /// One more connection to the same journal, for another thread.
+    pub fn again(&self) -> Result<Self, JournalError> {
+        Self::connect(&self.folder)
+    }
+
+    /// The state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn connect(folder: &Path) -> Result<Self, JournalError> {
+        let db = Connection::open(database_path(folder))?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        db.pragma_update(None, "temp_store", "FILE")?;
+        Ok(Self { db, folder: folder.to_owned(), freed: Vec::new() })
+    }
+
+    fn begin(&self, identity: &Identity) -> Result<(), JournalError> {
+        let path = database_path(&self.folder);
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let format: u32 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if format == 0 {
+            self.db.execute_batch(include_str!("journal/schema.sql"))?;
+            self.db.pragma_update(None, "user_version", FORMAT)?;
+            self.set_meta("timezone", &identity.timezone)?;
+            self.set_meta("user_id_type", &identity.user_id_type)?;
+        }
+        self.db.execute_batch("COMMIT")?;
+        if format > 0 && format != FORMAT {
+            return Err(JournalError::Format { path, found: format });
+        }
+        self.check("timezone", &identity.timezone)?;
+        self.check("api.user_id_type", &identity.user_id_type)
+    }
+
+    fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
+        let name = key.trim_start_matches("api.");
+        match self.meta(name)? {
+            Some(journal) if journal != configured => {
+                Err(JournalError::Identity { key, journal, configured: configured.into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("journal/meta_get.sql"))?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), JournalError> {
+        self.db.prepare_cached(include_str!("journal/meta_set.sql"))?.execute([key, value])?;
+        Ok(())
+    }
+}
+
+fn database_path(folder: &Path) -> PathBuf {
+    folder.join("journal.sqlite")
+}
+
+/// Creates `folder` for its owner alone: it holds personal data.
+fn create_private(folder: &Path) -> Result<(), JournalError> {
+    let failed = |operation| move |source| JournalError::Io { operation, path: folder.to_owned(), source };
+    if !folder.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create the state folder"))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed("make private"))?;
+    }
+    Ok(())
+}

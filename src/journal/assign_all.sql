@@ -1,0 +1,1 @@
+UPDATE stay SET file = ?2 WHERE date = ?1 AND state = 1 AND samples > 0

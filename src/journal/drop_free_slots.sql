@@ -1,0 +1,1 @@
+DELETE FROM slot WHERE free_ms <= ?1

@@ -1,0 +1,1 @@
+UPDATE slot SET free_ms = ?2 WHERE id = ?1

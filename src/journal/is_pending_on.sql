@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM stay WHERE date = ?1 AND state = 0)

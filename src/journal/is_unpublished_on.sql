@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM stay WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL)

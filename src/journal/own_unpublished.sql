@@ -1,0 +1,3 @@
+SELECT DISTINCT stay.date FROM mine JOIN stay ON stay.id = mine.stay
+WHERE stay.state = 1 AND stay.samples > 0 AND stay.file IS NULL
+ORDER BY 1

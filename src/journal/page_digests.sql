@@ -1,0 +1,1 @@
+SELECT number, samples, digest FROM page WHERE stay = ?1 ORDER BY number

@@ -1,0 +1,1 @@
+SELECT lane, count(*) FROM stay WHERE state = 0 GROUP BY lane

@@ -1,0 +1,71 @@
+-- The journal's tables, format 1. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+
+-- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row per stay, numbered in the order in which they are asked for.
+CREATE TABLE stay (
+    id            INTEGER PRIMARY KEY,
+    meeting_start INTEGER NOT NULL,
+    meeting_no    INTEGER NOT NULL,            -- nine digits with leading zeros
+    join_time     INTEGER NOT NULL,
+    participant   TEXT    NOT NULL,            -- the user's or the room's id
+    kind          INTEGER NOT NULL,            -- 0 user, 1 room
+    meeting_end   INTEGER NOT NULL,
+    date          INTEGER NOT NULL,            -- the partition
+    lane          INTEGER NOT NULL,            -- 0 nightly, 1 backfill: taken in this order
+    state         INTEGER NOT NULL DEFAULT 0,  -- 0 pending, 1 done, 2 absent, 3 rejected, 4 failed, 5 absent so far
+    pages         INTEGER NOT NULL DEFAULT 0,  -- landed
+    samples       INTEGER NOT NULL DEFAULT 0,  -- landed
+    restarts      INTEGER NOT NULL DEFAULT 0,  -- times the stay was read from its first page again
+    settled_at    INTEGER,
+    reason        TEXT,                        -- why it is absent, rejected or failed
+    log_id        TEXT,                        -- X-Tt-Logid of the answer that said so
+    file          INTEGER REFERENCES file (id) -- the part file that holds it, or is meant to
+) STRICT;
+
+-- The key of a stay, in the order of the dataset's rows.
+CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind);
+CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
+CREATE INDEX stay_young ON stay (settled_at) WHERE state = 5;
+CREATE INDEX stay_date ON stay (date, state);
+
+-- Landed pages, as the API sent them.
+CREATE TABLE page (
+    stay       INTEGER NOT NULL,
+    number     INTEGER NOT NULL,               -- from 0
+    samples    INTEGER NOT NULL,
+    next_token TEXT,                           -- null on the last page
+    digest     BLOB    NOT NULL,               -- SHA-256 of the body, first 16 bytes
+    body       BLOB    NOT NULL,               -- zstd
+    PRIMARY KEY (stay, number)
+) STRICT;
+
+-- Requests whose slot of the quota is not free yet, in unix milliseconds.
+CREATE TABLE slot (
+    id      INTEGER PRIMARY KEY,
+    sent_ms INTEGER NOT NULL,
+    free_ms INTEGER NOT NULL
+) STRICT;
+
+-- Requests sent, by calendar day in UTC+8.
+CREATE TABLE spent (
+    day      INTEGER PRIMARY KEY,
+    requests INTEGER NOT NULL
+) STRICT;
+
+-- Part files of the dataset: meant to be published, or published.
+CREATE TABLE file (
+    id        INTEGER PRIMARY KEY,
+    date      INTEGER NOT NULL,
+    name      TEXT    NOT NULL,
+    replaces  INTEGER NOT NULL,                -- 1: takes the place of all other files of its date
+    published INTEGER NOT NULL DEFAULT 0,
+    stays     INTEGER NOT NULL,
+    samples   INTEGER NOT NULL,
+    bytes     INTEGER
+) STRICT;
+CREATE INDEX file_date ON file (date);

@@ -1,0 +1,1 @@
+SELECT id, sent_ms, free_ms FROM slot ORDER BY id

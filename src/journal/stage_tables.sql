@@ -1,0 +1,17 @@
+-- The manifest of this process: temporary, so that it ends with the process.
+CREATE TEMP TABLE IF NOT EXISTS incoming (
+    meeting_start INTEGER NOT NULL,
+    meeting_no    INTEGER NOT NULL,
+    join_time     INTEGER NOT NULL,
+    participant   TEXT    NOT NULL,
+    kind          INTEGER NOT NULL,
+    meeting_end   INTEGER NOT NULL,
+    file          INTEGER NOT NULL,
+    line          INTEGER NOT NULL
+) STRICT;
+-- The stays that this process reports and exits for; no file and line: asked for again for an earlier manifest.
+CREATE TEMP TABLE IF NOT EXISTS mine (
+    stay INTEGER PRIMARY KEY,
+    file INTEGER,
+    line INTEGER
+) STRICT;

@@ -1,0 +1,450 @@
+//! The queue: stays by lane and state, from the manifest to their verdict.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Journal, JournalError};
+use crate::stay::{MeetingNo, Participant, Stay, partition_date};
+
+/// A stay's number in the journal; stays of one lane are asked for in this order.
+pub type StayId = i64;
+
+/// Manifest rows merged by one transaction: another process that fetches waits no longer than for these.
+const ROWS_PER_TRANSACTION: u64 = 20_000;
+
+/// Priority in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum Lane {
+    /// Before everything else.
+    Nightly,
+    /// When no nightly stay waits.
+    Backfill,
+}
+
+/// What is known of a stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// To be asked for.
+    Pending,
+    /// All pages landed.
+    Done,
+    /// The API knows no such participant.
+    Absent,
+    /// The API refuses the row.
+    Rejected,
+    /// Given up in this run; the next run that names it asks again.
+    Failed,
+    /// Not found, but the meeting is so young that a later run asks again.
+    Young,
+}
+
+impl State {
+    /// All states, in the order of their numbers in the journal.
+    pub const ALL: [Self; 6] = [Self::Pending, Self::Done, Self::Absent, Self::Rejected, Self::Failed, Self::Young];
+
+    fn from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
+        let number: usize = row.get(column)?;
+        Self::ALL.get(number).copied().ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number.cast_signed() as i64))
+    }
+}
+
+/// Where a manifest row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manifested {
+    /// Position of the file on the command line, from 0.
+    pub file: u32,
+    /// The line, from 1.
+    pub line: u64,
+}
+
+/// What became of the staged manifest rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Distinct stays.
+    pub stays: u64,
+    /// Rows that named a stay a second time.
+    pub duplicates: u64,
+    /// Of these, rows that gave another meeting end than the first one; the first one counts.
+    pub contradicting: u64,
+    /// Distinct stays that are done already.
+    pub landed: u64,
+    /// Requests that the stays need at most, after the pages that have landed.
+    pub requests: u64,
+    /// Stays of earlier manifests, absent so far, that are asked for again.
+    pub asked_again: u64,
+}
+
+/// A stay at the head of the queue, with how far it has been read.
+#[derive(Clone, Debug)]
+pub struct QueuedStay {
+    /// Its number.
+    pub id: StayId,
+    /// The stay.
+    pub stay: Stay,
+    /// The partition it belongs to.
+    pub date: NaiveDate,
+    /// Its place in the queue is by lane, then by number.
+    pub lane: Lane,
+    /// Pages landed, and so the number of the page to ask for.
+    pub pages: u32,
+    /// Samples landed.
+    pub samples: u32,
+    /// Times it was read from its first page again.
+    pub restarts: u32,
+    /// The token of the page to ask for; none for the first.
+    pub page_token: Option<String>,
+}
+
+/// How a stay ends without a last page.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// [`State::Absent`], [`State::Young`], [`State::Rejected`] or [`State::Failed`].
+    pub state: State,
+    /// What the API said.
+    pub reason: String,
+    /// The `X-Tt-Logid` of the answer.
+    pub log_id: Option<String>,
+}
+
+/// This process's stays in one state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Stays.
+    pub stays: u64,
+    /// Pages landed of them.
+    pub pages: u64,
+    /// Samples landed of them.
+    pub samples: u64,
+}
+
+/// A stay of this process with where it stands in the manifest and why it ended as it did.
+#[derive(Clone, Debug)]
+pub struct OwnStay {
+    /// The stay.
+    pub stay: Stay,
+    /// Where the manifest names it; none if it is asked for again for an earlier manifest.
+    pub manifested: Option<Manifested>,
+    /// What the API said.
+    pub reason: Option<String>,
+    /// The `X-Tt-Logid` of the answer.
+    pub log_id: Option<String>,
+}
+
+/// One date's stays in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateCoverage {
+    /// The partition.
+    pub date: NaiveDate,
+    /// The state.
+    pub state: State,
+    /// Stays.
+    pub stays: u64,
+    /// Of these, done with samples and in no file yet.
+    pub unpublished: u64,
+}
+
+impl Journal {
+    /// Begins to stage manifest rows: they go to a temporary table that ends with this connection.
+    pub fn stage(&mut self) -> Result<Staging<'_>, JournalError> {
+        self.db.execute_batch(include_str!("stage_tables.sql"))?;
+        Ok(Staging(self.db.transaction()?))
+    }
+
+    /// Merges the staged rows into the queue, in the order of their keys, and makes them this process's own.
+    ///
+    /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again.
+    pub fn enqueue(&mut self, lane: Lane, zone: Tz) -> Result<Enqueued, JournalError> {
+        let mut merged = Enqueued::default();
+        let mut rows_in_transaction = 0;
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        self.each_staged(&mut merged, |journal, merged, stay, at| {
+            rows_in_transaction += 1;
+            if rows_in_transaction % ROWS_PER_TRANSACTION == 0 {
+                journal.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+            }
+            let (id, pages, is_done) = journal.merge(stay, lane, zone)?;
+            journal.count(merged, stay, pages, is_done);
+            journal.db.prepare_cached(include_str!("own.sql"))?.execute(params![id, at.file, at.line])?;
+            Ok(())
+        })?;
+        self.db.execute_batch("COMMIT; DROP TABLE incoming; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(merged)
+    }
+
+    /// What [`Journal::enqueue`] would find, without changing anything that outlives this process.
+    pub fn plan(&mut self) -> Result<Enqueued, JournalError> {
+        let mut merged = Enqueued::default();
+        self.each_staged(&mut merged, |journal, merged, stay, _| {
+            let (pages, is_done) = match journal.find(stay)? {
+                Some(found) => (found.pages, found.state == State::Done),
+                None => (0, false),
+            };
+            journal.count(merged, stay, pages, is_done);
+            Ok(())
+        })?;
+        Ok(merged)
+    }
+
+    /// Stays of earlier manifests that were absent so far when last asked for, before `asked_before_s`, become pending
+    /// and this process's own.
+    pub fn ask_young_again(&mut self, asked_before_s: i64) -> Result<u64, JournalError> {
+        let transaction = self.db.transaction()?;
+        transaction.execute(include_str!("own_young.sql"), [asked_before_s])?;
+        let count = transaction.execute(include_str!("ask_young_again.sql"), [asked_before_s])?;
+        transaction.commit()?;
+        Ok(count as u64)
+    }
+
+    /// The first stay of the queue for which `is_taken` is false; looks at `depth` stays at most.
+    pub fn next(&self, depth: usize, is_taken: impl Fn(StayId) -> bool) -> Result<Option<QueuedStay>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("next.sql"))?;
+        let mut rows = statement.query([depth])?;
+        while let Some(row) = rows.next()? {
+            if !is_taken(row.get(0)?) {
+                return Ok(Some(queued_from_row(row)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of this process's stays from `from` on that is still pending.
+    pub fn own_pending(&self, from: StayId) -> Result<Option<StayId>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("own_pending.sql"))?;
+        Ok(statement.query_row([from], |row| row.get(0)).optional()?)
+    }
+
+    /// Ends a stay.
+    pub fn settle(&self, id: StayId, verdict: &Verdict, now_s: i64) -> Result<(), JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("settle.sql"))?;
+        statement.execute(params![id, verdict.state as i64, now_s, verdict.reason, verdict.log_id])?;
+        Ok(())
+    }
+
+    /// Takes verdicts back: the stays are pending again.
+    pub fn unsettle(&mut self, ids: &[StayId]) -> Result<(), JournalError> {
+        let transaction = self.db.transaction()?;
+        for id in ids {
+            transaction.execute(include_str!("unsettle.sql"), [id])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Forgets the landed pages of a stay that is read from its first page again.
+    pub fn restart(&mut self, id: StayId) -> Result<(), JournalError> {
+        let transaction = self.db.transaction()?;
+        transaction.execute(include_str!("restart_pages.sql"), [id])?;
+        transaction.execute(include_str!("restart.sql"), [id])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Counts this process's stays of the manifest by state; `None` counts those of earlier manifests.
+    pub fn tally(&self) -> Result<Vec<(State, bool, Tally)>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("tally.sql"))?;
+        let rows = statement.query_map([], |row| {
+            let tally = Tally { stays: row.get(2)?, pages: row.get(3)?, samples: row.get(4)? };
+            Ok((State::from_row(row, 0)?, row.get(1)?, tally))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Hands each of this process's stays in `state` to `each`, in the order of the queue.
+    pub fn each_own<E: From<JournalError>>(
+        &self,
+        state: State,
+        mut each: impl FnMut(OwnStay) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self.db.prepare_cached(include_str!("own_in_state.sql")).map_err(JournalError::from)?;
+        let mut rows = statement.query([state as i64]).map_err(JournalError::from)?;
+        while let Some(row) = rows.next().map_err(JournalError::from)? {
+            each(own_from_row(row).map_err(JournalError::from)?)?;
+        }
+        Ok(())
+    }
+
+    /// Stays by date and state.
+    pub fn coverage(&self) -> Result<Vec<DateCoverage>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("coverage.sql"))?;
+        let rows = statement.query_map([], |row| {
+            Ok(DateCoverage {
+                date: date_from_row(row, 0)?,
+                state: State::from_row(row, 1)?,
+                stays: row.get(2)?,
+                unpublished: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Pending stays by lane.
+    pub fn queued(&self) -> Result<[u64; 2], JournalError> {
+        let mut counts = [0; 2];
+        let mut statement = self.db.prepare_cached(include_str!("queued.sql"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            counts[usize::from(row.get::<_, i64>(0)? != Lane::Nightly as i64)] = row.get(1)?;
+        }
+        Ok(counts)
+    }
+
+    /// Hands every distinct staged stay to `each`, in the order of the keys; of duplicates the first row counts.
+    fn each_staged(
+        &self,
+        merged: &mut Enqueued,
+        mut each: impl FnMut(&Self, &mut Enqueued, &Stay, Manifested) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let mut statement = self.db.prepare(include_str!("staged.sql"))?;
+        let mut rows = statement.query([])?;
+        let mut last: Option<Stay> = None;
+        while let Some(row) = rows.next()? {
+            let stay = stay_from_row(row, 0)?;
+            if let Some(first) = last.as_ref().filter(|last| **last == stay) {
+                merged.duplicates += 1;
+                merged.contradicting += u64::from(first.meeting_end_s != stay.meeting_end_s);
+                continue;
+            }
+            each(self, merged, &stay, Manifested { file: row.get(6)?, line: row.get(7)? })?;
+            last = Some(stay);
+        }
+        Ok(())
+    }
+
+    fn count(&self, merged: &mut Enqueued, stay: &Stay, pages: u32, is_done: bool) {
+        merged.stays += 1;
+        merged.landed += u64::from(is_done);
+        if !is_done {
+            merged.requests += u64::from(stay.pages_max().saturating_sub(pages).max(1));
+        }
+    }
+
+    fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, u32, bool), JournalError> {
+        let date = partition_date(stay.meeting_start_s, zone).to_epoch_days();
+        let (participant, kind) = participant_columns(&stay.participant);
+        let inserted: Option<StayId> = self
+            .db
+            .prepare_cached(include_str!("enqueue.sql"))?
+            .query_row(
+                params![
+                    stay.meeting_start_s,
+                    meeting_no_column(stay.meeting_no),
+                    stay.join_s,
+                    participant,
+                    kind,
+                    stay.meeting_end_s,
+                    date,
+                    lane as i64
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if let Some(id) = inserted {
+            return Ok((id, 0, false));
+        }
+        let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let is_done = found.state == State::Done;
+        let asks_again = matches!(found.state, State::Failed | State::Young);
+        if asks_again || found.lane > lane as i64 {
+            self.db.prepare_cached(include_str!("ask_again.sql"))?.execute(params![found.id, lane as i64])?;
+        }
+        Ok((found.id, found.pages, is_done))
+    }
+
+    fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {
+        let (participant, kind) = participant_columns(&stay.participant);
+        let key = params![stay.meeting_start_s, meeting_no_column(stay.meeting_no), stay.join_s, participant, kind];
+        let mut statement = self.db.prepare_cached(include_str!("find.sql"))?;
+        let found = statement.query_row(key, |row| {
+            Ok(Found { id: row.get(0)?, state: State::from_row(row, 1)?, lane: row.get(2)?, pages: row.get(3)? })
+        });
+        Ok(found.optional()?)
+    }
+}
+
+struct Found {
+    id: StayId,
+    state: State,
+    lane: i64,
+    pages: u32,
+}
+
+/// Takes manifest rows in, until [`Staging::finish`].
+pub struct Staging<'a>(Transaction<'a>);
+
+impl Staging<'_> {
+    /// Takes one row in.
+    pub fn push(&mut self, stay: &Stay, at: Manifested) -> Result<(), JournalError> {
+        let (participant, kind) = participant_columns(&stay.participant);
+        self.0.prepare_cached(include_str!("stage.sql"))?.execute(params![
+            stay.meeting_start_s,
+            meeting_no_column(stay.meeting_no),
+            stay.join_s,
+            participant,
+            kind,
+            stay.meeting_end_s,
+            at.file,
+            at.line
+        ])?;
+        Ok(())
+    }
+
+    /// Keeps the rows for [`Journal::enqueue`] or [`Journal::plan`].
+    pub fn finish(self) -> Result<(), JournalError> {
+        Ok(self.0.commit()?)
+    }
+}
+
+fn participant_columns(participant: &Participant) -> (&str, i64) {
+    match participant {
+        Participant::User(id) => (id, 0),
+        Participant::Room(id) => (id, 1),
+    }
+}
+
+fn meeting_no_column(meeting_no: MeetingNo) -> i64 {
+    meeting_no.as_str().parse().expect("nine digits fit an i64")
+}
+
+/// Reads the six key columns from `first` on: start, number, join, participant, kind, end.
+pub(super) fn stay_from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Stay> {
+    let number: i64 = row.get(first + 1)?;
+    let meeting_no = MeetingNo::parse(&format!("{number:09}"))
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(first + 1, number))?;
+    let id: String = row.get(first + 3)?;
+    let participant = match row.get::<_, i64>(first + 4)? {
+        0 => Participant::User(id),
+        _ => Participant::Room(id),
+    };
+    Ok(Stay {
+        meeting_no,
+        meeting_start_s: row.get(first)?,
+        join_s: row.get(first + 2)?,
+        participant,
+        meeting_end_s: row.get(first + 5)?,
+    })
+}
+
+pub(super) fn date_from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<NaiveDate> {
+    let days: i32 = row.get(column)?;
+    NaiveDate::from_epoch_days(days).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, days.into()))
+}
+
+fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
+    Ok(QueuedStay {
+        id: row.get(0)?,
+        stay: stay_from_row(row, 1)?,
+        date: date_from_row(row, 7)?,
+        lane: if row.get::<_, i64>(8)? == Lane::Nightly as i64 { Lane::Nightly } else { Lane::Backfill },
+        pages: row.get(9)?,
+        samples: row.get(10)?,
+        restarts: row.get(11)?,
+        page_token: row.get(12)?,
+    })
+}
+
+fn own_from_row(row: &Row<'_>) -> rusqlite::Result<OwnStay> {
+    let manifested = match (row.get(7)?, row.get(8)?) {
+        (Some(file), Some(line)) => Some(Manifested { file, line }),
+        _ => None,
+    };
+    Ok(OwnStay { stay: stay_from_row(row, 1)?, manifested, reason: row.get(9)?, log_id: row.get(10)? })
+}

@@ -1,0 +1,3 @@
+SELECT stay.state, mine.line IS NULL, count(*), sum(stay.pages), sum(stay.samples)
+FROM mine JOIN stay ON stay.id = mine.stay
+GROUP BY 1, 2

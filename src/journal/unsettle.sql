@@ -1,0 +1,1 @@
+UPDATE stay SET state = 0, settled_at = NULL, reason = NULL, log_id = NULL WHERE id = ?1

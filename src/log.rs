@@ -1,0 +1,51 @@
+//! Log lines: a fold over the run's events. Ids of participants appear at level debug alone.
+
+use tracing::{debug, info, trace, warn};
+
+use crate::{event::Event, journal::State};
+
+/// Writes the line of one event, if it has one.
+pub fn log(event: &Event<'_>) {
+    match event {
+        Event::ManifestRead { file, rows, ignored_columns } => {
+            info!(file, rows, ?ignored_columns, "manifest read");
+        }
+        Event::RowRejected { file, line, reject } => debug!(file, line, %reject, "row rejected"),
+        Event::Enqueued { lane, rows } => info!(
+            ?lane,
+            stays = rows.stays,
+            duplicates = rows.duplicates,
+            landed = rows.landed,
+            requests = rows.requests,
+            asked_again = rows.asked_again,
+            "stays queued"
+        ),
+        Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
+        Event::Fetching => info!("fetching"),
+        Event::Sent | Event::Waiting { .. } | Event::Waited { .. } => {}
+        Event::Answered { outcome, took } => trace!(outcome, ?took, "answer"),
+        Event::Refused { wait } => warn!(?wait, "the API refuses requests; all of them wait"),
+        Event::Retry { stay, why, wait } => {
+            debug!(?stay, "to be asked again");
+            info!(why, ?wait, "fault, to be asked again");
+        }
+        Event::Restarted { stay } => {
+            debug!(?stay, "restarted");
+            warn!("the API no longer knows a page token; the stay is read from its first page again");
+        }
+        Event::Landed { samples } => trace!(samples, "page landed"),
+        Event::Settled { stay, state, reason, log_id } => {
+            debug!(?stay, ?state, reason, log_id, "settled");
+            if *state == State::Failed {
+                warn!(reason, log_id, "a stay failed");
+            }
+        }
+        Event::Unsettled { stays } => warn!(stays, "stays without permission are pending again"),
+        Event::TokenRenewed => info!("access token renewed"),
+        Event::Published { date, name, samples, bytes, .. } => {
+            info!(%date, name, samples, bytes, "published");
+        }
+        Event::PublishFailed { date, why } => warn!(%date, why, "could not be published, to be tried again"),
+        Event::Stopping { why } => warn!(why, "no more requests"),
+    }
+}

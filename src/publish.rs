@@ -1,0 +1,162 @@
+//! Phase 2: landed pages → samples → columns → Parquet → published file. A pure function of the landed pages of a date.
+//!
+//! The intent is recorded first (which stays, which name), then the file is built, synced, opened again and compared
+//! with the journal, then it is made visible, then it is recorded as published. Cut anywhere, [`Publisher::finish_intents`]
+//! finds the intent: a file that is there is recorded, one that is not is built again.
+
+use std::fs::File;
+
+use chrono::{FixedOffset, NaiveDate};
+use chrono_tz::Tz;
+
+use crate::{
+    config::Config,
+    dataset::{Dataset, FileName, publisher::Staged},
+    error::Error,
+    journal::{FileRow, Intent, Journal},
+    quality::{
+        batch::{Batcher, Unreadable},
+        decode::{Unknown, decode},
+        parquet::{self, FileFacts, SCHEMA_VERSION, StayRuns},
+    },
+};
+
+/// Builds and publishes part files.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    dataset: Dataset,
+    zone: Tz,
+    naive_offset: FixedOffset,
+}
+
+/// A file that is visible now.
+#[derive(Debug)]
+pub struct Publication {
+    /// What the journal says of it.
+    pub file: FileRow,
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Texts in it that could not be read.
+    pub unreadable: Unreadable,
+    /// What the API sent that no column comes from.
+    pub unknown: Unknown,
+}
+
+impl Publisher {
+    /// A publisher into `dataset`, by the configuration's zone and offset.
+    pub fn new(dataset: Dataset, config: &Config) -> Self {
+        Self { dataset, zone: config.timezone, naive_offset: config.api.naive_utc_offset }
+    }
+
+    /// Publishes the date's done stays that are in no file yet; `None` if there are none.
+    pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
+        self.publish_new(journal, date, Intent::Append)
+    }
+
+    /// Publishes all done stays of the date in one file, in the place of all its files; `None` if there are none.
+    pub fn replace(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
+        self.publish_new(journal, date, Intent::Replace)
+    }
+
+    /// Carries out what an earlier process meant to publish and did not record as published.
+    pub fn finish_intents(&self, journal: &mut Journal) -> Result<Vec<Publication>, Error> {
+        let _publishing = journal.lock_publishing()?;
+        let mut publications = Vec::new();
+        for file in journal.files()?.into_iter().filter(|file| !file.published) {
+            let visible = self.dataset.confirm(file.date, name_of(&file)?)?;
+            match visible {
+                Some(part) => journal.published(&file, part.bytes)?,
+                None => publications.push(self.build_and_publish(journal, file)?),
+            }
+        }
+        Ok(publications)
+    }
+
+    fn publish_new(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        intent: Intent,
+    ) -> Result<Option<Publication>, Error> {
+        let _publishing = journal.lock_publishing()?;
+        let Some(file) = journal.intend(date, intent, &self.salt())? else { return Ok(None) };
+        Ok(Some(self.build_and_publish(journal, file)?))
+    }
+
+    /// Whatever decides a file's bytes besides its stays and their pages.
+    fn salt(&self) -> Vec<u8> {
+        format!("vcq {} schema {SCHEMA_VERSION} {} {}", env!("CARGO_PKG_VERSION"), self.zone, self.naive_offset).into()
+    }
+
+    fn build_and_publish(&self, journal: &mut Journal, file: FileRow) -> Result<Publication, Error> {
+        let publisher = self.dataset.publisher()?;
+        let name = name_of(&file)?;
+        let mut staged = publisher.stage(name)?;
+        let (unreadable, unknown) = self.build(journal, &file, &mut staged)?;
+        let sealed = staged.seal()?;
+        compare(journal, &file, sealed.reopen()?)?;
+        let bytes = if file.replaces {
+            publisher.replace(file.date, vec![sealed])?.iter().map(|part| part.bytes).sum()
+        } else {
+            publisher.publish(sealed, file.date)?.bytes
+        };
+        journal.published(&file, bytes)?;
+        Ok(Publication { name: name.to_string(), file, bytes, unreadable, unknown })
+    }
+
+    fn build(&self, journal: &Journal, file: &FileRow, staged: &mut Staged) -> Result<(Unreadable, Unknown), Error> {
+        let failed = |source| Error::Parquet { name: file.name.clone(), source };
+        let facts = FileFacts {
+            date: file.date,
+            timezone: self.zone.name(),
+            naive_offset: self.naive_offset,
+            stays: file.stays,
+            samples: file.samples,
+        };
+        let mut writer = parquet::Writer::new(staged, &facts).map_err(failed)?;
+        let mut batcher = Batcher::new(self.naive_offset);
+        let mut unknown = Unknown::default();
+        let mut bodies = journal.bodies()?;
+        journal.each_member(file, |id, stay, _| {
+            let mut rows = batcher.stay(stay);
+            bodies.each(id, |_, body| {
+                decode(body, &mut unknown, |sample| rows.push(sample)).map_err(|source| Error::Page { stay: id, source })?;
+                Ok::<_, Error>(())
+            })?;
+            if batcher.is_full() {
+                writer.write(&batcher.take()).map_err(failed)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        writer.write(&batcher.take()).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        Ok((batcher.into_unreadable(), unknown))
+    }
+}
+
+fn name_of(file: &FileRow) -> Result<FileName, Error> {
+    let digits = u64::from_str_radix(&file.name, 16);
+    digits.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{}`", file.name)))
+}
+
+/// Reads a finished file back and compares it, stay by stay, with what the journal has landed.
+///
+/// # Errors
+///
+/// [`Error::Damaged`] naming the first difference.
+pub fn compare(journal: &Journal, file: &FileRow, written: File) -> Result<(), Error> {
+    let damaged = |what: String| Error::Damaged(format!("file `{}` of {}: {what}", file.name, file.date));
+    let failed = |source| Error::Parquet { name: file.name.clone(), source };
+    let mut runs = StayRuns::open(written).map_err(failed)?;
+    journal.each_member(file, |_, stay, samples| {
+        let run = runs.next().transpose().map_err(failed)?;
+        let same = run.as_ref().is_some_and(|run| run.is(stay) && run.samples == u64::from(samples));
+        if same { Ok(()) } else { Err(damaged(format!("expected {samples} samples of {stay:?}, found {run:?}"))) }
+    })?;
+    match runs.next().transpose().map_err(failed)? {
+        None => Ok(()),
+        Some(run) => Err(damaged(format!("unexpected {run:?}"))),
+    }
+}

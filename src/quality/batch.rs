@@ -1,0 +1,327 @@
+//! Samples → `RecordBatch`: the dataset's schema, and the columns under construction.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::{
+    array::{
+        ArrayRef, Float64Builder, Int32Builder, MapBuilder, MapFieldNames, RecordBatch, StringBuilder,
+        TimestampMicrosecondBuilder,
+    },
+    datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit},
+};
+use chrono::FixedOffset;
+
+use super::{
+    column::{COLUMN_COUNT, COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
+    decode::{Field, Sample},
+    time::read_time,
+    unit::{Reading, read_number, read_resolution},
+};
+use crate::stay::Stay;
+
+/// Rows after which a batch is full; one stay more may be in it.
+const ROWS_MAX: usize = 8192;
+
+/// The schema of every part file: key columns, then the measured ones, then `unparsed`.
+pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let keys = KEY_COLUMNS.iter().map(|key| ArrowField::new(key.name, key_data_type(key.key_type), key.nullable));
+    let metrics = COLUMNS.iter().map(|column| ArrowField::new(column.name, data_type(column.kind), true));
+    let unparsed = ArrowField::new(UNPARSED.name, key_data_type(UNPARSED.key_type), UNPARSED.nullable);
+    Arc::new(Schema::new(keys.chain(metrics).chain([unparsed]).collect::<Fields>()))
+});
+
+fn data_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Time => time_type(),
+        Kind::Resolution => DataType::Int32,
+        Kind::Delay | Kind::BitRate | Kind::Percent | Kind::Volume | Kind::FrameRate => DataType::Float64,
+    }
+}
+
+fn key_data_type(key_type: KeyType) -> DataType {
+    match key_type {
+        KeyType::Text => DataType::Utf8,
+        KeyType::Time => time_type(),
+        KeyType::Index => DataType::Int32,
+        KeyType::TextMap => {
+            let entry = Fields::from(vec![
+                ArrowField::new("key", DataType::Utf8, false),
+                ArrowField::new("value", DataType::Utf8, false),
+            ]);
+            DataType::Map(Arc::new(ArrowField::new("key_value", DataType::Struct(entry), false)), false)
+        }
+    }
+}
+
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Takes samples in, row by row, and gives batches out.
+#[derive(Debug)]
+pub struct Batcher {
+    naive_offset: FixedOffset,
+    rows: usize,
+    keys: Keys,
+    metrics: Vec<Metric>,
+    unparsed: MapBuilder<StringBuilder, StringBuilder>,
+    unreadable: Unreadable,
+}
+
+#[derive(Debug)]
+struct Keys {
+    meeting_no: StringBuilder,
+    meeting_start_time: TimestampMicrosecondBuilder,
+    meeting_end_time: TimestampMicrosecondBuilder,
+    join_time: TimestampMicrosecondBuilder,
+    user_id: StringBuilder,
+    room_id: StringBuilder,
+    sample_index: Int32Builder,
+    sample_time: TimestampMicrosecondBuilder,
+}
+
+#[derive(Debug)]
+enum Metric {
+    Time(TimestampMicrosecondBuilder),
+    Number(Kind, Float64Builder),
+    Resolution(Int32Builder),
+}
+
+impl Batcher {
+    /// A batcher that reads time texts without a zone as of `naive_offset`.
+    pub fn new(naive_offset: FixedOffset) -> Self {
+        let metric = |kind| match kind {
+            Kind::Time => Metric::Time(time_builder()),
+            Kind::Resolution => Metric::Resolution(Int32Builder::with_capacity(ROWS_MAX)),
+            number => Metric::Number(number, Float64Builder::with_capacity(ROWS_MAX)),
+        };
+        Self {
+            naive_offset,
+            rows: 0,
+            keys: Keys::new(),
+            metrics: COLUMNS.iter().map(|column| metric(column.kind)).collect(),
+            unparsed: unparsed_builder(),
+            unreadable: Unreadable::default(),
+        }
+    }
+
+    /// Begins the rows of one stay: the samples pushed to it are numbered from 0.
+    pub fn stay<'a>(&'a mut self, stay: &'a Stay) -> StayRows<'a> {
+        StayRows { batcher: self, stay, sample_index: 0 }
+    }
+
+    /// True if a batch should be taken before the next stay.
+    pub fn is_full(&self) -> bool {
+        self.rows >= ROWS_MAX
+    }
+
+    /// The rows so far as a batch of [`SCHEMA`]; the batcher is empty after.
+    pub fn take(&mut self) -> RecordBatch {
+        self.rows = 0;
+        let mut columns: Vec<ArrayRef> = self.keys.finish();
+        columns.extend(self.metrics.iter_mut().map(Metric::finish));
+        columns.push(Arc::new(self.unparsed.finish()));
+        RecordBatch::try_new(Arc::clone(&SCHEMA), columns).expect("builders and schema come from the same tables")
+    }
+
+    /// The texts that could not be read, in all rows ever pushed.
+    pub fn into_unreadable(self) -> Unreadable {
+        self.unreadable
+    }
+
+    fn push(&mut self, stay: &Stay, sample_index: i32, sample: &Sample<'_>) {
+        self.rows += 1;
+        let mut sample_time_us = None;
+        let mut has_unparsed = false;
+        for (index, (metric, field)) in self.metrics.iter_mut().zip(sample.fields()).enumerate() {
+            let text = match field {
+                Field::Absent => {
+                    metric.append_null();
+                    continue;
+                }
+                Field::Text(text) => text,
+                Field::Other(json) => {
+                    metric.append_null();
+                    self.unreadable.add(index, json);
+                    note(&mut self.unparsed, index, json);
+                    has_unparsed = true;
+                    continue;
+                }
+            };
+            match metric.append(text, self.naive_offset) {
+                Appended::Time(time_us) => sample_time_us = sample_time_us.or(Some(time_us)),
+                Appended::Other => {}
+                Appended::Unparsed => {
+                    self.unreadable.add(index, text);
+                    note(&mut self.unparsed, index, text);
+                    has_unparsed = true;
+                }
+            }
+        }
+        self.unparsed.append(has_unparsed).expect("each key was appended with its value");
+        self.keys.append(stay, sample_index, sample_time_us);
+    }
+}
+
+fn note(unparsed: &mut MapBuilder<StringBuilder, StringBuilder>, column: usize, text: &str) {
+    unparsed.keys().append_value(COLUMNS[column].name);
+    unparsed.values().append_value(text);
+}
+
+/// The rows of one stay.
+#[derive(Debug)]
+pub struct StayRows<'a> {
+    batcher: &'a mut Batcher,
+    stay: &'a Stay,
+    sample_index: i32,
+}
+
+impl StayRows<'_> {
+    /// Adds the stay's next sample.
+    pub fn push(&mut self, sample: &Sample<'_>) {
+        self.batcher.push(self.stay, self.sample_index, sample);
+        self.sample_index += 1;
+    }
+}
+
+/// What became of one text.
+enum Appended {
+    Time(i64),
+    Other,
+    Unparsed,
+}
+
+impl Metric {
+    fn append_null(&mut self) {
+        match self {
+            Self::Time(builder) => builder.append_null(),
+            Self::Number(_, builder) => builder.append_null(),
+            Self::Resolution(builder) => builder.append_null(),
+        }
+    }
+
+    fn append(&mut self, text: &str, naive_offset: FixedOffset) -> Appended {
+        match self {
+            Self::Number(kind, builder) => match read_number(*kind, text) {
+                Reading::Value(value) => builder.append_value(value),
+                Reading::Absent => builder.append_null(),
+                Reading::Unparsed => {
+                    builder.append_null();
+                    return Appended::Unparsed;
+                }
+            },
+            Self::Time(builder) => match read_time(text, naive_offset) {
+                Reading::Value(time_s) => {
+                    let time_us = time_s * 1_000_000;
+                    builder.append_value(time_us);
+                    return Appended::Time(time_us);
+                }
+                Reading::Absent => builder.append_null(),
+                Reading::Unparsed => {
+                    builder.append_null();
+                    return Appended::Unparsed;
+                }
+            },
+            Self::Resolution(builder) => match read_resolution(text) {
+                Reading::Value(pixels) => builder.append_value(pixels),
+                Reading::Absent => builder.append_null(),
+                Reading::Unparsed => {
+                    builder.append_null();
+                    return Appended::Unparsed;
+                }
+            },
+        }
+        Appended::Other
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Time(builder) => Arc::new(builder.finish()),
+            Self::Number(_, builder) => Arc::new(builder.finish()),
+            Self::Resolution(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self {
+            meeting_no: StringBuilder::new(),
+            meeting_start_time: time_builder(),
+            meeting_end_time: time_builder(),
+            join_time: time_builder(),
+            user_id: StringBuilder::new(),
+            room_id: StringBuilder::new(),
+            sample_index: Int32Builder::with_capacity(ROWS_MAX),
+            sample_time: time_builder(),
+        }
+    }
+
+    fn append(&mut self, stay: &Stay, sample_index: i32, sample_time_us: Option<i64>) {
+        self.meeting_no.append_value(stay.meeting_no.as_str());
+        self.meeting_start_time.append_value(stay.meeting_start_s * 1_000_000);
+        self.meeting_end_time.append_value(stay.meeting_end_s * 1_000_000);
+        self.join_time.append_value(stay.join_s * 1_000_000);
+        self.user_id.append_option(stay.participant.user_id());
+        self.room_id.append_option(stay.participant.room_id());
+        self.sample_index.append_value(sample_index);
+        self.sample_time.append_option(sample_time_us);
+    }
+
+    fn finish(&mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.meeting_no.finish()),
+            Arc::new(self.meeting_start_time.finish()),
+            Arc::new(self.meeting_end_time.finish()),
+            Arc::new(self.join_time.finish()),
+            Arc::new(self.user_id.finish()),
+            Arc::new(self.room_id.finish()),
+            Arc::new(self.sample_index.finish()),
+            Arc::new(self.sample_time.finish()),
+        ]
+    }
+}
+
+fn time_builder() -> TimestampMicrosecondBuilder {
+    TimestampMicrosecondBuilder::with_capacity(ROWS_MAX).with_timezone("UTC")
+}
+
+fn unparsed_builder() -> MapBuilder<StringBuilder, StringBuilder> {
+    let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
+    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
+        .with_values_field(ArrowField::new("value", DataType::Utf8, false))
+}
+
+/// Counts, by column, of texts that could not be read, with a few of them.
+#[derive(Clone, Debug, Default)]
+pub struct Unreadable {
+    columns: Vec<(u64, Vec<String>)>,
+}
+
+impl Unreadable {
+    /// Distinct texts kept of each column.
+    pub const SAMPLES_MAX: usize = 5;
+
+    /// How much is kept of a text.
+    const SAMPLE_CHARS_MAX: usize = 80;
+
+    /// The columns that have such texts, in the dataset's order: name, count, samples.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, u64, &[String])> {
+        let named = COLUMNS.iter().zip(&self.columns);
+        named
+            .filter(|(_, (count, _))| *count > 0)
+            .map(|(column, (count, samples))| (column.name, *count, samples.as_slice()))
+    }
+
+    fn add(&mut self, column: usize, text: &str) {
+        self.columns.resize_with(COLUMN_COUNT, Default::default);
+        let (count, samples) = &mut self.columns[column];
+        *count += 1;
+        if samples.len() < Self::SAMPLES_MAX {
+            let sample: String = text.chars().take(Self::SAMPLE_CHARS_MAX).collect();
+            if !samples.contains(&sample) {
+                samples.push(sample);
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The report of a run: a fold over its events, as text for a person and as JSON for programs.
+//!
+//! The JSON is a contract, described in `config/REPORT.md`: within one `report_version` keys are only added.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    error::ExitCode,
+    event::{Event, Wait},
+    journal::{State, Tally},
+    manifest::reject::Reject,
+    quality::{batch::Unreadable, decode::Unknown},
+    stay::Stay,
+};
+
+/// Version of the JSON's form.
+pub const REPORT_VERSION: u32 = 1;
+
+/// Rejects, and stays that failed, that the report lists one by one; `rejects.csv` lists all rejects.
+const LISTED_MAX: usize = 100;
+
+/// What happened in a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    report_version: u32,
+    vcq_version: &'static str,
+    started_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+    wall_seconds: f64,
+    exit_code: u8,
+    /// Why the run stopped before its end, if it did.
+    stopped: Option<String>,
+    manifest: Manifest,
+    /// Stays of earlier manifests, absent so far, that this run asked for again, by state.
+    asked_again: BTreeMap<&'static str, u64>,
+    landed: Landed,
+    requests: Requests,
+    files: Vec<File>,
+    unparsed: BTreeMap<&'static str, Unparsed>,
+    unknown_keys: BTreeMap<String, u64>,
+    rejects: Vec<RejectedRow>,
+    rejects_file: Option<String>,
+    failures: Vec<FailedStay>,
+}
+
+/// The account of the manifest's rows; the six counts from `duplicates` on add up to `rows`.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Manifest {
+    files: Vec<ManifestFile>,
+    rows: u64,
+    duplicates: u64,
+    contradicting_duplicates: u64,
+    rejected: u64,
+    done: u64,
+    absent: u64,
+    failed: u64,
+    pending: u64,
+    /// Of the pending: absent so far, and to be asked for again by later runs.
+    pending_young: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ManifestFile {
+    file: String,
+    rows: u64,
+    ignored_columns: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct Landed {
+    pages: u64,
+    samples: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct Requests {
+    sent: u64,
+    by_outcome: BTreeMap<&'static str, u64>,
+    without_answer: u64,
+    token_renewals: u64,
+    refusals_waited_seconds: f64,
+    quota_waited_seconds: f64,
+    /// Requests sent, of those that the quota allowed while this process fetched.
+    quota_used: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct File {
+    date: String,
+    name: String,
+    rows: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct Unparsed {
+    count: u64,
+    samples: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RejectedRow {
+    file: String,
+    line: u64,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct FailedStay {
+    meeting_no: String,
+    meeting_start_time: i64,
+    join_time: i64,
+    user_id: Option<String>,
+    room_id: Option<String>,
+    reason: String,
+    log_id: Option<String>,
+}
+
+/// The six counts do not add up to the manifest's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest has {rows} rows, but {accounted} are accounted for")]
+pub struct Unaccounted {
+    rows: u64,
+    accounted: u64,
+}
+
+impl Report {
+    /// The report of a run that begins now.
+    pub fn new(started_at: DateTime<Utc>) -> Self {
+        Self {
+            report_version: REPORT_VERSION,
+            vcq_version: env!("CARGO_PKG_VERSION"),
+            started_at,
+            ended_at: started_at,
+            wall_seconds: 0.0,
+            exit_code: ExitCode::Bug as u8,
+            stopped: None,
+            manifest: Manifest::default(),
+            asked_again: BTreeMap::new(),
+            landed: Landed::default(),
+            requests: Requests::default(),
+            files: Vec::new(),
+            unparsed: BTreeMap::new(),
+            unknown_keys: BTreeMap::new(),
+            rejects: Vec::new(),
+            rejects_file: None,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Takes one event in.
+    pub fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::ManifestRead { file, rows, ignored_columns } => {
+                self.manifest.rows += rows;
+                let ignored_columns = ignored_columns.to_vec();
+                self.manifest.files.push(ManifestFile { file: (*file).into(), rows: *rows, ignored_columns });
+            }
+            Event::RowRejected { file, line, reject } => self.row_rejected(file, *line, reject),
+            Event::Enqueued { rows, .. } => {
+                self.manifest.duplicates = rows.duplicates;
+                self.manifest.contradicting_duplicates = rows.contradicting;
+            }
+            Event::Sent => self.requests.sent += 1,
+            Event::Answered { outcome, .. } => *self.requests.by_outcome.entry(outcome).or_default() += 1,
+            Event::Landed { samples } => {
+                self.landed.pages += 1;
+                self.landed.samples += u64::from(*samples);
+            }
+            Event::TokenRenewed => self.requests.token_renewals += 1,
+            Event::Waited { cause: Wait::Quota, time } => self.requests.quota_waited_seconds += time.as_secs_f64(),
+            Event::Waited { cause: Wait::Refusal, time } => {
+                self.requests.refusals_waited_seconds += time.as_secs_f64();
+            }
+            Event::Published { date, name, samples, bytes, unreadable, unknown } => {
+                let (date, name) = (date.to_string(), (*name).to_owned());
+                self.files.push(File { date, name, rows: *samples, bytes: *bytes });
+                self.texts(unreadable, unknown);
+            }
+            Event::Stopping { why } => self.stopped = Some((*why).to_owned()),
+            Event::Waited { .. }
+            | Event::Waiting { .. }
+            | Event::Queued
+            | Event::Fetching
+            | Event::Refused { .. }
+            | Event::Retry { .. }
+            | Event::Restarted { .. }
+            | Event::Settled { .. }
+            | Event::Unsettled { .. }
+            | Event::PublishFailed { .. } => {}
+        }
+    }
+
+    fn row_rejected(&mut self, file: &str, line: u64, reject: &Reject) {
+        self.manifest.rejected += 1;
+        self.list_reject(file, line, reject.to_string());
+    }
+
+    fn list_reject(&mut self, file: &str, line: u64, reason: String) {
+        if self.rejects.len() < LISTED_MAX {
+            self.rejects.push(RejectedRow { file: file.into(), line, reason });
+        }
+    }
+
+    fn texts(&mut self, unreadable: &Unreadable, unknown: &Unknown) {
+        for (column, count, samples) in unreadable.columns() {
+            let unparsed = self.unparsed.entry(column).or_default();
+            unparsed.count += count;
+            for sample in samples {
+                if unparsed.samples.len() < Unreadable::SAMPLES_MAX && !unparsed.samples.contains(sample) {
+                    unparsed.samples.push(sample.clone());
+                }
+            }
+        }
+        for (name, count) in unknown.counts() {
+            *self.unknown_keys.entry(name.to_owned()).or_default() += count;
+        }
+        if unknown.others() > 0 {
+            *self.unknown_keys.entry("(further keys)".to_owned()).or_default() += unknown.others();
+        }
+    }
+
+    /// Takes the account of the stays in, which the journal keeps.
+    pub fn tally(&mut self, tally: &[(State, bool, Tally)]) {
+        for (state, is_asked_again, Tally { stays, .. }) in tally {
+            if *is_asked_again {
+                *self.asked_again.entry(state_name(*state)).or_default() += stays;
+                continue;
+            }
+            match state {
+                State::Pending => self.manifest.pending += stays,
+                State::Done => self.manifest.done += stays,
+                State::Absent => self.manifest.absent += stays,
+                State::Rejected => self.manifest.rejected += stays,
+                State::Failed => self.manifest.failed += stays,
+                State::Young => {
+                    self.manifest.pending += stays;
+                    self.manifest.pending_young += stays;
+                }
+            }
+        }
+    }
+
+    /// Lists a stay that the API rejected: its manifest row is a reject like those that vcq found itself.
+    pub fn stay_rejected(&mut self, file: &str, line: u64, reason: &str) {
+        self.list_reject(file, line, reason.to_owned());
+    }
+
+    /// Lists a stay that failed, and why.
+    pub fn stay_failed(&mut self, stay: &Stay, reason: Option<&str>, log_id: Option<&str>) {
+        if self.failures.len() < LISTED_MAX {
+            self.failures.push(FailedStay {
+                meeting_no: stay.meeting_no.to_string(),
+                meeting_start_time: stay.meeting_start_s,
+                join_time: stay.join_s,
+                user_id: stay.participant.user_id().map(Into::into),
+                room_id: stay.participant.room_id().map(Into::into),
+                reason: reason.unwrap_or_default().to_owned(),
+                log_id: log_id.map(Into::into),
+            });
+        }
+    }
+
+    /// Names the file that lists all rejects.
+    pub fn rejects_in(&mut self, path: String) {
+        self.rejects_file = Some(path);
+    }
+
+    /// Closes the report. `fetched_for` is how long this process had the right to send requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Unaccounted`] if the manifest's rows are not the sum of their parts: a bug, and never a report.
+    pub fn close(
+        &mut self,
+        ended_at: DateTime<Utc>,
+        fetched_for: Duration,
+        requests_per_minute: u32,
+    ) -> Result<ExitCode, Unaccounted> {
+        let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
+        let accounted = duplicates + rejected + done + absent + failed + pending;
+        if accounted != rows {
+            return Err(Unaccounted { rows, accounted });
+        }
+        self.ended_at = ended_at;
+        self.wall_seconds = (ended_at - self.started_at).as_seconds_f64();
+        let answered: u64 = self.requests.by_outcome.values().sum();
+        self.requests.without_answer = self.requests.sent.saturating_sub(answered);
+        let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
+        self.requests.quota_used = (allowed >= 1.0).then(|| self.requests.sent as f64 / allowed);
+        Ok(if rejected + failed > 0 { ExitCode::SomeFailed } else { ExitCode::Complete })
+    }
+
+    /// Sets the code that the process exits with.
+    pub fn exit_with(&mut self, code: ExitCode) {
+        self.exit_code = code as u8;
+    }
+
+    /// The report as JSON, for `--report`.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("the report has string keys only");
+        json.push('\n');
+        json
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Pending => "pending",
+        State::Done => "done",
+        State::Absent => "absent",
+        State::Rejected => "rejected",
+        State::Failed => "failed",
+        State::Young => "absent_so_far",
+    }
+}
+
+/// The text for a terminal or a cron mail.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_manifest(f)?;
+        self.write_requests(f)?;
+        self.write_files(f)?;
+        self.write_texts(f)?;
+        self.write_lists(f)?;
+        match &self.stopped {
+            Some(why) => writeln!(f, "stopped early: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Report {
+    fn write_manifest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
+        writeln!(
+            f,
+            "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected + {done} done + {absent} absent + \
+             {failed} failed + {pending} pending"
+        )?;
+        if self.manifest.contradicting_duplicates > 0 {
+            let count = self.manifest.contradicting_duplicates;
+            writeln!(f, "           {count} duplicates give another meeting_end_time; the first row of each counts")?;
+        }
+        if self.manifest.pending_young > 0 {
+            let count = self.manifest.pending_young;
+            writeln!(f, "           {count} of the pending were not found yet; later runs ask for them again")?;
+        }
+        for file in self.manifest.files.iter().filter(|file| !file.ignored_columns.is_empty()) {
+            writeln!(f, "           {}: columns not used: {}", file.file, file.ignored_columns.join(", "))?;
+        }
+        for (state, count) in &self.asked_again {
+            writeln!(f, "           {count} of earlier manifests asked for again: {state}")?;
+        }
+        Ok(())
+    }
+
+    fn write_requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "landed     {} pages, {} samples", self.landed.pages, self.landed.samples)?;
+        write!(f, "requests   {} sent", self.requests.sent)?;
+        for (outcome, count) in &self.requests.by_outcome {
+            write!(f, ", {count} {outcome}")?;
+        }
+        if self.requests.without_answer > 0 {
+            write!(f, ", {} without an answer", self.requests.without_answer)?;
+        }
+        writeln!(f)?;
+        write!(f, "time       {}", seconds(self.wall_seconds))?;
+        write!(f, ", waited {} for quota", seconds(self.requests.quota_waited_seconds))?;
+        if self.requests.refusals_waited_seconds > 0.0 {
+            write!(f, ", {} for refusals to end", seconds(self.requests.refusals_waited_seconds))?;
+        }
+        if let Some(share) = self.requests.quota_used {
+            write!(f, ", {:.1} % of the quota used", share * 100.0)?;
+        }
+        writeln!(f, ", {} access tokens", self.requests.token_renewals)
+    }
+
+    fn write_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, bytes) = self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
+        for file in &self.files {
+            writeln!(f, "           date={}/{}  {} rows  {} bytes", file.date, file.name, file.rows, file.bytes)?;
+        }
+        Ok(())
+    }
+
+    fn write_texts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (column, unparsed) in &self.unparsed {
+            let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
+            writeln!(f, "unparsed   {column}: {} texts, such as {}", unparsed.count, samples.join(", "))?;
+        }
+        for (key, count) in &self.unknown_keys {
+            writeln!(f, "unknown    {key:?}: {count} times")?;
+        }
+        Ok(())
+    }
+
+    fn write_lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.rejects {
+            writeln!(f, "rejected   {}:{}: {}", row.file, row.line, row.reason)?;
+        }
+        if let Some(path) = &self.rejects_file {
+            writeln!(f, "           all rejects: {path}; mended, it can be given back as a manifest")?;
+        }
+        for stay in &self.failures {
+            let id = stay.user_id.as_ref().or(stay.room_id.as_ref());
+            write!(f, "failed     meeting {} at {}, ", stay.meeting_no, stay.meeting_start_time)?;
+            write!(f, "{}: {}", id.map(String::as_str).unwrap_or_default(), stay.reason)?;
+            match &stay.log_id {
+                Some(log_id) => writeln!(f, " (log id {log_id})")?,
+                None => writeln!(f)?,
+            }
+        }
+        let unlisted = self.manifest.failed.saturating_sub(self.failures.len() as u64);
+        if unlisted > 0 {
+            writeln!(f, "           and {unlisted} more")?;
+        }
+        Ok(())
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds.max(0.0).round() as u64)).to_string()
+}

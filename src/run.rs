@@ -1,0 +1,339 @@
+//! One run of `vcq export`: enqueue, phase 1, phase 2, report.
+
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    time::Duration,
+};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    config::Config,
+    dataset::Dataset,
+    error::{Chain, Error, ExitCode},
+    event::{Emit, Event},
+    feishu::{token::Credentials, transport::Transport},
+    fetch::{Ended, Terms, fetch},
+    intake::{Manifests, Rejects, folder_of, take_in},
+    journal::{Enqueued, Identity, Journal, Lane, State},
+    publish::{Publication, Publisher},
+    report::Report,
+    start::Start,
+};
+
+/// Dates that are ready and wait to be published; one more is published at the end of the run.
+const DATES_READY_MAX: usize = 1024;
+
+/// How often a process that waits for another one looks whether its turn has come.
+const TURN_POLL: Duration = Duration::from_millis(500);
+
+/// An absent stay of a young meeting is asked for again once its last answer is this old.
+const YOUNG_ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// What an export is asked to do.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// The participants to ask for.
+    pub manifests: Manifests,
+    /// Their priority.
+    pub lane: Lane,
+    /// When to send no more requests.
+    pub until: Option<DateTime<Utc>>,
+    /// Where to write the report, and `rejects.csv` beside it.
+    pub report: Option<PathBuf>,
+}
+
+/// What an export works with.
+pub struct Surroundings<'a> {
+    /// The checked configuration.
+    pub config: &'a Config,
+    /// Who asks.
+    pub credentials: &'a Credentials,
+    /// The network.
+    pub transport: &'a dyn Transport,
+    /// Wall time, seed and the stop signal.
+    pub start: &'a Start,
+    /// Told everything that happens, besides the report.
+    pub observe: Emit<'a>,
+}
+
+/// How an export ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The account.
+    pub report: Report,
+    /// What the process exits with.
+    pub exit_code: ExitCode,
+    /// What a person has to do, if anything.
+    pub hint: Option<String>,
+}
+
+/// Runs one export to its end, or to where it has to stop.
+///
+/// # Errors
+///
+/// If the operator has to act before anything can go on. What has landed stays landed.
+pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
+    let report = RefCell::new(Report::new(around.start.now()));
+    let emit = |event: Event<'_>| {
+        report.borrow_mut().take(&event);
+        (around.observe)(event);
+    };
+    let config = around.config;
+    let publisher = Publisher::new(Dataset::open(&config.output)?, config);
+    let mut journal = Journal::open(&config.state, &identity(config))?;
+    let mut rejects = Rejects::at(rejects_path(task, config));
+    enqueue(&mut journal, task, around, &mut rejects, &emit)?;
+    publish_intents(&mut journal, &publisher, &emit)?;
+    let (ended, fetched_for) = settle_own(&mut journal, task, around, &publisher, &emit).await?;
+    publish_own(&mut journal, &publisher, &emit)?;
+    let mut report = report.into_inner();
+    account(&journal, task, &mut rejects, &mut report)?;
+    let code = report
+        .close(around.start.now(), fetched_for, config.rate.requests_per_minute)
+        .map_err(|error| Error::Bug(error.to_string()))?;
+    let (exit_code, hint) = match ended {
+        Ended::Complete => (code, None),
+        Ended::Interrupted => (ExitCode::Interrupted, Some("run the same command again to continue".to_owned())),
+        Ended::Early(_) => (ExitCode::Again, Some("run the same command again to continue".to_owned())),
+        Ended::Denied(_, remedy) => (ExitCode::Access, Some(remedy.to_string())),
+    };
+    report.exit_with(exit_code);
+    write_report(task, &report)?;
+    Ok(Outcome { report, exit_code, hint })
+}
+
+/// What the configuration says of the journal's stays.
+pub fn identity(config: &Config) -> Identity {
+    Identity {
+        timezone: config.timezone.name().to_owned(),
+        user_id_type: config.api.user_id_type.as_str().to_owned(),
+    }
+}
+
+/// Reads a time limit: a duration from now, or a time of day whose next occurrence in `zone` counts.
+///
+/// # Errors
+///
+/// [`Error::Usage`] naming both forms.
+pub fn until(text: &str, now: DateTime<Utc>, zone: Tz) -> Result<DateTime<Utc>, Error> {
+    let wrong = || Error::Usage(format!("--until `{text}` is neither a time of day such as `06:00` nor a duration such as `8h`"));
+    if let Ok(duration) = humantime::parse_duration(text) {
+        return TimeDelta::from_std(duration).ok().and_then(|duration| now.checked_add_signed(duration)).ok_or_else(wrong);
+    }
+    let time = ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok()).ok_or_else(wrong)?;
+    let today = now.with_timezone(&zone).date_naive();
+    // A time that the zone's clocks skip on one day exists on the next.
+    today
+        .iter_days()
+        .take(3)
+        .filter_map(|day| day.and_time(time).and_local_timezone(zone).earliest())
+        .map(|at| at.with_timezone(&Utc))
+        .find(|at| *at > now)
+        .ok_or_else(wrong)
+}
+
+fn rejects_path(task: &Export, config: &Config) -> PathBuf {
+    task.report.as_ref().map_or_else(|| config.state.clone(), |report| folder_of(report).to_owned()).join("rejects.csv")
+}
+
+fn enqueue(
+    journal: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    rejects: &mut Rejects,
+    emit: Emit<'_>,
+) -> Result<(), Error> {
+    take_in(journal, &task.manifests, around.config, around.start, rejects, emit)?;
+    let merged = journal.enqueue(task.lane, around.config.timezone)?;
+    let asked_before = around.start.now() - YOUNG_ASKED_AGAIN_AFTER;
+    let asked_again = journal.ask_young_again(asked_before.timestamp())?;
+    emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again, ..merged } });
+    Ok(())
+}
+
+/// Waits for the right to fetch, and fetches, until this process's stays are settled.
+async fn settle_own(
+    journal: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    publisher: &Publisher,
+    emit: Emit<'_>,
+) -> Result<(Ended, Duration), Error> {
+    let mut stop = around.start.stop.clone();
+    let mut is_queued = false;
+    let mut settled_before = 0;
+    while let Some(first_pending) = journal.own_pending(settled_before)? {
+        settled_before = first_pending;
+        if let Some(_fetching) = journal.try_lock_fetching()? {
+            emit(Event::Fetching);
+            let began = Instant::now();
+            let ended = fetch_and_publish(journal, task, around, publisher, emit).await?;
+            return Ok((ended, began.elapsed()));
+        }
+        if !is_queued {
+            emit(Event::Queued);
+            is_queued = true;
+        }
+        if task.until.is_some_and(|until| until <= around.start.now()) {
+            return Ok((Ended::Early("the time limit is reached while another process fetches".into()), Duration::ZERO));
+        }
+        tokio::select! {
+            biased;
+            () = stop.requested() => return Ok((Ended::Interrupted, Duration::ZERO)),
+            () = sleep(TURN_POLL) => {}
+        }
+    }
+    Ok((Ended::Complete, Duration::ZERO))
+}
+
+/// Phase 1, with phase 2 at its side for each date that becomes ready.
+async fn fetch_and_publish(
+    journal: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    publisher: &Publisher,
+    emit: Emit<'_>,
+) -> Result<Ended, Error> {
+    let (sender, receiver) = mpsc::channel(DATES_READY_MAX);
+    let publishing = publish_ready(receiver, journal.again()?, publisher.clone(), emit);
+    let sender = Cell::new(Some(sender));
+    let date_ready = |date| {
+        if let Some(open) = sender.take() {
+            // A full channel loses nothing: what is not published now is at the end of the run.
+            let _ = open.try_send(date);
+            sender.set(Some(open));
+        }
+    };
+    let fetching = async {
+        let terms = Terms {
+            transport: around.transport,
+            config: around.config,
+            credentials: around.credentials,
+            until: task.until,
+            start: around.start,
+            emit,
+            date_ready: &date_ready,
+        };
+        let ended = fetch(journal, &terms).await;
+        sender.take();
+        ended
+    };
+    let (ended, ()) = tokio::join!(fetching, publishing);
+    ended
+}
+
+/// Publishes each date that it is told, on a thread of its own: building a file takes CPU time.
+///
+/// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
+async fn publish_ready(
+    mut dates: mpsc::Receiver<NaiveDate>,
+    mut journal: Journal,
+    publisher: Publisher,
+    emit: Emit<'_>,
+) {
+    while let Some(date) = dates.recv().await {
+        let publisher = publisher.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let published = publisher.append(&mut journal, date);
+            (journal, published)
+        });
+        let published = match work.await {
+            Ok((back, published)) => {
+                journal = back;
+                published
+            }
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        match published {
+            Ok(published) => published.iter().for_each(|publication| emit_published(publication, emit)),
+            Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
+        }
+    }
+}
+
+fn publish_intents(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
+    for publication in publisher.finish_intents(journal)? {
+        emit_published(&publication, emit);
+    }
+    Ok(())
+}
+
+/// Publishes what is left of this run: dates that failed on the way, and dates that are not complete.
+fn publish_own(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
+    publish_intents(journal, publisher, emit)?;
+    for date in journal.own_unpublished()? {
+        if let Some(publication) = publisher.append(journal, date)? {
+            emit_published(&publication, emit);
+        }
+    }
+    Ok(())
+}
+
+fn emit_published(publication: &Publication, emit: Emit<'_>) {
+    emit(Event::Published {
+        date: publication.file.date,
+        name: &publication.name,
+        samples: publication.file.samples,
+        bytes: publication.bytes,
+        unreadable: &publication.unreadable,
+        unknown: &publication.unknown,
+    });
+}
+
+/// Completes the report from the journal, which knows how every stay ended.
+fn account(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut Report) -> Result<(), Error> {
+    report.tally(&journal.tally()?);
+    journal.each_own(State::Rejected, |own| {
+        if let Some(at) = own.manifested {
+            let (file, reason) = (task.manifests.name(at.file), own.reason.unwrap_or_default());
+            report.stay_rejected(&file, at.line, &reason);
+            rejects.write_stay(&file, at.line, &own.stay, &reason)?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    journal.each_own(State::Failed, |own| {
+        report.stay_failed(&own.stay, own.reason.as_deref(), own.log_id.as_deref());
+        Ok::<_, Error>(())
+    })?;
+    if let Some(path) = rejects.finish()? {
+        report.rejects_in(path.display().to_string());
+    }
+    Ok(())
+}
+
+fn write_report(task: &Export, report: &Report) -> Result<(), Error> {
+    let Some(path) = &task.report else { return Ok(()) };
+    crate::file::replace(path, report.to_json().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_is_a_duration_or_the_next_time_of_day() {
+        let now: DateTime<Utc> = "2026-03-08T01:30:00Z".parse().unwrap();
+        for (text, zone, expected) in [
+            ("8h", Tz::UTC, "2026-03-08T09:30:00Z"),
+            ("90m", Tz::UTC, "2026-03-08T03:00:00Z"),
+            ("06:00", Tz::UTC, "2026-03-08T06:00:00Z"),
+            ("01:30", Tz::UTC, "2026-03-09T01:30:00Z"),
+            ("01:30:01", Tz::UTC, "2026-03-08T01:30:01Z"),
+            ("06:00", Tz::Asia__Shanghai, "2026-03-08T22:00:00Z"),
+            // New York has no 02:30 on this day.
+            ("02:30", Tz::America__New_York, "2026-03-09T06:30:00Z"),
+        ] {
+            assert_eq!(until(text, now, zone).unwrap(), expected.parse::<DateTime<Utc>>().unwrap(), "{text} {zone}");
+        }
+        for text in ["", "soon", "25:00", "8", "-1h"] {
+            assert!(until(text, now, Tz::UTC).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `vcq status`: coverage by date, the queue, and the requests spent. Works while runs are under way.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    error::Error,
+    fetch::{quota_day, quota_month},
+    journal::{Journal, State},
+    run::identity,
+    start::Start,
+};
+
+/// What the journal holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// By partition, oldest first.
+    pub dates: Vec<DateStatus>,
+    /// Stays to be asked for, by lane.
+    pub queue: Queue,
+    /// Requests sent.
+    pub requests: Requests,
+    /// How long the queue takes at the configured rate, at one request a stay, in seconds.
+    pub seconds_left: u64,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DateStatus {
+    /// `YYYY-MM-DD`.
+    pub date: String,
+    /// Stays whose pages have all landed.
+    pub done: u64,
+    /// Stays that the API does not know.
+    pub absent: u64,
+    /// Stays that the API refuses.
+    pub rejected: u64,
+    /// Stays given up by the last run that asked for them.
+    pub failed: u64,
+    /// Stays to be asked for, or to be asked for again.
+    pub pending: u64,
+    /// Published samples.
+    pub samples: u64,
+    /// Published files.
+    pub files: u64,
+    /// True if all done stays with samples are published and nothing is pending.
+    pub complete: bool,
+}
+
+/// Stays to be asked for.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Queue {
+    /// Of the nightly lane.
+    pub nightly: u64,
+    /// Of the backfill lane.
+    pub backfill: u64,
+}
+
+/// Requests sent, by span.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Requests {
+    /// In the last minute, or not answered yet.
+    pub last_minute: u64,
+    /// Today (UTC+8).
+    pub today: u64,
+    /// This calendar month (UTC+8).
+    pub this_month: u64,
+    /// The month's limit, if there is one.
+    pub requests_per_month: Option<u64>,
+}
+
+/// Reads the journal.
+///
+/// # Errors
+///
+/// If there is no journal, or it was begun with another configuration.
+pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
+    let journal = Journal::open_existing(&config.state, &identity(config))?;
+    let [nightly, backfill] = journal.queued()?;
+    let now = start.now();
+    let minute_ago_ms = now.timestamp_millis() - 60_000;
+    let (first, last, _) = quota_month(now);
+    let today = quota_day(now);
+    let last_minute = journal.slots()?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
+    Ok(Status {
+        dates: dates(&journal)?,
+        queue: Queue { nightly, backfill },
+        requests: Requests {
+            last_minute,
+            today: journal.spent_between(today, today)?,
+            this_month: journal.spent_between(first, last)?,
+            requests_per_month: config.rate.requests_per_month,
+        },
+        seconds_left: ((nightly + backfill) * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
+    })
+}
+
+fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
+    let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
+    for row in journal.coverage()? {
+        let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });
+        match row.state {
+            State::Pending | State::Young => date.pending += row.stays,
+            State::Done => date.done += row.stays,
+            State::Absent => date.absent += row.stays,
+            State::Rejected => date.rejected += row.stays,
+            State::Failed => date.failed += row.stays,
+        }
+        date.complete &= row.unpublished == 0 && !matches!(row.state, State::Pending | State::Young);
+    }
+    for file in journal.files()?.iter().filter(|file| file.published) {
+        let date = dates.entry(file.date).or_default();
+        date.samples += file.samples;
+        date.files += 1;
+    }
+    Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day.to_string(), ..date }).collect())
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "date        {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>6}", "done", "absent", "rejected", "failed", "pending", "samples", "files")?;
+        for date in &self.dates {
+            let DateStatus { done, absent, rejected, failed, pending, samples, files, .. } = date;
+            let complete = if date.complete { "complete" } else { "" };
+            let line = format!(
+                "{}  {done:>9} {absent:>9} {rejected:>9} {failed:>9} {pending:>9} {samples:>11} {files:>6}  {complete}",
+                date.date
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        let time = humantime::format_duration(std::time::Duration::from_secs(self.seconds_left));
+        writeln!(f, "queue       {} nightly, {} backfill: at least {time}", self.queue.nightly, self.queue.backfill)?;
+        let Requests { last_minute, today, this_month, requests_per_month } = self.requests;
+        let limit = requests_per_month.map(|limit| format!(" of {limit}")).unwrap_or_default();
+        writeln!(f, "requests    {last_minute} in the last minute, {today} today, {this_month}{limit} this month (UTC+8)")
+    }
+}
