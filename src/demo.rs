@@ -36,7 +36,7 @@ const DAYS: u32 = 2;
 const MEETING_MINUTES_MAX: u32 = 180;
 
 /// Some of the values are written in the rarer forms, so that the demo shows what is made of them.
-const OTHER_FORMS: f64 = 0.02;
+const OTHER_FORMS: f64 = 0.0005;
 
 /// Runs the demo in `folder`.
 ///
