@@ -16,7 +16,7 @@ use crate::{
         token::{Credentials, TokenError, read_token, token_request},
         transport::{Call, HttpTransport, Request, Transport},
     },
-    fetch::{pace::HOLD, quota_day},
+    fetch::{calendar::quota_day, pace::HOLD},
     journal::Journal,
     run::identity,
     start::Start,
@@ -104,10 +104,9 @@ async fn try_permission(
         Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
         Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
         Outcome::Throttled { .. } => Ok("not tried: the API refuses requests for now".into()),
-        Outcome::MonthUsedUp(said)
-        | Outcome::TokenRefused(said)
-        | Outcome::Transient(said)
-        | Outcome::Failed(said) => Err(Error::Upstream(said.text)),
+        Outcome::MonthUsedUp(said) | Outcome::TokenRefused(said) | Outcome::Transient(said) | Outcome::Failed(said) => {
+            Err(Error::Upstream(said.text))
+        }
     }
 }
 

@@ -168,7 +168,8 @@ struct Layers(Vec<Entry>);
 
 impl Layers {
     fn defaults() -> Self {
-        let entry = |(key, value): &'static (String, Value)| Entry { key, value: value.clone(), origin: "default".into() };
+        let entry =
+            |(key, value): &'static (String, Value)| Entry { key, value: value.clone(), origin: "default".into() };
         Self(DEFAULT_KEYS.iter().map(entry).collect())
     }
 
@@ -176,7 +177,7 @@ impl Layers {
         let table: Table =
             text.parse().map_err(|source| ConfigError::Syntax { name: name.into(), source: Box::new(source) })?;
         for (key, value) in flatten(table) {
-            let known = self.known(&key, name, |entry| entry.to_owned())?;
+            let known = self.known(&key, name, str::to_owned)?;
             self.set(known, name, value);
         }
         Ok(())
@@ -217,9 +218,8 @@ impl Layers {
 
     fn check(&self) -> Result<Config, ConfigError> {
         Ok(Config {
-            timezone: self.read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| {
-                v.as_str()?.parse().ok()
-            })?,
+            timezone: self
+                .read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| v.as_str()?.parse().ok())?,
             state: self.read("state", "a folder's path", path)?,
             output: self.read("output", "a folder's path other than `/`", |v| {
                 path(v).filter(|path| path.file_name().is_some())
@@ -244,12 +244,10 @@ impl Layers {
                 "an https URL of a host without path, query or user (http on a loopback address only)",
                 base_url,
             )?,
-            user_id_type: self.read("api.user_id_type", "`open_id`, `union_id` or `user_id`", |v| {
-                v.clone().try_into().ok()
-            })?,
-            naive_utc_offset: self.read("api.naive_utc_offset", "a UTC offset such as `+08:00`", |v| {
-                v.as_str()?.parse().ok()
-            })?,
+            user_id_type: self
+                .read("api.user_id_type", "`open_id`, `union_id` or `user_id`", |v| v.clone().try_into().ok())?,
+            naive_utc_offset: self
+                .read("api.naive_utc_offset", "a UTC offset such as `+08:00`", |v| v.as_str()?.parse().ok())?,
             connect_timeout: self.duration("api.connect_timeout", "a duration of 1s to 2m", "1s", "2m")?,
             request_timeout: self.duration("api.request_timeout", "a duration of 1s to 5m", "1s", "5m")?,
         })
@@ -415,7 +413,10 @@ mod tests {
     fn values_out_of_range_name_the_rule() {
         for (file, expected) in [
             ("timezone = 'Mars'", "`timezone` is \"Mars\", but must be an IANA time zone"),
-            ("[rate]\nrequests_per_minute = 0", "`rate.requests_per_minute` is 0, but must be a number from 1 to 10000"),
+            (
+                "[rate]\nrequests_per_minute = 0",
+                "`rate.requests_per_minute` is 0, but must be a number from 1 to 10000",
+            ),
             ("[rate]\nrequests_per_month = -1", "`rate.requests_per_month` is -1, but must be"),
             ("[api]\nrequest_timeout = '30'", "`api.request_timeout` is \"30\", but must be a duration of 1s to 5m"),
             ("[api]\nrequest_timeout = 30", "`api.request_timeout` is 30, but must be a duration of 1s to 5m"),

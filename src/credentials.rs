@@ -22,7 +22,9 @@ pub fn credentials(config: &Config, secret: Option<SecretString>) -> Result<Cred
         (Some(secret), _) => secret,
         (None, Some(path)) => read_secret(path)?,
         (None, None) => {
-            return Err(Error::Usage("no app secret: set VCQ_APP_SECRET, or `app_secret_file` in the configuration".into()));
+            return Err(Error::Usage(
+                "no app secret: set VCQ_APP_SECRET, or `app_secret_file` in the configuration".into(),
+            ));
         }
     };
     Ok(Credentials { app_id: config.app_id.clone(), app_secret })
@@ -33,7 +35,9 @@ fn read_secret(path: &Path) -> Result<SecretString, Error> {
     let mode = fs::metadata(path).map_err(failed)?.mode();
     if mode & OTHERS != 0 {
         let (path, mode) = (path.display(), mode & 0o777);
-        return Err(Error::Usage(format!("`{path}` has mode {mode:03o}, others can read the secret: chmod 600 {path}")));
+        return Err(Error::Usage(format!(
+            "`{path}` has mode {mode:03o}, others can read the secret: chmod 600 {path}"
+        )));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let secret = text.trim();

@@ -23,7 +23,10 @@ use crate::{
     intake::Manifests,
     journal::Lane,
     run::{Export, Outcome, Surroundings, export},
-    simulator::{Settings, Simulator, http, manifest, tenant::{Tenant, TenantSettings}},
+    simulator::{
+        Settings, Simulator, http, manifest,
+        tenant::{Tenant, TenantSettings},
+    },
     start::Start,
 };
 
@@ -51,10 +54,8 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.map_err(file_error("listen on", Path::new("127.0.0.1")))?;
     let address = listener.local_addr().map_err(file_error("listen on", Path::new("127.0.0.1")))?;
-    let credentials = Credentials {
-        app_id: settings.token.app_id.clone(),
-        app_secret: settings.token.app_secret.clone().into(),
-    };
+    let credentials =
+        Credentials { app_id: settings.token.app_id.clone(), app_secret: settings.token.app_secret.clone().into() };
     let config = config(folder, address)?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(error.to_string()))?;
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };

@@ -4,19 +4,22 @@
 //! Requests under way are futures that it polls; they own nothing but their request. So the order of effects is that
 //! of the loop, and stopping means to pick nothing more.
 
+pub mod calendar;
 pub mod pace;
 pub mod retry;
 
+mod answer;
 mod token;
 
 use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep_until};
 
 use self::{
+    calendar::{quota_day, quota_month},
     pace::{HOLD, Pace, Turn},
     token::Tokens,
 };
@@ -25,19 +28,16 @@ use crate::{
     error::Error,
     event::{Emit, Event, Wait},
     feishu::{
-        api::{NO_PERMISSION_REMEDY, Next, Outcome, Page, Remedy, Said, classify, page_request},
+        api::{Remedy, Said, page_request},
         token::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
-    journal::{Journal, NewPage, QueuedStay, SlotId, State, StayId, Verdict},
+    journal::{Journal, QueuedStay, SlotId, StayId},
     start::Start,
 };
 
 /// Stays that wait for their next attempt or page; while there are so many, no further stay is begun.
 const WAITING_MAX: usize = 256;
-
-/// Answers of "no permission" in a row that stop the run.
-const NO_PERMISSION_MAX: usize = 5;
 
 /// How long requests under way are waited for once the run is to end.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -102,7 +102,7 @@ struct Task {
 struct Sent {
     task: Task,
     slot: SlotId,
-    sent_at: Instant,
+    at: Instant,
     token_generation: u64,
 }
 
@@ -164,7 +164,9 @@ impl<'a> Loop<'a> {
             match self.step()? {
                 Step::Send(task) => self.send(*task)?,
                 Step::Wait(cause, until) => self.wait(cause, until).await?,
-                Step::Finish => self.ending = Some(Ended::Complete),
+                Step::Finish => {
+                    self.ending.get_or_insert(Ended::Complete);
+                }
             }
         }
         self.drain().await?;
@@ -243,7 +245,7 @@ impl<'a> Loop<'a> {
         let user_id_type = self.terms.config.api.user_id_type;
         let path_and_query = page_request(&queued.stay, user_id_type, queued.page_token.as_deref());
         let sending = self.terms.transport.send(Request { path_and_query, call: Call::Get { bearer } });
-        let sent = Sent { task, slot, sent_at: now, token_generation };
+        let sent = Sent { task, slot, at: now, token_generation };
         self.in_flight.push(sending.map(|answer| (sent, answer)).boxed_local());
         Ok(())
     }
@@ -316,201 +318,6 @@ impl<'a> Loop<'a> {
             ))
         }))
     }
-
-    /// One answer: free its slot, decide what it means, and do that.
-    fn take_in(&mut self, (sent, answer): Arrival) -> Result<(), Error> {
-        let now = Instant::now();
-        let wall = self.terms.start.now();
-        self.pace.answered(sent.slot, now);
-        self.journal.free_slot(sent.slot, (wall + HOLD).timestamp_millis() + 1);
-        let outcome = classify(&answer, wall);
-        (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.sent_at });
-        self.note_permission(&outcome);
-        let generation = sent.token_generation;
-        let task = sent.task;
-        match outcome {
-            Outcome::Page(page) => match answer {
-                Ok(answer) => self.page(task, &page, &answer),
-                Err(_) => Ok(()),
-            },
-            Outcome::Throttled { wait } => self.throttled(task, wait),
-            Outcome::MonthUsedUp(said) => self.month_used_up(task, &said),
-            Outcome::TokenRefused(said) => self.token_refused(task, generation, said),
-            Outcome::Denied(said, remedy) => self.denied(task, said, remedy),
-            Outcome::NoPermission(said) => self.no_permission(task, said),
-            Outcome::Absent(said) => self.absent(&task, said),
-            Outcome::Rejected(said) => self.rejected(task, said),
-            Outcome::Transient(said) => self.transient(task, said),
-            Outcome::Failed(said) => self.settle(&task, State::Failed, said.text, said.log_id),
-        }
-    }
-
-    fn page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
-        if let Some(fault) = self.paging_fault(&task.queued, page)? {
-            return self.settle(&task, State::Failed, fault, answer.log_id.clone());
-        }
-        let next_token = match &page.next {
-            Next::Token(token) => Some(token.as_str()),
-            Next::End | Next::TokenMissing => None,
-        };
-        let (stay, number, samples) = (task.queued.id, task.queued.pages, page.samples);
-        let landed = NewPage { stay, number, samples, next_token, body: &answer.body };
-        self.journal.land(&landed, self.terms.start.now().timestamp())?;
-        (self.terms.emit)(Event::Landed { samples });
-        if let Some(token) = next_token {
-            task.queued.pages += 1;
-            task.queued.samples += samples;
-            task.queued.page_token = Some(token.to_owned());
-            task.attempts = 0;
-            task.refused_with = None;
-            self.again(task, Duration::ZERO);
-            return Ok(());
-        }
-        self.settled(&task, State::Done, None, None)
-    }
-
-    /// What is wrong with the paging, if anything: a server that says `has_more` for ever must not eat the quota.
-    fn paging_fault(&self, queued: &QueuedStay, page: &Page) -> Result<Option<String>, Error> {
-        let token = match &page.next {
-            Next::End => return Ok(None),
-            Next::TokenMissing => return Ok(Some("`has_more` without a `page_token`".into())),
-            Next::Token(token) => token,
-        };
-        let pages_max = queued.stay.pages_max().saturating_mul(2);
-        let fault = if page.samples == 0 {
-            Some(format!("`has_more` after an empty page {}", queued.pages))
-        } else if self.journal.token_seen(queued.id, token)? {
-            Some(format!("page {} repeats an earlier `page_token`", queued.pages))
-        } else if queued.pages + 1 >= pages_max {
-            Some(format!("`has_more` after {pages_max} pages, twice as many as the stay's length allows"))
-        } else {
-            None
-        };
-        Ok(fault)
-    }
-
-    fn throttled(&mut self, task: Task, wait: Duration) -> Result<(), Error> {
-        self.pace.close_gate(Instant::now() + wait);
-        self.journal.set_gate_ms((self.terms.start.now() + wait).timestamp_millis())?;
-        (self.terms.emit)(Event::Refused { wait });
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    fn month_used_up(&mut self, task: Task, said: &Said) -> Result<(), Error> {
-        let (_, _, next_month) = quota_month(self.terms.start.now());
-        self.end(Ended::Early(format!("{said}; run again from {next_month} (UTC+8) on")));
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    /// The first refusal of a page costs a new token; the second one, with the new token, ends the run.
-    fn token_refused(&mut self, mut task: Task, generation: u64, said: Said) -> Result<(), Error> {
-        if task.refused_with.is_some_and(|refused| refused < generation) {
-            self.end(Ended::Denied(said, token::REFUSED_AGAIN_REMEDY));
-        }
-        self.tokens.drop_generation(generation);
-        task.refused_with = Some(generation);
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    fn denied(&mut self, task: Task, said: Said, remedy: Remedy) -> Result<(), Error> {
-        self.end(Ended::Denied(said, remedy));
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    /// An answer about a stay shows that the app may ask, and ends a row of "no permission".
-    fn note_permission(&mut self, outcome: &Outcome) {
-        if matches!(outcome, Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::Failed(_)) {
-            self.permitted = true;
-            self.no_permission.clear();
-        }
-    }
-
-    /// Fails the stay; when it is the first answer of all or the last of a row, it fails none and ends the run.
-    fn no_permission(&mut self, task: Task, said: Said) -> Result<(), Error> {
-        self.no_permission.push(task.queued.id);
-        if self.permitted && self.no_permission.len() < NO_PERMISSION_MAX {
-            return self.settle(&task, State::Failed, said.text, said.log_id);
-        }
-        self.end(Ended::Denied(said, NO_PERMISSION_REMEDY));
-        let settled = std::mem::take(&mut self.no_permission);
-        self.journal.unsettle(&settled)?;
-        (self.terms.emit)(Event::Unsettled { stays: settled.len() as u64 - 1 });
-        self.settled_before = 0;
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    fn absent(&mut self, task: &Task, said: Said) -> Result<(), Error> {
-        let meeting_end = DateTime::from_timestamp(task.queued.stay.meeting_end_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
-        let age = self.terms.start.now() - meeting_end;
-        let is_young = age.to_std().is_ok_and(|age| age < self.terms.config.absent_retry_for) || age < chrono::TimeDelta::zero();
-        let state = if is_young { State::Young } else { State::Absent };
-        self.settle(task, state, said.text, said.log_id)
-    }
-
-    /// A refused row is final, but a refused page token only means that it has grown too old.
-    fn rejected(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
-        let queued = &mut task.queued;
-        if queued.page_token.is_none() {
-            return self.settle(&task, State::Rejected, said.text, said.log_id);
-        }
-        if queued.restarts > 0 {
-            let reason = format!("page token refused a second time: {said}");
-            return self.settle(&task, State::Failed, reason, said.log_id);
-        }
-        self.journal.restart(queued.id)?;
-        (queued.pages, queued.samples, queued.page_token) = (0, 0, None);
-        queued.restarts += 1;
-        (self.terms.emit)(Event::Restarted { stay: &queued.stay });
-        self.again(task, Duration::ZERO);
-        Ok(())
-    }
-
-    fn transient(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
-        task.attempts += 1;
-        let jitter = self.jitter.random();
-        match retry::backoff(task.attempts, self.terms.config.attempts_max, jitter) {
-            Some(wait) => {
-                (self.terms.emit)(Event::Retry { stay: &task.queued.stay, why: &said.text, wait });
-                self.again(task, wait);
-                Ok(())
-            }
-            None => {
-                let reason = format!("{} attempts, the last one: {said}", task.attempts);
-                self.settle(&task, State::Failed, reason, said.log_id)
-            }
-        }
-    }
-
-    fn again(&mut self, mut task: Task, wait: Duration) {
-        task.not_before = Instant::now() + wait;
-        self.waiting.push(task);
-    }
-
-    fn settle(&mut self, task: &Task, state: State, reason: String, log_id: Option<String>) -> Result<(), Error> {
-        let verdict = Verdict { state, reason, log_id };
-        self.journal.settle(task.queued.id, &verdict, self.terms.start.now().timestamp())?;
-        self.settled(task, state, Some(&verdict.reason), verdict.log_id.as_deref())
-    }
-
-    fn settled(
-        &mut self,
-        task: &Task,
-        state: State,
-        reason: Option<&str>,
-        log_id: Option<&str>,
-    ) -> Result<(), Error> {
-        self.taken.remove(&task.queued.id);
-        (self.terms.emit)(Event::Settled { stay: &task.queued.stay, state, reason, log_id });
-        if self.journal.is_ready(task.queued.date)? {
-            (self.terms.date_ready)(task.queued.date);
-        }
-        Ok(())
-    }
 }
 
 impl Task {
@@ -533,21 +340,4 @@ fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<
         pace.close_gate(now + left(gate_ms).min(Duration::from_secs(3600)));
     }
     Ok(())
-}
-
-/// The API counts months in China's time.
-const QUOTA_OFFSET: FixedOffset = FixedOffset::east_opt(8 * 3600).expect("eight hours are an offset");
-
-/// The day of the quota's calendar, as days since 1970-01-01.
-pub fn quota_day(now: DateTime<Utc>) -> i32 {
-    now.with_timezone(&QUOTA_OFFSET).date_naive().to_epoch_days()
-}
-
-/// The first and the last day of the quota's month, as days since 1970-01-01, and the date on which the next begins.
-pub fn quota_month(now: DateTime<Utc>) -> (i32, i32, NaiveDate) {
-    use chrono::{Datelike, Months};
-    let today = now.with_timezone(&QUOTA_OFFSET).date_naive();
-    let first = today.with_day(1).expect("every month has a first day");
-    let next = first.checked_add_months(Months::new(1)).expect("the calendar goes on after this month");
-    (first.to_epoch_days(), next.to_epoch_days() - 1, next)
 }

@@ -173,13 +173,12 @@ impl Rejects {
     }
 
     fn writer(&mut self) -> io::Result<&mut RejectsWriter<BufWriter<NamedTempFile>>> {
-        let writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => {
-                let folder = folder_of(&self.path);
-                fs::create_dir_all(folder)?;
-                RejectsWriter::new(BufWriter::new(NamedTempFile::new_in(folder)?))?
-            }
+        let writer = if let Some(writer) = self.writer.take() {
+            writer
+        } else {
+            let folder = folder_of(&self.path);
+            fs::create_dir_all(folder)?;
+            RejectsWriter::new(BufWriter::new(NamedTempFile::new_in(folder)?))?
         };
         Ok(self.writer.insert(writer))
     }

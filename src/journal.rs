@@ -26,9 +26,7 @@ pub use self::{
     lock::Lock,
     page::{NewPage, StayPages},
     quota::{Slot, SlotId},
-    stay::{
-        DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, Staging, State, StayId, Tally, Verdict,
-    },
+    stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, Staging, State, StayId, Tally, Verdict},
 };
 
 /// The format of the journal that this version writes; it reads no other.
@@ -115,7 +113,9 @@ impl JournalError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Sql(error) => match error.sqlite_error_code()? {
-                rusqlite::ErrorCode::DiskFull => Some("free space on the journal's disk and run again: nothing is lost"),
+                rusqlite::ErrorCode::DiskFull => {
+                    Some("free space on the journal's disk and run again: nothing is lost")
+                }
                 rusqlite::ErrorCode::DatabaseBusy => Some("another process holds the journal: run again"),
                 rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => {
                     Some("restore the journal from a backup; nothing was overwritten")

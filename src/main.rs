@@ -118,12 +118,8 @@ async fn run_export(
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
-    let task = Export {
-        manifests: manifests(&args.manifest),
-        lane: args.lane,
-        until: limit,
-        report: args.report.clone(),
-    };
+    let task =
+        Export { manifests: manifests(&args.manifest), lane: args.lane, until: limit, report: args.report.clone() };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }
 
@@ -159,12 +155,15 @@ fn load_config(global: &Global) -> Result<Config, Error> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => None,
-        Err(source) => return Err(Error::Usage(format!("cannot read configuration file `{}`: {source}", path.display()))),
+        Err(source) => {
+            return Err(Error::Usage(format!("cannot read configuration file `{}`: {source}", path.display())));
+        }
     };
     let name = path.display().to_string();
     let file = text.as_deref().map(|text| (name.as_str(), text));
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
-    let environment = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Ok(Config::load(file, environment, &global.overrides())?)
 }
 

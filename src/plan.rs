@@ -8,9 +8,10 @@ use crate::{
     config::Config,
     error::{Error, ExitCode},
     event::Event,
-    fetch::{quota_day, quota_month},
+    fetch::calendar::{quota_day, quota_month},
     intake::{Manifests, Rejects, take_in},
     journal::Journal,
+    report::share,
     run::identity,
     start::Start,
 };
@@ -84,7 +85,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
         seconds: (merged.requests * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
         spent_this_month: journal.spent_between(first, last.max(quota_day(start.now())))?,
         requests_per_month,
-        share_of_month: requests_per_month.map(|limit| merged.requests as f64 / limit as f64),
+        share_of_month: requests_per_month.map(|limit| share(merged.requests, share(limit, 1.0))),
         rejects_file: rejects.finish()?.map(|path| path.display().to_string()),
         rejects: listed,
     })
@@ -99,7 +100,11 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "manifest   {} rows = {} duplicate + {} rejected + {} stays", self.rows, self.duplicates, self.rejected, self.stays)?;
+        writeln!(
+            f,
+            "manifest   {} rows = {} duplicate + {} rejected + {} stays",
+            self.rows, self.duplicates, self.rejected, self.stays
+        )?;
         writeln!(f, "landed     {} stays already", self.landed)?;
         let time = humantime::format_duration(Duration::from_secs(self.seconds));
         writeln!(f, "requests   {} needed: {time} at the configured rate", self.requests)?;

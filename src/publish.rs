@@ -122,7 +122,8 @@ impl Publisher {
         journal.each_member(file, |id, stay, _| {
             let mut rows = batcher.stay(stay);
             bodies.each(id, |_, body| {
-                decode(body, &mut unknown, |sample| rows.push(sample)).map_err(|source| Error::Page { stay: id, source })?;
+                decode(body, &mut unknown, |sample| rows.push(sample))
+                    .map_err(|source| Error::Page { stay: id, source })?;
                 Ok::<_, Error>(())
             })?;
             if batcher.is_full() {

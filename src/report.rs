@@ -25,6 +25,7 @@ const LISTED_MAX: usize = 100;
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    #[expect(clippy::struct_field_names, reason = "the JSON's key says of what it is the version")]
     report_version: u32,
     vcq_version: &'static str,
     started_at: DateTime<Utc>,
@@ -290,7 +291,7 @@ impl Report {
         let answered: u64 = self.requests.by_outcome.values().sum();
         self.requests.without_answer = self.requests.sent.saturating_sub(answered);
         let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
-        self.requests.quota_used = (allowed >= 1.0).then(|| self.requests.sent as f64 / allowed);
+        self.requests.quota_used = (allowed >= 1.0).then(|| share(self.requests.sent, allowed));
         Ok(if rejected + failed > 0 { ExitCode::SomeFailed } else { ExitCode::Complete })
     }
 
@@ -380,7 +381,8 @@ impl Report {
     }
 
     fn write_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rows, bytes) = self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        let (rows, bytes) =
+            self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
         for file in &self.files {
             writeln!(f, "           date={}/{}  {} rows  {} bytes", file.date, file.name, file.rows, file.bytes)?;
@@ -423,6 +425,13 @@ impl Report {
     }
 }
 
+/// `part` of `whole` for a person to read.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than a double has")]
+pub fn share(part: u64, whole: f64) -> f64 {
+    part as f64 / whole
+}
+
 fn seconds(seconds: f64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.max(0.0).round() as u64)).to_string()
+    let duration = Duration::try_from_secs_f64(seconds.max(0.0).round()).unwrap_or(Duration::MAX);
+    humantime::format_duration(duration).to_string()
 }

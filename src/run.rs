@@ -111,10 +111,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
 
 /// What the configuration says of the journal's stays.
 pub fn identity(config: &Config) -> Identity {
-    Identity {
-        timezone: config.timezone.name().to_owned(),
-        user_id_type: config.api.user_id_type.as_str().to_owned(),
-    }
+    Identity { timezone: config.timezone.name().to_owned(), user_id_type: config.api.user_id_type.as_str().to_owned() }
 }
 
 /// Reads a time limit: a duration from now, or a time of day whose next occurrence in `zone` counts.
@@ -123,11 +120,17 @@ pub fn identity(config: &Config) -> Identity {
 ///
 /// [`Error::Usage`] naming both forms.
 pub fn until(text: &str, now: DateTime<Utc>, zone: Tz) -> Result<DateTime<Utc>, Error> {
-    let wrong = || Error::Usage(format!("--until `{text}` is neither a time of day such as `06:00` nor a duration such as `8h`"));
+    let wrong = || {
+        Error::Usage(format!("--until `{text}` is neither a time of day such as `06:00` nor a duration such as `8h`"))
+    };
     if let Ok(duration) = humantime::parse_duration(text) {
-        return TimeDelta::from_std(duration).ok().and_then(|duration| now.checked_add_signed(duration)).ok_or_else(wrong);
+        return TimeDelta::from_std(duration)
+            .ok()
+            .and_then(|duration| now.checked_add_signed(duration))
+            .ok_or_else(wrong);
     }
-    let time = ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok()).ok_or_else(wrong)?;
+    let time =
+        ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok()).ok_or_else(wrong)?;
     let today = now.with_timezone(&zone).date_naive();
     // A time that the zone's clocks skip on one day exists on the next.
     today
@@ -182,7 +185,10 @@ async fn settle_own(
             is_queued = true;
         }
         if task.until.is_some_and(|until| until <= around.start.now()) {
-            return Ok((Ended::Early("the time limit is reached while another process fetches".into()), Duration::ZERO));
+            return Ok((
+                Ended::Early("the time limit is reached while another process fetches".into()),
+                Duration::ZERO,
+            ));
         }
         tokio::select! {
             biased;
@@ -241,18 +247,13 @@ async fn publish_ready(
     while let Some(date) = dates.recv().await {
         let publisher = publisher.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let published = publisher.append(&mut journal, date);
-            (journal, published)
+            let publication = publisher.append(&mut journal, date);
+            (journal, publication)
         });
-        let published = match work.await {
-            Ok((back, published)) => {
-                journal = back;
-                published
-            }
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
-        match published {
-            Ok(published) => published.iter().for_each(|publication| emit_published(publication, emit)),
+        let publication;
+        (journal, publication) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        match publication {
+            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
             Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
         }
     }

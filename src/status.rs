@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     error::Error,
-    fetch::{quota_day, quota_month},
+    fetch::calendar::{quota_day, quota_month},
     journal::{Journal, State},
     run::identity,
     start::Start,
@@ -120,7 +120,11 @@ fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "date        {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>6}", "done", "absent", "rejected", "failed", "pending", "samples", "files")?;
+        writeln!(
+            f,
+            "date        {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>6}",
+            "done", "absent", "rejected", "failed", "pending", "samples", "files"
+        )?;
         for date in &self.dates {
             let DateStatus { done, absent, rejected, failed, pending, samples, files, .. } = date;
             let complete = if date.complete { "complete" } else { "" };
@@ -134,6 +138,9 @@ impl fmt::Display for Status {
         writeln!(f, "queue       {} nightly, {} backfill: at least {time}", self.queue.nightly, self.queue.backfill)?;
         let Requests { last_minute, today, this_month, requests_per_month } = self.requests;
         let limit = requests_per_month.map(|limit| format!(" of {limit}")).unwrap_or_default();
-        writeln!(f, "requests    {last_minute} in the last minute, {today} today, {this_month}{limit} this month (UTC+8)")
+        writeln!(
+            f,
+            "requests    {last_minute} in the last minute, {today} today, {this_month}{limit} this month (UTC+8)"
+        )
     }
 }

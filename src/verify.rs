@@ -76,11 +76,8 @@ fn verify_file(
         return Some(format!("`date={}/{name}` has {bytes} bytes, not {expected}", file.date));
     }
     let path = dataset.path_of(file.date, name);
-    let opened = File::open(&path).map_err(|source| Error::File {
-        operation: "open",
-        path: path.display().to_string(),
-        source,
-    });
+    let opened =
+        File::open(&path).map_err(|source| Error::File { operation: "open", path: path.display().to_string(), source });
     opened.and_then(|opened| compare(journal, file, opened)).err().map(|error| Chain(&error).to_string())
 }
 

@@ -50,8 +50,8 @@ impl Journal {
     /// The slots that may not be free yet, oldest first.
     pub fn slots(&self) -> Result<Vec<Slot>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("slots.sql"))?;
-        let rows = statement
-            .query_map([], |row| Ok(Slot { id: row.get(0)?, sent_ms: row.get(1)?, free_ms: row.get(2)? }))?;
+        let rows =
+            statement.query_map([], |row| Ok(Slot { id: row.get(0)?, sent_ms: row.get(1)?, free_ms: row.get(2)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

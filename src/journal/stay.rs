@@ -45,7 +45,10 @@ impl State {
 
     fn from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
         let number: usize = row.get(column)?;
-        Self::ALL.get(number).copied().ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number.cast_signed() as i64))
+        Self::ALL
+            .get(number)
+            .copied()
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number.cast_signed() as i64))
     }
 }
 
@@ -73,6 +76,16 @@ pub struct Enqueued {
     pub requests: u64,
     /// Stays of earlier manifests, absent so far, that are asked for again.
     pub asked_again: u64,
+}
+
+impl Enqueued {
+    fn count(&mut self, stay: &Stay, pages: u32, is_done: bool) {
+        self.stays += 1;
+        self.landed += u64::from(is_done);
+        if !is_done {
+            self.requests += u64::from(stay.pages_max().saturating_sub(pages).max(1));
+        }
+    }
 }
 
 /// A stay at the head of the queue, with how far it has been read.
@@ -164,7 +177,7 @@ impl Journal {
                 journal.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
             }
             let (id, pages, is_done) = journal.merge(stay, lane, zone)?;
-            journal.count(merged, stay, pages, is_done);
+            merged.count(stay, pages, is_done);
             journal.db.prepare_cached(include_str!("own.sql"))?.execute(params![id, at.file, at.line])?;
             Ok(())
         })?;
@@ -180,7 +193,7 @@ impl Journal {
                 Some(found) => (found.pages, found.state == State::Done),
                 None => (0, false),
             };
-            journal.count(merged, stay, pages, is_done);
+            merged.count(stay, pages, is_done);
             Ok(())
         })?;
         Ok(merged)
@@ -309,14 +322,6 @@ impl Journal {
         Ok(())
     }
 
-    fn count(&self, merged: &mut Enqueued, stay: &Stay, pages: u32, is_done: bool) {
-        merged.stays += 1;
-        merged.landed += u64::from(is_done);
-        if !is_done {
-            merged.requests += u64::from(stay.pages_max().saturating_sub(pages).max(1));
-        }
-    }
-
     fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, u32, bool), JournalError> {
         let date = partition_date(stay.meeting_start_s, zone).to_epoch_days();
         let (participant, kind) = participant_columns(&stay.participant);
@@ -407,8 +412,8 @@ fn meeting_no_column(meeting_no: MeetingNo) -> i64 {
 /// Reads the six key columns from `first` on: start, number, join, participant, kind, end.
 pub(super) fn stay_from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Stay> {
     let number: i64 = row.get(first + 1)?;
-    let meeting_no = MeetingNo::parse(&format!("{number:09}"))
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(first + 1, number))?;
+    let meeting_no =
+        MeetingNo::parse(&format!("{number:09}")).ok_or(rusqlite::Error::IntegralValueOutOfRange(first + 1, number))?;
     let id: String = row.get(first + 3)?;
     let participant = match row.get::<_, i64>(first + 4)? {
         0 => Participant::User(id),

@@ -211,8 +211,8 @@ impl Metric {
                 }
             },
             Self::Time(builder) => match read_time(text, naive_offset) {
-                Reading::Value(time_s) => {
-                    let time_us = time_s * 1_000_000;
+                Reading::Value(seconds) => {
+                    let time_us = seconds * 1_000_000;
                     builder.append_value(time_us);
                     return Appended::Time(time_us);
                 }
@@ -288,8 +288,11 @@ fn time_builder() -> TimestampMicrosecondBuilder {
 
 fn unparsed_builder() -> MapBuilder<StringBuilder, StringBuilder> {
     let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
-    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
-        .with_values_field(ArrowField::new("value", DataType::Utf8, false))
+    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new()).with_values_field(ArrowField::new(
+        "value",
+        DataType::Utf8,
+        false,
+    ))
 }
 
 /// Counts, by column, of texts that could not be read, with a few of them.

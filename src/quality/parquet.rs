@@ -130,8 +130,7 @@ fn metadata(facts: &FileFacts<'_>) -> Vec<KeyValue> {
 }
 
 /// The columns by which a row is known.
-const IDENTITY: [&str; 6] =
-    ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id", "sample_index"];
+const IDENTITY: [&str; 6] = ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id", "sample_index"];
 
 /// The rows of one stay, as they stand in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
