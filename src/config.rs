@@ -39,8 +39,8 @@ pub struct Config {
     pub api: Api,
     /// The quota.
     pub rate: Rate,
-    /// Attempts at one page before its stay fails in this run.
-    pub attempts_max: u32,
+    /// What to do about faults that pass.
+    pub retry: Retry,
 }
 
 /// The API's host and how to talk to it.
@@ -67,6 +67,15 @@ pub struct Rate {
     pub requests_per_month: Option<u64>,
     /// Requests under way at the same time.
     pub in_flight_max: usize,
+}
+
+/// What to do about faults that pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Attempts at one page before its stay fails in this run.
+    pub attempts_max: u32,
+    /// How long a run sits an outage of the API out before it stops.
+    pub outage_max: Duration,
 }
 
 /// The three ways in which the API names a user.
@@ -233,7 +242,10 @@ impl Layers {
             })?,
             api: self.check_api()?,
             rate: self.check_rate()?,
-            attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
+            retry: Retry {
+                attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
+                outage_max: self.duration("retry.outage_max", "a duration of 1m to 7d", "1m", "7d")?,
+            },
         })
     }
 
@@ -372,7 +384,7 @@ mod tests {
                 request_timeout: Duration::from_secs(30),
             },
             rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
-            attempts_max: 8,
+            retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800) },
         };
         assert_eq!(config, expected);
         assert_eq!(load(DEFAULTS).unwrap(), expected, "the documented file says the same as no file");

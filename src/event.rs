@@ -71,6 +71,13 @@ pub enum Event<'a> {
         /// Which.
         stay: &'a Stay,
     },
+    /// The API has given no useful answer for a while; one request a minute tries whether it is back.
+    Outage {
+        /// Since when.
+        lasted: Duration,
+        /// The last fault.
+        why: &'a str,
+    },
     /// A page is durable.
     Landed {
         /// Samples in it.
@@ -87,7 +94,7 @@ pub enum Event<'a> {
         /// The `X-Tt-Logid` of the answer that said so.
         log_id: Option<&'a str>,
     },
-    /// Stays failed for want of permission are pending again: nobody has permission.
+    /// Stays that failed are pending again: what failed them was nothing of theirs.
     Unsettled {
         /// How many.
         stays: u64,

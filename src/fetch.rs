@@ -8,7 +8,9 @@ pub mod calendar;
 pub mod pace;
 pub mod retry;
 
+mod anomaly;
 mod answer;
+mod outage;
 mod token;
 
 use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
@@ -19,7 +21,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep_until};
 
 use self::{
+    anomaly::Anomaly,
     calendar::{quota_day, quota_month},
+    outage::Outage,
     pace::{HOLD, Pace, Turn},
     token::Tokens,
 };
@@ -125,6 +129,8 @@ struct Loop<'a> {
     no_permission: Vec<StayId>,
     /// True once an answer has shown that the app may ask.
     permitted: bool,
+    outage: Outage,
+    anomaly: Anomaly,
     ending: Option<Ended>,
 }
 
@@ -155,6 +161,8 @@ impl<'a> Loop<'a> {
             settled_before: 0,
             no_permission: Vec::new(),
             permitted: false,
+            outage: Outage::default(),
+            anomaly: Anomaly::default(),
             ending: None,
         })
     }
@@ -182,7 +190,8 @@ impl<'a> Loop<'a> {
             self.end(ended);
             return Ok(Step::Finish);
         }
-        if self.in_flight.len() >= self.terms.config.rate.in_flight_max {
+        let in_flight_max = if self.outage.is_on() { 1 } else { self.terms.config.rate.in_flight_max };
+        if self.in_flight.len() >= in_flight_max {
             return Ok(Step::Wait(Wait::Answers, None));
         }
         let Some(task) = self.pick(now)? else {

@@ -40,7 +40,8 @@ pub fn log(event: &Event<'_>) {
                 warn!(reason, log_id, "a stay failed");
             }
         }
-        Event::Unsettled { stays } => warn!(stays, "stays without permission are pending again"),
+        Event::Outage { lasted, why } => warn!(?lasted, why, "no useful answer from the API; trying once a minute"),
+        Event::Unsettled { stays } => info!(stays, "stays that failed are pending again"),
         Event::TokenRenewed => info!("access token renewed"),
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");

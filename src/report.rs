@@ -191,6 +191,7 @@ impl Report {
             | Event::Restarted { .. }
             | Event::Settled { .. }
             | Event::Unsettled { .. }
+            | Event::Outage { .. }
             | Event::PublishFailed { .. } => {}
         }
     }

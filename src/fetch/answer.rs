@@ -6,7 +6,9 @@ use chrono::DateTime;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::{Arrival, Ended, Loop, Task, calendar::quota_month, pace::HOLD, retry, token};
+use super::{
+    Arrival, Ended, Loop, Task, anomaly, calendar::quota_month, outage::PROBE_EVERY, pace::HOLD, retry, token,
+};
 use crate::{
     error::Error,
     event::Event,
@@ -14,7 +16,7 @@ use crate::{
         api::{NO_PERMISSION_REMEDY, Next, Outcome, Page, Remedy, Said, classify},
         transport::Answer,
     },
-    journal::{NewPage, QueuedStay, State, Verdict},
+    journal::{NewPage, QueuedStay, State, StayId, Verdict},
 };
 
 /// Answers of "no permission" in a row that stop the run.
@@ -29,7 +31,7 @@ impl Loop<'_> {
         self.journal.free_slot(sent.slot, (wall + HOLD).timestamp_millis() + 1);
         let outcome = classify(&answer, wall);
         (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.at });
-        self.note_permission(&outcome);
+        self.note(&outcome);
         let generation = sent.token_generation;
         let task = sent.task;
         match outcome {
@@ -120,12 +122,27 @@ impl Loop<'_> {
         self.again(task, Duration::ZERO);
     }
 
-    /// An answer about a stay shows that the app may ask, and ends a row of "no permission".
-    fn note_permission(&mut self, outcome: &Outcome) {
-        if matches!(outcome, Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::Failed(_)) {
-            self.permitted = true;
-            self.no_permission.clear();
+    /// What an answer shows besides what it says of its stay.
+    fn note(&mut self, outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Transient(_)) {
+            self.outage.answer();
         }
+        let is_known = match outcome {
+            Outcome::Page(_) => true,
+            Outcome::Absent(_) | Outcome::Rejected(_) => false,
+            Outcome::Failed(_) => return self.note_permitted(),
+            _ => return,
+        };
+        self.note_permitted();
+        if self.anomaly.note(is_known) {
+            self.end(Ended::Early(anomaly::STOPPED.into()));
+        }
+    }
+
+    /// An answer about a stay shows that the app may ask, and ends a row of "no permission".
+    fn note_permitted(&mut self) {
+        self.permitted = true;
+        self.no_permission.clear();
     }
 
     /// Fails the stay; when it is the first answer of all or the last of a row, it fails none and ends the run.
@@ -139,11 +156,18 @@ impl Loop<'_> {
             return self.settle(&task, State::Failed, said.text, said.log_id);
         }
         self.end(Ended::Denied(said, NO_PERMISSION_REMEDY));
-        let settled = std::mem::take(&mut self.no_permission);
-        self.journal.unsettle(&settled)?;
-        (self.terms.emit)(Event::Unsettled { stays: settled.len() as u64 - 1 });
-        self.settled_before = 0;
+        let mut settled = std::mem::take(&mut self.no_permission);
+        settled.pop();
+        self.unsettle(&settled)?;
         self.again(task, Duration::ZERO);
+        Ok(())
+    }
+
+    /// Takes back that stays failed: what failed them was nothing of theirs.
+    fn unsettle(&mut self, stays: &[StayId]) -> Result<(), Error> {
+        self.journal.unsettle(stays)?;
+        (self.terms.emit)(Event::Unsettled { stays: stays.len() as u64 });
+        self.settled_before = 0;
         Ok(())
     }
 
@@ -175,15 +199,36 @@ impl Loop<'_> {
     }
 
     fn transient(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.outage.fault(now) {
+            let failed = self.outage.take_failed();
+            self.unsettle(&failed)?;
+        }
+        if let Some(lasted) = self.outage.lasted(now) {
+            self.sit_out(task, lasted, &said);
+            return Ok(());
+        }
         task.attempts += 1;
         let jitter = self.jitter.random();
-        let Some(wait) = retry::backoff(task.attempts, self.terms.config.attempts_max, jitter) else {
+        let Some(wait) = retry::backoff(task.attempts, self.terms.config.retry.attempts_max, jitter) else {
+            self.outage.failed(task.queued.id);
             let reason = format!("{} attempts, the last one: {said}", task.attempts);
             return self.settle(&task, State::Failed, reason, said.log_id);
         };
         (self.terms.emit)(Event::Retry { stay: &task.queued.stay, why: &said.text, wait });
         self.again(task, wait);
         Ok(())
+    }
+
+    /// In an outage no stay loses an attempt: everything waits for one request to get through.
+    fn sit_out(&mut self, task: Task, lasted: Duration, said: &Said) {
+        if lasted >= self.terms.config.retry.outage_max {
+            let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
+            self.end(Ended::Early(format!("the API has given no useful answer for {lasted} (the last one: {said})")));
+        }
+        (self.terms.emit)(Event::Outage { lasted, why: &said.text });
+        self.pace.close_gate(Instant::now() + PROBE_EVERY);
+        self.again(task, Duration::ZERO);
     }
 
     fn again(&mut self, mut task: Task, wait: Duration) {

@@ -89,7 +89,7 @@ async fn request_token(terms: &Terms<'_>) -> Result<Token, TokenError> {
         };
         attempts += 1;
         let wait = match &error {
-            TokenError::Transient(_) => retry::backoff(attempts, terms.config.attempts_max, jitter.random()),
+            TokenError::Transient(_) => retry::backoff(attempts, terms.config.retry.attempts_max, jitter.random()),
             TokenError::Denied(..) => None,
         };
         match wait {
