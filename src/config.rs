@@ -41,6 +41,8 @@ pub struct Config {
     pub rate: Rate,
     /// What to do about faults that pass.
     pub retry: Retry,
+    /// Where to write metrics for Prometheus, if anywhere.
+    pub metrics_textfile: Option<PathBuf>,
 }
 
 /// The API's host and how to talk to it.
@@ -237,15 +239,14 @@ impl Layers {
             app_id: self.read("app_id", "a text without blanks", |v| {
                 v.as_str().filter(|id| !id.contains(char::is_whitespace)).map(str::to_owned)
             })?,
-            app_secret_file: self.read("app_secret_file", "a file's path, or empty", |v| {
-                Some(v.as_str()?).map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
-            })?,
+            app_secret_file: self.read("app_secret_file", "a file's path, or empty", optional_path)?,
             api: self.check_api()?,
             rate: self.check_rate()?,
             retry: Retry {
                 attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
                 outage_max: self.duration("retry.outage_max", "a duration of 1m to 7d", "1m", "7d")?,
             },
+            metrics_textfile: self.read("metrics.textfile", "a file's path, or empty", optional_path)?,
         })
     }
 
@@ -341,6 +342,11 @@ fn path(value: &Value) -> Option<PathBuf> {
     value.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
 }
 
+#[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
+fn optional_path(value: &Value) -> Option<Option<PathBuf>> {
+    value.as_str().map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
 /// A token must not leave over plain http, so that is accepted on a loopback address alone.
 fn base_url(value: &Value) -> Option<Url> {
     let url: Url = value.as_str()?.parse().ok()?;
@@ -385,6 +391,7 @@ mod tests {
             },
             rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
             retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800) },
+            metrics_textfile: None,
         };
         assert_eq!(config, expected);
         assert_eq!(load(DEFAULTS).unwrap(), expected, "the documented file says the same as no file");

@@ -1,15 +1,28 @@
 //! Small files beside the dataset and the journal: reports and metrics.
 
-use std::{io::Write, path::Path};
+use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
 use crate::{error::Error, intake::folder_of};
 
+/// Who may read a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Readers {
+    /// Its owner: it names participants.
+    Owner,
+    /// Everybody, such as a collector of metrics.
+    Everybody,
+}
+
 /// Puts `bytes` at `path` in one step: a reader sees the old file or the new one, whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Error> {
+    let mode = match readers {
+        Readers::Owner => 0o600,
+        Readers::Everybody => 0o644,
+    };
     let put = || -> std::io::Result<()> {
-        let mut file = NamedTempFile::new_in(folder_of(path))?;
+        let mut file = Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder_of(path))?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;

@@ -32,6 +32,8 @@ pub mod intake;
 pub mod journal;
 pub mod log;
 pub mod manifest;
+pub mod metrics;
+pub mod observe;
 pub mod plan;
 pub mod progress;
 pub mod publish;

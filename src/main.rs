@@ -3,7 +3,6 @@
 #![expect(clippy::print_stderr, reason = "errors and hints of a command go to standard error")]
 
 use std::{
-    cell::RefCell,
     env, fs,
     future::Future,
     io::{self, ErrorKind, Write},
@@ -24,10 +23,10 @@ use vcq::{
     credentials::credentials,
     demo,
     error::{Chain, Error, ExitCode},
-    event::Event,
+    event::Emit,
     feishu::transport::HttpTransport,
     intake::Manifests,
-    log::log,
+    observe::Observers,
     plan::plan,
     progress::Progress,
     rebuild::rebuild,
@@ -59,13 +58,20 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     start_log(&cli.global, progress.bar())?;
     match cli.command {
         Command::Demo(args) => with_signals(|start| async move {
-            let outcome = observed(progress, async |observe| demo::demo(&args.dir, &start, observe).await).await?;
+            let observers = Observers::new(progress, None, config.rate.requests_per_minute);
+            let outcome = demo::demo(&args.dir, &start, &|event| observers.take(&event)).await;
+            observers.end(&outcome, &start);
+            let outcome = outcome?;
             let summary = demo::summary(&args.dir, &outcome)?;
             print(&summary)?;
             Ok(conclude(&outcome))
         }),
         Command::Export(args) => with_signals(|start| async move {
-            let outcome = observed(progress, async |observe| run_export(&args, &config, &start, observe).await).await?;
+            let textfile = config.metrics_textfile.clone();
+            let observers = Observers::new(progress, textfile, config.rate.requests_per_minute);
+            let outcome = run_export(&args, &config, &start, &|event| observers.take(&event)).await;
+            observers.end(&outcome, &start);
+            let outcome = outcome?;
             print(&outcome.report.to_string())?;
             Ok(conclude(&outcome))
         }),
@@ -109,12 +115,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     }
 }
 
-async fn run_export(
-    args: &ExportArgs,
-    config: &Config,
-    start: &Start,
-    observe: vcq::event::Emit<'_>,
-) -> Result<Outcome, Error> {
+async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
@@ -125,21 +126,6 @@ async fn run_export(
 
 fn manifests(args: &ManifestArgs) -> Manifests {
     Manifests { files: args.files.clone(), format: args.format }
-}
-
-/// Runs `work` with its events going to the log and the progress line.
-async fn observed<T>(
-    progress: Progress,
-    work: impl AsyncFnOnce(vcq::event::Emit<'_>) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let progress = RefCell::new(progress);
-    let observe = |event: Event<'_>| {
-        log(&event);
-        progress.borrow_mut().take(&event);
-    };
-    let done = work(&observe).await;
-    progress.borrow().finish();
-    done
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {

@@ -229,7 +229,7 @@ impl Report {
     pub fn tally(&mut self, tally: &[(State, bool, Tally)]) {
         for (state, is_asked_again, Tally { stays, .. }) in tally {
             if *is_asked_again {
-                *self.asked_again.entry(state_name(*state)).or_default() += stays;
+                *self.asked_again.entry(state.name()).or_default() += stays;
                 continue;
             }
             match state {
@@ -306,17 +306,6 @@ impl Report {
         let mut json = serde_json::to_string_pretty(self).expect("the report has string keys only");
         json.push('\n');
         json
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Pending => "pending",
-        State::Done => "done",
-        State::Absent => "absent",
-        State::Rejected => "rejected",
-        State::Failed => "failed",
-        State::Young => "absent_so_far",
     }
 }
 

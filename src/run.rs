@@ -20,6 +20,7 @@ use crate::{
     event::{Emit, Event},
     feishu::{token::Credentials, transport::Transport},
     fetch::{Ended, Terms, fetch},
+    file::{self, Readers},
     intake::{Manifests, Rejects, folder_of, take_in},
     journal::{Enqueued, Identity, Journal, Lane, State},
     publish::{Publication, Publisher},
@@ -311,7 +312,7 @@ fn account(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut
 
 fn write_report(task: &Export, report: &Report) -> Result<(), Error> {
     let Some(path) = &task.report else { return Ok(()) };
-    crate::file::replace(path, report.to_json().as_bytes())
+    file::replace(path, report.to_json().as_bytes(), Readers::Owner)
 }
 
 #[cfg(test)]

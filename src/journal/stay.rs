@@ -43,6 +43,18 @@ impl State {
     /// All states, in the order of their numbers in the journal.
     pub const ALL: [Self; 6] = [Self::Pending, Self::Done, Self::Absent, Self::Rejected, Self::Failed, Self::Young];
 
+    /// The word for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Absent => "absent",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Young => "absent_so_far",
+        }
+    }
+
     fn from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
         let number: usize = row.get(column)?;
         Self::ALL
