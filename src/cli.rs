@@ -1,6 +1,6 @@
 //! The command line's types. What they mean is checked here; nothing is done here.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::path::PathBuf;
 
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,9 +40,6 @@ pub struct Global {
     /// The API's host, instead of `api.base_url` in the configuration
     #[arg(long, global = true, value_name = "URL")]
     pub base_url: Option<String>,
-    /// Requests a minute, instead of `rate.requests_per_minute` in the configuration
-    #[arg(long, global = true, value_name = "N")]
-    pub requests_per_minute: Option<NonZeroU32>,
     /// What to log on standard error: error, warn, info, debug, trace, or a filter such as `vcq=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "VCQ_LOG", default_value = "info")]
     pub log: String,
@@ -54,12 +51,8 @@ pub struct Global {
 impl Global {
     /// The configuration keys that were given as flags.
     pub fn overrides(&self) -> Vec<Override> {
-        let given = [
-            ("state", self.state.clone()),
-            ("output", self.output.clone()),
-            ("api.base_url", self.base_url.clone()),
-            ("rate.requests_per_minute", self.requests_per_minute.map(|n| n.to_string())),
-        ];
+        let given =
+            [("state", self.state.clone()), ("output", self.output.clone()), ("api.base_url", self.base_url.clone())];
         given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
@@ -172,4 +165,14 @@ pub struct RebuildArgs {
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE")]
     pub to: Option<NaiveDate>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }
