@@ -4,19 +4,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{process::Command, sync::Arc};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use vcq::simulator::{
     Settings, Simulator,
     forms::Expected,
-    http,
     latency::Latency,
     tenant::{SimulatedStay, UserIdType},
 };
 
 #[path = "support/python.rs"]
 mod python;
+#[path = "support/server.rs"]
+mod server;
 
 /// The SDK imports `pkg_resources`, which newer Pythons and setuptools no longer bring along.
 const REQUIREMENTS: &[&str] = &["lark-oapi==1.7.5", "setuptools==80.9.0"];
@@ -29,7 +30,7 @@ fn the_official_sdk_reads_a_stay_of_several_pages() {
     let is_long = |stay: &SimulatedStay| stay.sample_count > 200 && stay.room_id().is_none();
     let stay = simulator.tenant().stays().find(is_long).expect("some meeting is long");
     let expected = simulator.expected(&stay).samples;
-    let (simulator, read) = serve_while(simulator, |url| run_sdk(&python, url, &stay));
+    let (simulator, read) = server::serve_while(simulator, |url| run_sdk(&python, url, &stay));
 
     assert_eq!(read["samples"], stay.sample_count);
     assert_eq!(read["pages"], stay.sample_count.div_ceil(100));
@@ -60,29 +61,4 @@ fn run_sdk(python: &std::path::Path, url: &str, stay: &SimulatedStay) -> Value {
         .expect("the environment's Python can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
-}
-
-/// Serves the simulator on a free port of loopback while `talk` speaks to it at the given URL.
-fn serve_while<T>(simulator: Simulator, talk: impl FnOnce(&str) -> T) -> (Simulator, T) {
-    let simulator = Arc::new(std::sync::Mutex::new(simulator));
-    let shared = Arc::clone(&simulator);
-    let (url_sender, url) = std::sync::mpsc::channel();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            url_sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            let wall = || "2025-04-10T00:00:00Z".parse().unwrap();
-            http::serve(listener, shared, wall, async {
-                let _ = stopped.await;
-            })
-            .await
-            .unwrap();
-        });
-    });
-    let said = talk(&url.recv().unwrap());
-    drop(stop);
-    server.join().unwrap();
-    (Arc::into_inner(simulator).unwrap().into_inner().unwrap(), said)
 }
