@@ -132,8 +132,8 @@ pub enum Event<'a> {
     },
     /// A date could not be published; it is tried again at the end of the run.
     PublishFailed {
-        /// The partition.
-        date: NaiveDate,
+        /// The partition; none if it was what an earlier process had left.
+        date: Option<NaiveDate>,
         /// Why.
         why: &'a str,
     },

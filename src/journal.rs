@@ -204,11 +204,16 @@ impl Journal {
     fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
         let name = key.trim_start_matches("api.");
         match self.meta(name)? {
-            Some(journal) if journal != configured => {
+            Some(journal) if journal == configured => Ok(()),
+            Some(journal) if self.has_stays()? => {
                 Err(JournalError::Identity { key, journal, configured: configured.into() })
             }
-            _ => Ok(()),
+            _ => self.set_meta(name, configured),
         }
+    }
+
+    fn has_stays(&self) -> Result<bool, JournalError> {
+        Ok(self.db.query_row(include_str!("journal/has_stays.sql"), [], |row| row.get(0))?)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {

@@ -46,7 +46,7 @@ pub fn log(event: &Event<'_>) {
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");
         }
-        Event::PublishFailed { date, why } => warn!(%date, why, "could not be published, to be tried again"),
+        Event::PublishFailed { date, why } => warn!(?date, why, "could not be published, to be tried again"),
         Event::Stopping { why } => warn!(why, "no more requests"),
     }
 }

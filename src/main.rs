@@ -6,6 +6,7 @@ use std::{
     env, fs,
     future::Future,
     io::{self, ErrorKind, Write},
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process,
 };
@@ -39,7 +40,9 @@ use vcq::{
 
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
-    let code = match run(cli) {
+    // A panic has printed its message by then; what is left is to exit as the contract says for a bug.
+    let done = panic::catch_unwind(AssertUnwindSafe(|| run(cli)));
+    let code = match done.unwrap_or_else(|_| Err(Error::Bug("panicked".into()))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("vcq: {}", Chain(&error));

@@ -91,7 +91,6 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(rejects_path(task, config));
     enqueue(&mut journal, task, around, &mut rejects, &emit)?;
-    publish_intents(&mut journal, &publisher, &emit)?;
     let (ended, fetched_for) = settle_own(&mut journal, task, around, &publisher, &emit).await?;
     publish_own(&mut journal, &publisher, &emit)?;
     let mut report = report.into_inner();
@@ -236,7 +235,8 @@ async fn fetch_and_publish(
     ended
 }
 
-/// Publishes each date that it is told, on a thread of its own: building a file takes CPU time.
+/// Publishes what an earlier process left, then each date that it is told, on a thread of its own: building a file takes
+/// CPU time, and another process may be publishing.
 ///
 /// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
 async fn publish_ready(
@@ -245,17 +245,25 @@ async fn publish_ready(
     publisher: Publisher,
     emit: Emit<'_>,
 ) {
-    while let Some(date) = dates.recv().await {
+    let mut date = None;
+    loop {
         let publisher = publisher.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let publication = publisher.append(&mut journal, date);
-            (journal, publication)
+            let done = match date {
+                None => publisher.finish_intents(&mut journal),
+                Some(date) => publisher.append(&mut journal, date).map(|publication| publication.into_iter().collect()),
+            };
+            (journal, done)
         });
-        let publication;
-        (journal, publication) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        match publication {
-            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
+        let done: Result<Vec<Publication>, Error>;
+        (journal, done) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        match done {
+            Ok(done) => done.iter().for_each(|publication| emit_published(publication, emit)),
             Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
+        }
+        date = dates.recv().await;
+        if date.is_none() {
+            return;
         }
     }
 }
