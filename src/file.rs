@@ -4,7 +4,7 @@ use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
 use tempfile::Builder;
 
-use crate::{error::Error, intake::folder_of};
+use crate::error::Error;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug)]
@@ -29,4 +29,9 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Error>
         Ok(())
     };
     put().map_err(|source| Error::File { operation: "write", path: path.display().to_string(), source })
+}
+
+/// The folder that holds `path`: the current one if it has none.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

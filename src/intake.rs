@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     error::Error,
     event::{Emit, Event},
+    file::folder_of,
     journal::{Journal, Manifested, Staging},
     manifest::{
         self, Format, Reader,
@@ -186,9 +187,4 @@ impl Rejects {
     fn error(&self, source: io::Error) -> Error {
         Error::File { operation: "write", path: self.path.display().to_string(), source }
     }
-}
-
-/// The folder that holds `path`: the current one if it has none.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -7,7 +7,7 @@ use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{config::Api, error::Chain};
+use crate::config::Api;
 
 /// The largest body that is read, decompressed: 32 MiB. A page of 100 samples has about 0.14 MB.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
@@ -116,10 +116,10 @@ impl HttpTransport {
                 .header(CONTENT_TYPE, "application/json; charset=utf-8")
                 .body(json.expose_secret().to_owned()),
         };
-        let mut response = builder.send().await.map_err(|error| kind_of(&error))?;
+        let mut response = builder.send().await.map_err(kind_of)?;
         let mut answer = head_of(&response);
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| kind_of(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(kind_of)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(TransportError::TooLarge);
             }
@@ -153,10 +153,10 @@ fn head_of(response: &reqwest::Response) -> Answer {
     }
 }
 
-/// reqwest's error without its text, which would hold the URL and so the ids in it.
-fn kind_of(error: &reqwest::Error) -> TransportError {
-    let cause = std::error::Error::source(error).map(|source| Chain(source).to_string());
-    tracing::debug!(cause, "no answer");
+/// reqwest's error without its URL, which holds ids.
+fn kind_of(error: reqwest::Error) -> TransportError {
+    let error = error.without_url();
+    tracing::debug!(?error, "no answer");
     if error.is_timeout() {
         TransportError::Timeout
     } else if error.is_connect() {
