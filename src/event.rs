@@ -164,8 +164,8 @@ impl Wait {
     pub fn name(self) -> &'static str {
         match self {
             Self::Quota => "the quota",
-            Self::Refusal => "the end of the API's refusal",
-            Self::Backoff => "another attempt after a fault",
+            Self::Refusal => "a refusal to end",
+            Self::Backoff => "another attempt",
             Self::Token => "an access token",
             Self::Answers => "answers",
         }

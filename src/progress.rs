@@ -88,9 +88,9 @@ impl Progress {
         }
         let left = self.requests_needed.saturating_sub(self.pages);
         let seconds_left = left * 60 / u64::from(self.requests_per_minute.max(1));
-        let waiting = self.waiting_for.map(|wait| format!(" · waiting for {}", wait.name())).unwrap_or_default();
+        let waiting = self.waiting_for.map(|wait| format!(" · waits for {}", wait.name())).unwrap_or_default();
         self.bar.set_message(format!(
-            "{}/{} stays · {} samples · {} requests in the last minute · about {} left{waiting}",
+            "{}/{} stays · {} samples · {} requests/min · {} left{waiting}",
             self.settled,
             self.stays,
             self.samples,
