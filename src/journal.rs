@@ -186,17 +186,19 @@ impl Journal {
     fn begin(&self, identity: &Identity) -> Result<(), JournalError> {
         let path = database_path(&self.folder);
         self.db.execute_batch("BEGIN IMMEDIATE")?;
-        let format: u32 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if format == 0 {
+        let found: u32 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found == 0 {
             self.db.execute_batch(include_str!("journal/schema.sql"))?;
             self.db.pragma_update(None, "user_version", FORMAT)?;
+        } else if found != FORMAT {
+            return Err(JournalError::Format { path, found });
+        }
+        // `check` and `plan` make a journal too, before the configuration is what it is to be.
+        if !self.has_stays()? {
             self.set_meta("timezone", &identity.timezone)?;
             self.set_meta("user_id_type", &identity.user_id_type)?;
         }
         self.db.execute_batch("COMMIT")?;
-        if format > 0 && format != FORMAT {
-            return Err(JournalError::Format { path, found: format });
-        }
         self.check("timezone", &identity.timezone)?;
         self.check("api.user_id_type", &identity.user_id_type)
     }
