@@ -40,6 +40,9 @@ pub struct Global {
     /// The API's host, instead of `api.base_url` in the configuration
     #[arg(long, global = true, value_name = "URL")]
     pub base_url: Option<String>,
+    /// Requests a minute, instead of `rate.requests_per_minute` in the configuration
+    #[arg(long, global = true, value_name = "N")]
+    pub requests_per_minute: Option<u32>,
     /// What to log on standard error: error, warn, info, debug, trace, or a filter such as `vcq=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "VCQ_LOG", default_value = "info")]
     pub log: String,
@@ -160,11 +163,15 @@ pub struct StatusArgs {
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
     /// First date to rebuild; without it the first that has landed pages
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
     /// Last date to rebuild; without it the last that has landed pages
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+}
+
+fn date(text: &str) -> Result<NaiveDate, &'static str> {
+    text.parse().map_err(|_| "must be a date such as 2026-03-31")
 }
 
 #[cfg(test)]

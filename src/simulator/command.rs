@@ -4,7 +4,6 @@ use std::{
     future::Future,
     io::{self, Write},
     net::SocketAddr,
-    num::NonZeroU32,
     path::PathBuf,
     time::Duration,
 };
@@ -68,9 +67,9 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "STATUS", default_value = "429", value_parser = refusal_status)]
     pub refusal_status: u16,
     /// Most requests a minute
-    // The type is that of the client's option of this name, which every command has: clap keeps one value for both.
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub requests_per_minute: NonZeroU32,
+    // The type must be that of the client's option of this name: clap keeps one value for both.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_minute: u32,
     /// Most successful requests a calendar month of UTC+8; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub requests_per_month: u64,
@@ -141,7 +140,7 @@ impl SimulateArgs {
             },
             quota: QuotaSettings {
                 window: self.window,
-                requests_per_minute: self.requests_per_minute.get(),
+                requests_per_minute: self.requests_per_minute,
                 bucket_capacity: self.bucket_capacity,
                 count_refused: self.count_refused,
                 refusal_status: self.refusal_status,
