@@ -35,3 +35,15 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Error>
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
+
+/// Makes sure, as far as can be known beforehand, that [`replace`] will find its folder: creates that, and tries it.
+pub fn prepare(path: &Path) -> Result<(), Error> {
+    let try_out = || -> std::io::Result<()> {
+        if path.is_dir() {
+            return Err(std::io::ErrorKind::IsADirectory.into());
+        }
+        std::fs::create_dir_all(folder_of(path))?;
+        Builder::new().tempfile_in(folder_of(path))?.close()
+    };
+    try_out().map_err(|source| Error::File { operation: "write", path: path.display().to_string(), source })
+}

@@ -87,6 +87,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         (around.observe)(event);
     };
     let config = around.config;
+    // A report that cannot be written must be known before the first request, not after a week of them.
+    task.report.as_deref().map(file::prepare).transpose()?;
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(rejects_path(task, config));
