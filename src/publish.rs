@@ -4,10 +4,11 @@
 //! with the journal, then it is made visible, then it is recorded as published. Cut anywhere, [`Publisher::finish_intents`]
 //! finds the intent: a file that is there is recorded, one that is not is built again.
 
-use std::fs::File;
+use std::{fs::File, io};
 
 use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
+use sha2::{Digest, Sha256};
 
 use crate::{
     config::Config,
@@ -67,7 +68,10 @@ impl Publisher {
         for file in journal.files()?.into_iter().filter(|file| !file.published) {
             let visible = self.dataset.confirm(file.date, name_of(&file)?)?;
             match visible {
-                Some(part) => journal.published(&file, part.bytes)?,
+                Some(part) => {
+                    let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
+                    journal.published(&file, part.bytes, sha256)?;
+                }
                 None => publications.push(self.build_and_publish(journal, file)?),
             }
         }
@@ -97,12 +101,13 @@ impl Publisher {
         let (unreadable, unknown) = self.build(journal, &file, &mut staged)?;
         let sealed = staged.seal()?;
         compare(journal, &file, sealed.reopen()?)?;
+        let sha256 = sha256(&file, sealed.reopen()?)?;
         let bytes = if file.replaces {
             publisher.replace(file.date, vec![sealed])?.iter().map(|part| part.bytes).sum()
         } else {
             publisher.publish(sealed, file.date)?.bytes
         };
-        journal.published(&file, bytes)?;
+        journal.published(&file, bytes, sha256)?;
         Ok(Publication { name: name.to_string(), file, bytes, unreadable, unknown })
     }
 
@@ -140,6 +145,20 @@ impl Publisher {
 fn name_of(file: &FileRow) -> Result<FileName, Error> {
     let digits = u64::from_str_radix(&file.name, 16);
     digits.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{}`", file.name)))
+}
+
+/// Opens a file that is visible.
+pub fn open(dataset: &Dataset, file: &FileRow) -> Result<File, Error> {
+    let path = dataset.path_of(file.date, name_of(file)?);
+    File::open(&path).map_err(|source| Error::File { operation: "open", path: path.display().to_string(), source })
+}
+
+/// SHA-256 of a file's bytes, which tells `vcq verify` that they are still those that were published.
+pub fn sha256(file: &FileRow, mut written: File) -> Result<[u8; 32], Error> {
+    let mut hash = Sha256::new();
+    let copied = io::copy(&mut written, &mut hash);
+    copied.map_err(|source| Error::File { operation: "read", path: file.name.clone(), source })?;
+    Ok(hash.finalize().into())
 }
 
 /// Reads a finished file back and compares it, stay by stay, with what the journal has landed.

@@ -1,6 +1,6 @@
 //! `vcq verify`: the dataset read back and compared with the journal, partition by partition.
 
-use std::{collections::BTreeMap, fmt, fs::File};
+use std::{collections::BTreeMap, fmt};
 
 use chrono::NaiveDate;
 
@@ -9,7 +9,7 @@ use crate::{
     dataset::{Dataset, FileName},
     error::{Chain, Error, ExitCode},
     journal::{FileRow, Journal},
-    publish::compare,
+    publish::{compare, open, sha256},
     run::identity,
 };
 
@@ -75,10 +75,15 @@ fn verify_file(
         let expected = file.bytes.unwrap_or_default();
         return Some(format!("`date={}/{name}` has {bytes} bytes, not {expected}", file.date));
     }
-    let path = dataset.path_of(file.date, name);
-    let opened =
-        File::open(&path).map_err(|source| Error::File { operation: "open", path: path.display().to_string(), source });
-    opened.and_then(|opened| compare(journal, file, opened)).err().map(|error| Chain(&error).to_string())
+    read_back(journal, dataset, file).err().map(|error| Chain(&error).to_string())
+}
+
+/// The digest finds any byte that was changed; the rows tell whether the journal still means the same.
+fn read_back(journal: &Journal, dataset: &Dataset, file: &FileRow) -> Result<(), Error> {
+    if file.sha256 != Some(sha256(file, open(dataset, file)?)?) {
+        return Err(Error::Damaged(format!("`date={}/part-{}.parquet` has been changed", file.date, file.name)));
+    }
+    compare(journal, file, open(dataset, file)?)
 }
 
 impl Verified {

@@ -33,6 +33,8 @@ pub struct FileRow {
     pub samples: u64,
     /// Its size, once published.
     pub bytes: Option<u64>,
+    /// SHA-256 of its bytes, once published.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// Which stays of a date a new file is for.
@@ -59,7 +61,7 @@ impl Journal {
             Ok(None) | Err(_) => self.db.execute_batch("ROLLBACK")?,
         }
         let Some((id, name, stays, samples)) = row? else { return Ok(None) };
-        Ok(Some(FileRow { id, date, name, replaces, published: false, stays, samples, bytes: None }))
+        Ok(Some(FileRow { id, date, name, replaces, published: false, stays, samples, bytes: None, sha256: None }))
     }
 
     fn try_intend(
@@ -128,9 +130,9 @@ impl Journal {
     }
 
     /// Records that a file is visible. If it replaces its date's files, they are forgotten.
-    pub fn published(&mut self, file: &FileRow, bytes: u64) -> Result<(), JournalError> {
+    pub fn published(&mut self, file: &FileRow, bytes: u64, sha256: [u8; 32]) -> Result<(), JournalError> {
         let transaction = self.db.transaction()?;
-        transaction.execute(include_str!("published.sql"), params![file.id, bytes])?;
+        transaction.execute(include_str!("published.sql"), params![file.id, bytes, sha256])?;
         if file.replaces {
             transaction.execute(include_str!("forget_replaced.sql"), params![file.date.to_epoch_days(), file.id])?;
         }
@@ -181,5 +183,6 @@ fn file_from_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
         stays: row.get(5)?,
         samples: row.get(6)?,
         bytes: row.get(7)?,
+        sha256: row.get(8)?,
     })
 }

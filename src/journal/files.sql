@@ -1,1 +1,1 @@
-SELECT id, date, name, replaces, published, stays, samples, bytes FROM file ORDER BY date, id
+SELECT id, date, name, replaces, published, stays, samples, bytes, sha256 FROM file ORDER BY date, id

@@ -66,6 +66,7 @@ CREATE TABLE file (
     published INTEGER NOT NULL DEFAULT 0,
     stays     INTEGER NOT NULL,
     samples   INTEGER NOT NULL,
-    bytes     INTEGER
+    bytes     INTEGER,                         -- once published
+    sha256    BLOB                             -- once published
 ) STRICT;
 CREATE INDEX file_date ON file (date);
