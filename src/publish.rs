@@ -53,12 +53,19 @@ impl Publisher {
 
     /// Publishes the date's done stays that are in no file yet; `None` if there are none.
     pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
-        self.publish_new(journal, date, Intent::Append)
+        self.publish_new(journal, date, Intent::Append, &self.salt())
     }
 
     /// Publishes all done stays of the date in one file, in the place of all its files; `None` if there are none.
     pub fn replace(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
-        self.publish_new(journal, date, Intent::Replace)
+        let mut salt = self.salt();
+        // The whole file would have the name of the damaged one, and a visible name never gets other bytes.
+        for file in journal.files()?.iter().filter(|file| file.date == date && file.published) {
+            if self.is_damaged(file)? {
+                salt.extend(format!(" mends {}", file.id).bytes());
+            }
+        }
+        self.publish_new(journal, date, Intent::Replace, &salt)
     }
 
     /// Carries out what an earlier process meant to publish and did not record as published.
@@ -83,10 +90,20 @@ impl Publisher {
         journal: &mut Journal,
         date: NaiveDate,
         intent: Intent,
+        salt: &[u8],
     ) -> Result<Option<Publication>, Error> {
         let _publishing = journal.lock_publishing()?;
-        let Some(file) = journal.intend(date, intent, &self.salt())? else { return Ok(None) };
+        let Some(file) = journal.intend(date, intent, salt)? else { return Ok(None) };
         Ok(Some(self.build_and_publish(journal, file)?))
+    }
+
+    /// Whether a published file is there and no longer has the bytes that were published.
+    fn is_damaged(&self, file: &FileRow) -> Result<bool, Error> {
+        match open(&self.dataset, file) {
+            Ok(visible) => Ok(file.sha256 != Some(sha256(file, visible)?)),
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whatever decides a file's bytes besides its stays and their pages.
