@@ -36,7 +36,8 @@ pub fn credentials(config: &Config, secret: Option<SecretString>) -> Result<Cred
 }
 
 fn read_secret(path: &Path) -> Result<SecretString, Error> {
-    let refused = |what: String, remedy| Error::Access { what: format!("secret file `{}` {what}", path.display()), remedy };
+    let refused =
+        |what: String, remedy| Error::Access { what: format!("secret file `{}` {what}", path.display()), remedy };
     let unreadable = |error: io::Error| refused(format!("cannot be read: {error}"), FILE_REMEDY);
     let mode = fs::metadata(path).map_err(unreadable)?.mode();
     if mode & OTHERS != 0 {

@@ -206,11 +206,10 @@ impl Journal {
     fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
         let name = key.trim_start_matches("api.");
         match self.meta(name)? {
-            Some(journal) if journal == configured => Ok(()),
-            Some(journal) if self.has_stays()? => {
+            Some(journal) if journal != configured => {
                 Err(JournalError::Identity { key, journal, configured: configured.into() })
             }
-            _ => self.set_meta(name, configured),
+            _ => Ok(()),
         }
     }
 
