@@ -25,12 +25,20 @@ pub struct InProcess<W> {
     simulator: SharedSimulator,
     wall: W,
     request_timeout: Duration,
+    witnesses: Vec<SharedSimulator>,
 }
 
 impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
     /// A way to `simulator`, which reads the wall time from `wall` and gives up after `request_timeout`.
     pub fn new(simulator: SharedSimulator, wall: W, request_timeout: Duration) -> Self {
-        Self { simulator, wall, request_timeout }
+        Self { simulator, wall, request_timeout, witnesses: Vec::new() }
+    }
+
+    /// The same way, on which every request arrives at `witnesses` too. Their answers reach nobody: they count the same
+    /// arrivals by windows of their own.
+    #[must_use]
+    pub fn seen_by(self, witnesses: Vec<SharedSimulator>) -> Self {
+        Self { witnesses, ..self }
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {
@@ -38,7 +46,11 @@ impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
         let travel_time = lock(&self.simulator).travel_time();
         // A request that is given up on its way arrives all the same.
         sleep(travel_time.min(self.request_timeout)).await;
-        let (delay, reply) = lock(&self.simulator).handle((self.wall)(), &seen_by_server(request));
+        let (now, request) = ((self.wall)(), seen_by_server(request));
+        for witness in &self.witnesses {
+            lock(witness).handle(now, &request);
+        }
+        let (delay, reply) = lock(&self.simulator).handle(now, &request);
         let is_silent = matches!(reply.delivery, Delivery::Hang | Delivery::StalledBody);
         let answered = Instant::now() + delay;
         if is_silent || answered > deadline {
