@@ -1,0 +1,12 @@
+//! The binary as its users see it: arguments, signals and files in; exit code, messages and files out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod job;
+mod kill;
+mod memory;
+mod messages;
+mod readme;
+mod report;
+mod secrets;
+mod world;

@@ -1,0 +1,132 @@
+//! Memory does not grow with the manifest or the size of a date.
+//!
+//! By default with a size that takes seconds. `MEMORY_ROWS=10000000 cargo test --release --test cli memory -- --nocapture`
+//! takes the manifest of the largest tenant, and prints what was measured.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    process::Command,
+    time::Instant,
+};
+
+use vcq::{
+    config::Config,
+    journal::{Journal, Lane, Manifested, NewPage},
+    run::identity,
+    stay::{MeetingNo, Participant, Stay},
+};
+
+use super::world::{World, small};
+
+/// The bound of every command.
+const PEAK_MIB_MAX: f64 = 150.0;
+
+#[test]
+fn plan_export_and_status_of_a_large_manifest() {
+    let rows = size("MEMORY_ROWS", 100_000);
+    let world = World::new(small());
+    write_manifest(&world, rows);
+    // The limit is reached at once: what remains is reading, merging and the account.
+    for (line, code) in [
+        ("plan --manifest large.csv", 0),
+        ("export --manifest large.csv --until 1ms", 75),
+        ("export --manifest large.csv --until 1ms", 75),
+        ("plan --manifest large.csv", 0),
+        ("status", 0),
+    ] {
+        measure(&world, line, code, rows);
+    }
+    let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
+    assert_eq!(status["queue"]["nightly"], rows);
+    let bytes = world.path("state/journal.sqlite").metadata().unwrap().len();
+    println!("{} bytes of journal for each queued stay", bytes / rows);
+}
+
+#[test]
+fn rebuild_and_verify_of_a_large_date() {
+    let stays = size("MEMORY_STAYS", 20);
+    let world = World::new(small());
+    land(&world, stays);
+    let samples = stays * u64::from(PAGES) * 100;
+    measure(&world, "rebuild", 0, samples);
+    measure(&world, "rebuild", 0, samples);
+    measure(&world, "verify", 0, samples);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one size that is too large for every day is asked for from outside")]
+fn size(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("a number of rows"))
+}
+
+/// Runs the binary, and looks at the most memory it had.
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn measure(world: &World, line: &str, code: i32, rows: u64) {
+    let vcq = world.vcq(line);
+    let mut command = Command::new("python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/peak_memory.py")).arg(world.path("peak"));
+    command.arg(vcq.get_program()).args(vcq.get_args()).current_dir(vcq.get_current_dir().unwrap());
+    command.envs(vcq.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let began = Instant::now();
+    let ran = world.ran(&mut command);
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(ran.code, Some(code), "{line}\n{}{}", ran.out, ran.err);
+    let peak_mib = world.read("peak").parse::<f64>().unwrap() / 1024.0;
+    println!("{line}: {rows} rows in {seconds:.1} s, {:.0} rows/s, peak {peak_mib:.1} MiB", rows as f64 / seconds);
+    assert!(peak_mib <= PEAK_MIB_MAX, "{line}: {peak_mib:.1} MiB");
+}
+
+/// Stays over a year, not in the order of the dataset.
+fn write_manifest(world: &World, rows: u64) {
+    let mut csv = BufWriter::new(File::create(world.path("large.csv")).unwrap());
+    writeln!(csv, "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id").unwrap();
+    for row in 0..rows {
+        let start = 1_700_000_000 + row * 7919 % 31_536_000;
+        let (end, join) = (start + 3600, start + row % 60);
+        let number = 100_000_000 + row / 10;
+        writeln!(csv, "{number},{start},{end},{join},ou_{:032x},", u128::from(row) * 0x9e37_79b9_7f4a_7c15).unwrap();
+    }
+    csv.flush().unwrap();
+}
+
+/// Pages of a stay that lasts for a day.
+const PAGES: u32 = 15;
+
+/// Lands the pages of stays of one date, as an export does, but without a network.
+fn land(world: &World, stays: u64) {
+    let page = page();
+    let config = Config::load(None, [], &[("state", world.path("state").display().to_string())]).unwrap();
+    let mut journal = Journal::open(&config.state, &identity(&config)).unwrap();
+    let mut staging = journal.stage().unwrap();
+    for number in 0..stays {
+        let meeting_no = MeetingNo::parse(&format!("{number:09}")).unwrap();
+        let (start, participant) = (1_741_000_000, Participant::User(format!("ou_{number}").into()));
+        let stay = Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
+        staging.push(&stay, Manifested { file: 0, line: number + 2 }).unwrap();
+    }
+    staging.finish().unwrap();
+    journal.enqueue(Lane::Nightly, config.timezone).unwrap();
+    while let Some(queued) = journal.next(1, |_| false).unwrap() {
+        for number in 0..PAGES {
+            let next_token = (number + 1 < PAGES).then_some("more");
+            let landed = NewPage { stay: queued.id, number, samples: 100, next_token, body: &page };
+            journal.land(&landed, 1_741_100_000).unwrap();
+        }
+    }
+}
+
+/// A full page, as the simulated tenant answers.
+fn page() -> Vec<u8> {
+    let sample = serde_json::json!({
+        "network": { "time": "2025.03.03 19:06:40 (GMT+08:00)", "network_delay": "35ms", "bitrate_received": "812kbps",
+            "packet_loss_avg_received": "0.8%", "packet_loss_max_received": "2%", "bitrate_sent": "1.2Mbps",
+            "packet_loss_avg_sent": "0%", "packet_loss_max_sent": "1%" },
+        "audio": { "time": "2025.03.03 19:06:40 (GMT+08:00)", "mic_input_volume": "-31dB", "speaker_volume": "6dB",
+            "bitrate_received": "32kbps", "latency_received": "88ms", "jitter_received": "9ms", "bitrate_sent": "31kbps",
+            "latency_sent": "70ms", "jitter_sent": "4ms" },
+        "cpu_usage": { "time": "2025.03.03 19:06:40", "client_avg_cpu_usage": "12%", "client_max_cpu_usage": "18%",
+            "system_avg_cpu_usage": "?", "system_max_cpu_usage": "51%" },
+    });
+    let list = vec![sample; 100];
+    serde_json::json!({ "code": 0, "msg": "success", "data": { "participant_quality_list": list } }).to_string().into()
+}

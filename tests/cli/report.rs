@@ -1,0 +1,51 @@
+//! The report's JSON and its documentation have the same keys.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use vcq::simulator::{Settings, faults::parse, tenant::TenantSettings};
+
+use super::world::{World, small};
+
+const DOCUMENTED: &str = include_str!("../../config/REPORT.md");
+
+/// Objects whose keys are data.
+const MAPS: [&str; 3] = ["asked_again", "requests.by_outcome", "unknown_keys"];
+
+#[test]
+fn a_report_has_the_documented_keys_and_no_other() {
+    // Rare forms, rejects and failures, so that every list has something in it.
+    let faults = ["rejected-row=0.1", "unknown-code=0.1"].map(|text| parse(text).unwrap()).to_vec();
+    let world = World::new(Settings { tenant: TenantSettings { other_forms: 0.2, ..small().tenant }, faults, ..small() });
+    assert_eq!(world.run("export --manifest manifest.csv --report report.json").code, Some(65));
+    let report: Value = serde_json::from_str(&world.read("report.json")).unwrap();
+    for list in ["files", "unparsed", "rejects", "failures"] {
+        let length = report[list].as_array().map(Vec::len).or(report[list].as_object().map(serde_json::Map::len));
+        assert!(length > Some(0), "{list} is empty");
+    }
+    let mut keys = BTreeSet::new();
+    collect(&report, String::new(), &mut keys);
+    assert_eq!(keys, documented());
+    assert_eq!(report["exit_code"], 65);
+}
+
+fn documented() -> BTreeSet<String> {
+    let rows = DOCUMENTED.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.map(str::to_owned).collect()
+}
+
+fn collect(value: &Value, path: String, keys: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) if !MAPS.contains(&path.as_str()) => {
+            for (key, value) in object {
+                let key = if path == "unparsed" { "<column>" } else { key };
+                let separator = if path.is_empty() { "" } else { "." };
+                collect(value, format!("{path}{separator}{key}"), keys);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| collect(item, format!("{path}[]"), keys));
+        }
+        _ => _ = keys.insert(path),
+    }
+}

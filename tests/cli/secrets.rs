@@ -1,0 +1,84 @@
+//! App secret and access token are in nothing that vcq writes or says.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use url::form_urlencoded::byte_serialize;
+use vcq::simulator::{Settings, reply::Request, token::TokenSettings};
+
+use super::world::{World, small};
+
+/// Has characters that every encoding changes.
+const APP_SECRET: &str = "canary/app+secret=%&\"?canary";
+
+#[test]
+fn secret_and_token_are_nowhere() {
+    let token = TokenSettings { app_secret: APP_SECRET.into(), ..TokenSettings::default() };
+    let world = World::new(Settings { token, ..small() });
+    let good = world.read("manifest.csv");
+    world.write("manifest.csv", &format!("{good}1,2,3,4,5,\n"));
+    world.write("secret", APP_SECRET);
+    std::fs::set_permissions(world.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut said = String::new();
+    for line in ["export --manifest manifest.csv --report report.json", "plan --manifest manifest.csv", "check", "status", "verify", "rebuild"] {
+        for format in ["text", "json"] {
+            let mut command = world.vcq(&format!("{line} --log trace --log-format {format}"));
+            let ran = world.ran(command.env_remove("VCQ_APP_SECRET").env("VCQ_APP_SECRET_FILE", "secret").env("RUST_BACKTRACE", "1"));
+            assert!(matches!(ran.code, Some(0 | 65)), "{line}\n{}", ran.err);
+            said.push_str(&ran.out);
+            said.push_str(&ran.err);
+        }
+    }
+    assert!(said.contains("page landed"), "the log is at its most talkative");
+    std::fs::remove_file(world.path("secret")).unwrap();
+    let mut written = world.files("");
+    assert!(written.iter().any(|(name, _)| name == "state/journal.sqlite"));
+    written.push(("what was said".into(), said.into_bytes()));
+    for (what, canary) in [("secret", APP_SECRET.to_owned()), ("token", current_token(&world))] {
+        let traces = forms(&canary);
+        for (name, bytes) in &written {
+            let found = traces.iter().find(|form| contains(bytes, form.as_bytes()));
+            assert_eq!(found, None, "the {what} is in {name}");
+        }
+    }
+}
+
+/// The token that the server gave vcq: it gives the same one to all until it grows old.
+fn current_token(world: &World) -> String {
+    let body = serde_json::json!({ "app_id": "cli_simulated", "app_secret": APP_SECRET }).to_string();
+    let request = Request {
+        method: "POST".into(),
+        path_and_query: "/open-apis/auth/v3/tenant_access_token/internal".into(),
+        authorization: None,
+        content_type: Some("application/json".into()),
+        body: body.into(),
+    };
+    let mut simulator = world.simulator();
+    let (_, reply) = simulator.handle(chrono::DateTime::UNIX_EPOCH, &request);
+    assert_eq!(simulator.books().tokens_issued, 1);
+    let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    answer["tenant_access_token"].as_str().unwrap().to_owned()
+}
+
+/// The text as it is, as it stands in a URL, in JSON, and in Base64 at any offset.
+fn forms(canary: &str) -> Vec<String> {
+    let mut forms = vec![canary.to_owned(), byte_serialize(canary.as_bytes()).collect()];
+    forms.push(serde_json::to_string(canary).unwrap().trim_matches('"').to_owned());
+    for offset in 0..3 {
+        let shifted = format!("{}{canary}", "x".repeat(offset));
+        let encoded = STANDARD_NO_PAD.encode(&shifted);
+        // The first and the last characters depend on what stands beside the text.
+        forms.push(encoded[4..encoded.len() - 2].to_owned());
+    }
+    forms
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn the_search_finds_what_it_looks_for() {
+    let credentials = STANDARD_NO_PAD.encode(format!("cli_simulated:{APP_SECRET}@"));
+    for text in [APP_SECRET, &credentials, "secret=canary%2Fapp%2Bsecret%3D%25%26%22%3Fcanary"] {
+        assert!(forms(APP_SECRET).iter().any(|form| text.contains(form.as_str())), "{text}");
+    }
+}
