@@ -54,8 +54,12 @@ pub struct Global {
 impl Global {
     /// The configuration keys that were given as flags.
     pub fn overrides(&self) -> Vec<Override> {
-        let given =
-            [("state", self.state.clone()), ("output", self.output.clone()), ("api.base_url", self.base_url.clone())];
+        let given = [
+            ("state", self.state.clone()),
+            ("output", self.output.clone()),
+            ("api.base_url", self.base_url.clone()),
+            ("rate.requests_per_minute", self.requests_per_minute.map(|n| n.to_string())),
+        ];
         given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }

@@ -51,7 +51,8 @@ fn the_same_rows_come_from_csv_json_lines_and_parquet() {
 }
 
 fn piped(world: &World, line: &str, input: &[u8]) -> Ran {
-    let mut child = world.vcq(line).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        world.vcq(line).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -87,7 +88,11 @@ fn the_same_command_again_asks_for_nothing_and_changes_no_file() {
     assert_eq!((&before["stays"], &before["landed"]), (&60.into(), &0.into()));
     world.out("export --manifest manifest.csv --report report.json");
     let (first, files, arrivals) = (report(&world), world.files("quality"), world.simulator().books().arrivals);
-    assert_eq!(before["requests"].as_u64(), Some(arrivals), "the plan is exact where meetings are attended to their end");
+    assert_eq!(
+        before["requests"].as_u64(),
+        Some(arrivals),
+        "the plan is exact where meetings are attended to their end"
+    );
     assert_eq!(first["requests"]["sent"].as_u64(), Some(arrivals));
     assert_eq!(first["files"].as_array().unwrap().len(), 2);
 
@@ -214,7 +219,8 @@ fn verify_finds_what_was_done_to_the_dataset_and_rebuild_mends_it() {
     world.out("rebuild");
     assert_eq!(world.files("quality"), files);
 
-    for stranger in ["quality/notes.txt", "quality/date=2025-03-03/_SUCCESS", "quality/date=2025-03-03/part-1.parquet"] {
+    for stranger in ["quality/notes.txt", "quality/date=2025-03-03/_SUCCESS", "quality/date=2025-03-03/part-1.parquet"]
+    {
         world.write(stranger, "");
         check(&format!("`HOME/{stranger}` is no file of vcq's"));
         fs::remove_file(world.path(stranger)).unwrap();
@@ -246,7 +252,10 @@ fn verify_finds_a_flipped_byte_wherever_it_is() {
         world.out("rebuild");
         world.out("verify");
         let (mended_name, mended) = world.files("quality").swap_remove(0);
-        assert!(mended_name != name && mended == bytes, "the bytes that were published, by a name that never had others");
+        assert!(
+            mended_name != name && mended == bytes,
+            "the bytes that were published, by a name that never had others"
+        );
         fs::write(world.path("quality").join(mended_name), "damaged again").unwrap();
     }
 }
@@ -262,7 +271,11 @@ fn check_says_one_line_of_each_matter() {
     world.write("file", "");
     let ran = world.ran(world.vcq("check --output file").env_remove("VCQ_APP_SECRET"));
     assert_eq!(ran.code, Some(74), "that of the first fault");
-    assert!(ran.out.contains("FAIL  dataset: dataset: `HOME/file` was not put there by vcq\n      move it away"), "{}", ran.out);
+    assert!(
+        ran.out.contains("FAIL  dataset: dataset: `HOME/file` was not put there by vcq\n      move it away"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("FAIL  credentials: no app secret\n      set VCQ_APP_SECRET"), "{}", ran.out);
     let ran = world.ran(world.vcq("check").env("VCQ_API_BASE_URL", "http://127.0.0.1:1"));
     assert_eq!(ran.code, Some(75));
@@ -276,7 +289,11 @@ fn the_simulator_as_a_command_serves_what_export_asks_for() {
     let mut server = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let mut address = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    let ran = world.ran(world.vcq("export --manifest served.csv --requests-per-minute 6000").env("VCQ_API_BASE_URL", format!("http://{}", address.trim())));
+    let ran = world.ran(
+        world
+            .vcq("export --manifest served.csv --requests-per-minute 6000")
+            .env("VCQ_API_BASE_URL", format!("http://{}", address.trim())),
+    );
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("20 rows = 0 duplicate + 0 rejected + 20 done"), "{}", ran.out);
     server.signal(rustix::process::Signal::TERM);

@@ -101,7 +101,8 @@ fn land(world: &World, stays: u64) {
     for number in 0..stays {
         let meeting_no = MeetingNo::parse(&format!("{number:09}")).unwrap();
         let (start, participant) = (1_741_000_000, Participant::User(format!("ou_{number}").into()));
-        let stay = Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
+        let stay =
+            Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
         staging.push(&stay, Manifested { file: 0, line: number + 2 }).unwrap();
     }
     staging.finish().unwrap();

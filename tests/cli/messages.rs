@@ -58,7 +58,12 @@ fn usage() {
     }
     for line in ["status", "verify", "rebuild"] {
         let hint = "hint: check `state` in the configuration, or run `vcq export` first";
-        check(&world, &format!("{line} --state none"), 2, &format!("vcq: journal: there is no journal at `none`\n{hint}"));
+        check(
+            &world,
+            &format!("{line} --state none"),
+            2,
+            &format!("vcq: journal: there is no journal at `none`\n{hint}"),
+        );
         assert!(!world.path("none").exists());
     }
     let ran = world.run("status --log vcq=loud");
@@ -71,10 +76,19 @@ fn usage() {
 fn configuration() {
     let world = World::new(small());
     let cases = [
-        ("requests_per_minute = 7", "vcq.toml: there is no key `requests_per_minute`; did you mean `rate.requests_per_minute`?"),
-        ("[rate]\nrequest_per_minute = 7", "vcq.toml: there is no key `rate.request_per_minute`; did you mean `rate.requests_per_minute`?"),
+        (
+            "requests_per_minute = 7",
+            "vcq.toml: there is no key `requests_per_minute`; did you mean `rate.requests_per_minute`?",
+        ),
+        (
+            "[rate]\nrequest_per_minute = 7",
+            "vcq.toml: there is no key `rate.request_per_minute`; did you mean `rate.requests_per_minute`?",
+        ),
         ("zzz = 1", "vcq.toml: there is no key `zzz`"),
-        ("timezone = 'Mars'", "vcq.toml: `timezone` is \"Mars\", but must be an IANA time zone such as `Asia/Shanghai` or `UTC`"),
+        (
+            "timezone = 'Mars'",
+            "vcq.toml: `timezone` is \"Mars\", but must be an IANA time zone such as `Asia/Shanghai` or `UTC`",
+        ),
         ("[retry]\nattempts_max = 0", "vcq.toml: `retry.attempts_max` is 0, but must be a number from 1 to 100"),
     ];
     for (text, message) in cases {
@@ -86,15 +100,33 @@ fn configuration() {
     world.write("vcq.toml", "timezone =");
     let ran = world.run("status");
     assert_eq!(ran.code, Some(2));
-    assert!(ran.err.starts_with("vcq: configuration: `vcq.toml` is not TOML: TOML parse error at line 1, column 11"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("vcq: configuration: `vcq.toml` is not TOML: TOML parse error at line 1, column 11"),
+        "{}",
+        ran.err
+    );
     world.run("completions fish");
     assert_eq!(world.run("completions fish").code, Some(0), "what needs no configuration does not read it");
     fs::remove_file(world.path("vcq.toml")).unwrap();
-    check(&world, "--config no.toml status", 2, "vcq: cannot read configuration file `no.toml`: No such file or directory (os error 2)");
-    check(&world, "status --requests-per-minute 20000", 2, "vcq: configuration: command line: `rate.requests_per_minute` is \"20000\", but must be a number from 1 to 10000");
+    check(
+        &world,
+        "--config no.toml status",
+        2,
+        "vcq: cannot read configuration file `no.toml`: No such file or directory (os error 2)",
+    );
+    check(
+        &world,
+        "status --requests-per-minute 20000",
+        2,
+        "vcq: configuration: command line: `rate.requests_per_minute` is \"20000\", but must be a number from 1 to 10000",
+    );
     for (variable, value, message) in [
         ("VCQ_TIME_ZONE", "UTC", "environment: there is no key `VCQ_TIME_ZONE`; did you mean `VCQ_TIMEZONE`?"),
-        ("VCQ_API_BASE_URL", "http://open.feishu.cn", "VCQ_API_BASE_URL: `api.base_url` is \"http://open.feishu.cn\", but must be an https URL of a host without path, query or user (http on a loopback address only)"),
+        (
+            "VCQ_API_BASE_URL",
+            "http://open.feishu.cn",
+            "VCQ_API_BASE_URL: `api.base_url` is \"http://open.feishu.cn\", but must be an https URL of a host without path, query or user (http on a loopback address only)",
+        ),
     ] {
         let ran = world.ran(world.vcq("status").env(variable, value));
         assert_eq!((ran.code, ran.err), (Some(2), format!("vcq: configuration: {message}\n")));
@@ -107,7 +139,11 @@ fn manifests() {
     for (name, text, message) in [
         ("absent.csv", None, "the manifest cannot be read: No such file or directory (os error 2)"),
         ("empty.csv", Some(""), "the manifest is empty, must begin with a line of column names"),
-        ("few.csv", Some("meeting_no,topic\n"), "the manifest has no column `meeting_start_time`, `meeting_end_time`, `join_time`, `user_id` or `room_id`; it has \"meeting_no,topic\""),
+        (
+            "few.csv",
+            Some("meeting_no,topic\n"),
+            "the manifest has no column `meeting_start_time`, `meeting_end_time`, `join_time`, `user_id` or `room_id`; it has \"meeting_no,topic\"",
+        ),
         ("twice.csv", Some("meeting_no,meeting_no\n"), "the manifest has column `meeting_no` twice"),
         ("none.parquet", Some("PAR1"), "the manifest cannot be read as Parquet: "),
     ] {
@@ -136,7 +172,10 @@ fn credentials() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(77), ""));
         ran.messages()
     };
-    assert_eq!(run(&|vcq| _ = vcq.env_remove("VCQ_APP_ID")), "vcq: no app id\nhint: set VCQ_APP_ID, or `app_id` in the configuration");
+    assert_eq!(
+        run(&|vcq| _ = vcq.env_remove("VCQ_APP_ID")),
+        "vcq: no app id\nhint: set VCQ_APP_ID, or `app_id` in the configuration"
+    );
     assert_eq!(run(&|_| ()), "vcq: no app secret\nhint: set VCQ_APP_SECRET, or `app_secret_file` in the configuration");
     let of_file = |mode: u32, text: &str| {
         world.write("secret", text);
@@ -146,17 +185,27 @@ fn credentials() {
     let needed = "hint: `app_secret_file` must name a file that holds the app's secret and nothing else";
     for mode in [0o644, 0o640, 0o604, 0o620] {
         let message = format!("vcq: secret file `secret` has mode {mode:04o}: others have access to it");
-        assert_eq!(of_file(mode, "simulated"), format!("{message}\nhint: make it readable by its owner alone: chmod 600"));
+        assert_eq!(
+            of_file(mode, "simulated"),
+            format!("{message}\nhint: make it readable by its owner alone: chmod 600")
+        );
     }
     assert_eq!(of_file(0o600, " \n"), format!("vcq: secret file `secret` is empty\n{needed}"));
     let absent = run(&|vcq| _ = vcq.env("VCQ_APP_SECRET_FILE", "absent"));
-    assert_eq!(absent, format!("vcq: secret file `absent` cannot be read: No such file or directory (os error 2)\n{needed}"));
+    assert_eq!(
+        absent,
+        format!("vcq: secret file `absent` cannot be read: No such file or directory (os error 2)\n{needed}")
+    );
     assert_eq!(world.simulator().books().token_requests, 0, "nothing was sent without credentials");
 
     world.write("secret", "simulated\n");
     let mut command = world.vcq("export --manifest manifest.csv");
     command.env_remove("VCQ_APP_SECRET").env("VCQ_APP_SECRET_FILE", "secret");
-    assert_eq!(world.ran(&mut command).code, Some(0), "a file of mode 0600 is read, the line's end is no part of the secret");
+    assert_eq!(
+        world.ran(&mut command).code,
+        Some(0),
+        "a file of mode 0600 is read, the line's end is no part of the secret"
+    );
 }
 
 #[test]
@@ -166,7 +215,10 @@ fn a_wrong_secret_is_named_with_the_remedy() {
         let ran = world.ran(world.vcq(line).env("VCQ_APP_SECRET", "wrong"));
         assert_eq!(ran.code, Some(77), "{line}");
         let said = format!("{}{}", ran.out, ran.err);
-        assert!(said.contains("code 10014 (HTTP 200)") && said.contains("check VCQ_APP_ID and VCQ_APP_SECRET"), "{said}");
+        assert!(
+            said.contains("code 10014 (HTTP 200)") && said.contains("check VCQ_APP_ID and VCQ_APP_SECRET"),
+            "{said}"
+        );
         assert!(!said.contains("wrong"), "{said}");
     }
 }
@@ -174,7 +226,10 @@ fn a_wrong_secret_is_named_with_the_remedy() {
 #[test]
 fn want_of_permission_stops_the_run_at_the_first_answer() {
     for (kind, remedy) in [
-        (FaultKind::NoPermission, "the app needs the scope `vc:room:readonly`, and the person who created it the admin right"),
+        (
+            FaultKind::NoPermission,
+            "the app needs the scope `vc:room:readonly`, and the person who created it the admin right",
+        ),
         (FaultKind::NoScope, "grant the app the scope `vc:room:readonly` and publish a version of the app"),
     ] {
         let always = When::Between { from_s: 0, until_s: 1 << 40 };
@@ -201,7 +256,8 @@ fn a_journal_belongs_to_one_time_zone_and_one_kind_of_ids() {
     ] {
         for line in ["export --manifest manifest.csv", "plan --manifest manifest.csv", "status", "verify", "rebuild"] {
             let ran = world.ran(world.vcq(line).env(variable, value));
-            let message = format!("vcq: journal: the journal was begun with {key} `{begun}`, the configuration says `{value}`");
+            let message =
+                format!("vcq: journal: the journal was begun with {key} `{begun}`, the configuration says `{value}`");
             let hint = "hint: put the key back, or use other `state` and `output` folders";
             assert_eq!((ran.code, ran.messages()), (Some(2), format!("{message}\n{hint}")), "{line}");
         }
@@ -253,13 +309,22 @@ fn rows_that_are_rejected_give_65_and_an_early_end_75() {
     let world = World::new(Settings { faults: vec![fault("month-used-up=1")], ..small() });
     let ran = world.run("export --manifest manifest.csv");
     assert_eq!((ran.code, ran.messages()), (Some(75), "hint: run the same command again to continue".to_owned()));
-    assert!(ran.out.contains("stopped early: code 99991403 (HTTP 429)") && ran.out.contains("; run again from 20"), "{}", ran.out);
+    assert!(
+        ran.out.contains("stopped early: code 99991403 (HTTP 429)") && ran.out.contains("; run again from 20"),
+        "{}",
+        ran.out
+    );
 
     let ran = world.run("export --manifest manifest.csv --until 1ms");
     assert_eq!(ran.code, Some(75));
     assert!(ran.out.contains("stopped early: the time limit ("), "{}", ran.out);
 
-    let ran = world.ran(world.vcq("export --manifest manifest.csv").env("VCQ_API_BASE_URL", "http://127.0.0.1:1").env("VCQ_RETRY_ATTEMPTS_MAX", "1"));
+    let ran = world.ran(
+        world
+            .vcq("export --manifest manifest.csv")
+            .env("VCQ_API_BASE_URL", "http://127.0.0.1:1")
+            .env("VCQ_RETRY_ATTEMPTS_MAX", "1"),
+    );
     assert_eq!(ran.code, Some(75));
     assert!(ran.out.contains("stopped early: no access token: could not connect"), "{}", ran.out);
 }
@@ -289,7 +354,10 @@ fn standard_output_that_is_closed_early_is_no_error() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let ran = world.ran(world.vcq("completions bash").stdout(full));
-    assert_eq!((ran.code, ran.err.as_str()), (Some(74), "vcq: cannot write to `standard output`: No space left on device (os error 28)\n"));
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (Some(74), "vcq: cannot write to `standard output`: No space left on device (os error 28)\n")
+    );
 }
 
 #[test]
@@ -298,8 +366,14 @@ fn every_command_has_an_example_and_shells_their_completions() {
     let help = world.out("--help");
     assert!(help.contains("Exit codes: 0 complete"));
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names: Vec<_> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty()).collect();
-    assert_eq!(names, ["demo", "export", "plan", "status", "rebuild", "verify", "check", "simulate", "completions", "help"]);
+    let names: Vec<_> = commands
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert_eq!(
+        names,
+        ["demo", "export", "plan", "status", "rebuild", "verify", "check", "simulate", "completions", "help"]
+    );
     for name in names.iter().filter(|name| **name != "help") {
         let help = world.out(&format!("{name} --help"));
         assert!(help.contains(&format!("Example: vcq {name}")), "{help}");

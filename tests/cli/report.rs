@@ -16,7 +16,8 @@ const MAPS: [&str; 3] = ["asked_again", "requests.by_outcome", "unknown_keys"];
 fn a_report_has_the_documented_keys_and_no_other() {
     // Rare forms, rejects and failures, so that every list has something in it.
     let faults = ["rejected-row=0.1", "unknown-code=0.1"].map(|text| parse(text).unwrap()).to_vec();
-    let world = World::new(Settings { tenant: TenantSettings { other_forms: 0.2, ..small().tenant }, faults, ..small() });
+    let world =
+        World::new(Settings { tenant: TenantSettings { other_forms: 0.2, ..small().tenant }, faults, ..small() });
     assert_eq!(world.run("export --manifest manifest.csv --report report.json").code, Some(65));
     let report: Value = serde_json::from_str(&world.read("report.json")).unwrap();
     for list in ["files", "unparsed", "rejects", "failures"] {

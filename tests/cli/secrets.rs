@@ -18,10 +18,19 @@ fn secret_and_token_are_nowhere() {
     world.write("secret", APP_SECRET);
     std::fs::set_permissions(world.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let mut said = String::new();
-    for line in ["export --manifest manifest.csv --report report.json", "plan --manifest manifest.csv", "check", "status", "verify", "rebuild"] {
+    for line in [
+        "export --manifest manifest.csv --report report.json",
+        "plan --manifest manifest.csv",
+        "check",
+        "status",
+        "verify",
+        "rebuild",
+    ] {
         for format in ["text", "json"] {
             let mut command = world.vcq(&format!("{line} --log trace --log-format {format}"));
-            let ran = world.ran(command.env_remove("VCQ_APP_SECRET").env("VCQ_APP_SECRET_FILE", "secret").env("RUST_BACKTRACE", "1"));
+            let ran = world.ran(
+                command.env_remove("VCQ_APP_SECRET").env("VCQ_APP_SECRET_FILE", "secret").env("RUST_BACKTRACE", "1"),
+            );
             assert!(matches!(ran.code, Some(0 | 65)), "{line}\n{}", ran.err);
             said.push_str(&ran.out);
             said.push_str(&ran.err);

@@ -210,8 +210,7 @@ fn read_rows(path: &Path, rows: &mut Vec<String>) {
         };
         let columns: Vec<ArrayRef> = batch.columns().iter().map(plain).collect();
         let options = FormatOptions::default().with_null("null");
-        let columns: Vec<_> =
-            columns.iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+        let columns: Vec<_> = columns.iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
         for row in 0..batch.num_rows() {
             let values: Vec<_> = columns.iter().map(|column| column.value(row).to_string()).collect();
             rows.push(format!("{date} {}", values.join("|")));
