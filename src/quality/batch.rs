@@ -328,3 +328,6 @@ impl Unreadable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,8 @@ pub struct DecodeError {
 /// - Every item of the list is a sample, an empty or odd one too.
 /// - Where a sample repeats a section, or a section a key, the last one counts.
 /// - Names that no column comes from, and other values where objects belong, are counted in `unknown`.
+/// - A lone surrogate (`\ud800`) in a value is kept as [`Field::Other`]; in a name, or in a string where an object belongs,
+///   it makes the page no JSON.
 ///
 /// After an error `each` may have seen some of the page's samples.
 pub fn decode<'a>(
@@ -85,3 +87,6 @@ const SECTION_STARTS: [usize; Section::ALL.len() + 1] = {
 fn columns_of(section: Section) -> Range<usize> {
     SECTION_STARTS[section as usize]..SECTION_STARTS[section as usize + 1]
 }
+
+#[cfg(test)]
+mod tests;

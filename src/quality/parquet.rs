@@ -198,10 +198,7 @@ impl Iterator for StayRuns {
 }
 
 fn check_schema(builder: &ParquetRecordBatchReaderBuilder<File>) -> Result<(), ParquetFileError> {
-    let names = |schema: &arrow::datatypes::Schema| {
-        schema.fields().iter().map(|field| (field.name().clone(), field.is_nullable())).collect::<Vec<_>>()
-    };
-    if names(builder.schema()) == names(&SCHEMA) {
+    if builder.schema().fields() == SCHEMA.fields() {
         Ok(())
     } else {
         Err(ParquetFileError::Contents("its columns are not those of this version".into()))
@@ -263,3 +260,6 @@ fn identity_of(batch: &RecordBatch, row: usize) -> Result<(StayRun, i32), Parque
     let run = StayRun { meeting_no, meeting_start_us: time_us(1), join_us: time_us(2), participant, samples: 0 };
     Ok((run, index))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Phase 2 stage by stage: landed bodies out of the journal, pages → samples, samples → columns, columns → Parquet.
+
+use std::{fmt::Write as _, hint::black_box, io};
+
+use arrow::array::RecordBatch;
+use chrono::{FixedOffset, NaiveDate};
+use chrono_tz::Tz;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use vcq::{
+    journal::{Identity, Journal, Lane, Manifested, NewPage},
+    quality::{
+        batch::Batcher,
+        column::{COLUMNS, Kind, Section},
+        decode::{Unknown, decode},
+        parquet::{FileFacts, Writer},
+    },
+    stay::{MeetingNo, Participant, Stay},
+};
+
+const SAMPLES_PER_PAGE: u32 = 100;
+
+/// As many stays as a large tenant has in a day.
+const STAYS: u32 = 400;
+
+const MEETING_START_S: i64 = 1_671_765_360;
+
+/// One page of a stay as the API sends it: times that rise by the minute, values that stay near one another, no shared
+/// screen in two samples of three.
+fn page(seed: u64) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    let base = random.random_range(20..80);
+    let items: Vec<_> = (0..SAMPLES_PER_PAGE).map(|minute| item(&mut random, base, minute)).collect();
+    let list = items.join(",");
+    format!(r#"{{"code":0,"msg":"success","data":{{"participant_quality_list":[{list}],"has_more":false}}}}"#)
+}
+
+fn item(random: &mut StdRng, base: u32, minute: u32) -> String {
+    let shares_screen = random.random_ratio(1, 3);
+    let shown = Section::ALL.into_iter().filter(|section| *section != Section::ScreenSharing || shares_screen);
+    let sections: Vec<_> = shown
+        .map(|section| {
+            let columns = COLUMNS.iter().filter(|column| column.section == section);
+            let members: Vec<_> = columns
+                .map(|column| format!(r#""{}":"{}""#, column.key, text(random, column.kind, base, minute)))
+                .collect();
+            format!(r#""{}":{{{}}}"#, section.key(), members.join(","))
+        })
+        .collect();
+    format!("{{{}}}", sections.join(","))
+}
+
+fn text(random: &mut StdRng, kind: Kind, base: u32, minute: u32) -> String {
+    let near = base + random.random_range(0..20);
+    match kind {
+        Kind::Time => format!("2022.12.23 {:02}:{:02}:00 (GMT+08:00)", 11 + minute / 60, minute % 60),
+        Kind::Delay => format!("{near}ms"),
+        Kind::BitRate => format!("{}kbps", near * 10),
+        Kind::Percent => format!("{}.{}%", near / 10, near % 10),
+        Kind::Volume => format!("-{near}dB"),
+        Kind::FrameRate => format!("{}fps", near % 30),
+        Kind::Resolution => "1080P".to_owned(),
+    }
+}
+
+fn pages() -> Vec<String> {
+    (0..STAYS).map(|stay| page(stay.into())).collect()
+}
+
+fn stay(number: u32) -> Stay {
+    let mut id = String::from("ou_");
+    write!(id, "{:032x}", u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+        .expect("a string takes all there is memory for");
+    Stay {
+        meeting_no: MeetingNo::parse("123456789").expect("nine digits"),
+        meeting_start_s: MEETING_START_S,
+        meeting_end_s: MEETING_START_S + 7200,
+        join_s: MEETING_START_S + i64::from(number),
+        participant: Participant::User(id),
+    }
+}
+
+fn china() -> FixedOffset {
+    FixedOffset::east_opt(8 * 3600).expect("eight hours are less than a day")
+}
+
+fn batches(pages: &[String]) -> Vec<RecordBatch> {
+    let mut batcher = Batcher::new(china());
+    let mut batches = Vec::new();
+    for (page, number) in pages.iter().zip(0..) {
+        let stay = stay(number);
+        let mut rows = batcher.stay(&stay);
+        decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).expect("the page is JSON");
+        if batcher.is_full() {
+            batches.push(batcher.take());
+        }
+    }
+    batches.push(batcher.take());
+    batches
+}
+
+fn decoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("page");
+    let compact = page(0);
+    let spaced = compact.replacen('{', "{ ", 1);
+    for (name, page) in [("fast path", compact), ("general path", spaced)] {
+        group.throughput(Throughput::Bytes(page.len() as u64));
+        group.bench_function(name, |bencher| {
+            let mut unknown = Unknown::default();
+            bencher.iter(|| decode(page.as_bytes(), &mut unknown, |sample| _ = black_box(sample)));
+        });
+    }
+    group.finish();
+}
+
+fn columns(criterion: &mut Criterion) {
+    let pages = pages();
+    let mut group = criterion.benchmark_group("columns");
+    group.throughput(Throughput::Elements(u64::from(STAYS * SAMPLES_PER_PAGE)));
+    group.sample_size(20);
+    group.bench_function("pages to batches", |bencher| bencher.iter(|| batches(black_box(&pages))));
+
+    let batches = batches(&pages);
+    let facts = FileFacts {
+        date: NaiveDate::from_ymd_opt(2022, 12, 23).expect("it is in the calendar"),
+        timezone: "Asia/Shanghai",
+        naive_offset: china(),
+        stays: u64::from(STAYS),
+        samples: u64::from(STAYS * SAMPLES_PER_PAGE),
+    };
+    group.bench_function("batches to Parquet", |bencher| {
+        bencher.iter(|| {
+            let mut writer = Writer::new(io::sink(), &facts).expect("nothing to fail on");
+            for batch in &batches {
+                writer.write(black_box(batch)).expect("nothing to fail on");
+            }
+            writer.finish().expect("nothing to fail on");
+        });
+    });
+    group.finish();
+}
+
+fn journal_of(folder: &std::path::Path, pages: &[String]) -> Journal {
+    let identity = Identity { timezone: "Asia/Shanghai".into(), user_id_type: "open_id".into() };
+    let mut journal = Journal::open(folder, &identity).expect("a new journal");
+    let mut staging = journal.stage().expect("a temporary table");
+    for (number, line) in (0..STAYS).zip(1..) {
+        staging.push(&stay(number), Manifested { file: 0, line }).expect("a new stay");
+    }
+    staging.finish().expect("staged rows");
+    journal.enqueue(Lane::Backfill, Tz::Asia__Shanghai).expect("staged stays");
+    for page in pages {
+        let stay = journal.next(1, |_| false).expect("a queue").expect("a stay for each page");
+        let body = page.as_bytes();
+        let page = NewPage { stay: stay.id, number: 0, samples: SAMPLES_PER_PAGE, next_token: None, body };
+        journal.land(&page, MEETING_START_S).expect("a page to land");
+    }
+    journal
+}
+
+fn landed(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pages = pages();
+    let journal = journal_of(folder.path(), &pages);
+    let mut group = criterion.benchmark_group("journal");
+    group.throughput(Throughput::Bytes(pages.iter().map(|page| page.len() as u64).sum()));
+    group.sample_size(20);
+    group.bench_function("landed bodies", |bencher| {
+        bencher.iter(|| {
+            let mut bodies = journal.bodies().expect("a prepared statement");
+            for id in 1..=i64::from(STAYS) {
+                bodies
+                    .each(id, |_, body| {
+                        black_box(body);
+                        Ok::<_, vcq::journal::JournalError>(())
+                    })
+                    .expect("bodies as they landed");
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decoding, columns, landed);
+criterion_main!(benches);
