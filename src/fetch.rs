@@ -335,7 +335,7 @@ impl Task {
     }
 }
 
-/// Takes over the slots and the gate that an earlier process left.
+/// Takes over the slots, the spacing and the gate that an earlier process left.
 ///
 /// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be.
 fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<(), Error> {
@@ -344,6 +344,7 @@ fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
     for slot in journal.slots()? {
         pace.take(slot.id, now + left(slot.free_ms).min(longest));
+        pace.resume(now, Duration::from_millis(u64::try_from(wall_ms - slot.sent_ms).unwrap_or(0)));
     }
     if let Some(gate_ms) = journal.gate_ms()? {
         pace.close_gate(now + left(gate_ms).min(Duration::from_secs(3600)));

@@ -39,6 +39,9 @@ impl Clock for TokioClock {
 pub struct Pace {
     spacing: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
+    period: Duration,
+    /// No turn before: an earlier process has sent a request less than a period before this one began.
+    first_turn: Instant,
     slots_max: usize,
     /// Slots taken, each with the moment from which it is free.
     slots: Vec<(SlotId, Instant)>,
@@ -66,10 +69,17 @@ impl Pace {
         Self {
             spacing: RateLimiter::direct_with_clock(quota, clock),
             clock,
+            period,
+            first_turn: clock.0,
             slots_max: per_minute.get() as usize,
             slots: Vec::new(),
             gate: None,
         }
+    }
+
+    /// Keeps the spacing to the last request of an earlier process, which was sent so long ago.
+    pub fn resume(&mut self, now: Instant, sent_ago: Duration) {
+        self.first_turn = now + self.period.saturating_sub(sent_ago);
     }
 
     /// Takes the next turn if it is there, or says when to ask again.
@@ -81,6 +91,9 @@ impl Pace {
         if self.slots.len() >= self.slots_max {
             let first_free = self.slots.iter().map(|(_, free_at)| *free_at).min();
             return Turn::Quota(first_free.expect("there is at least one slot, and all are taken"));
+        }
+        if now < self.first_turn {
+            return Turn::Quota(self.first_turn);
         }
         match self.spacing.check() {
             Ok(()) => Turn::Now,
@@ -122,6 +135,17 @@ mod tests {
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(pace.turn(Instant::now()), Turn::Now);
         assert_ne!(pace.turn(Instant::now()), Turn::Now, "idle time gives no burst");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_spacing_outlives_a_process() {
+        let now = Instant::now();
+        for (sent_ago_ms, wait_ms) in [(0, 600), (450, 150), (600, 0), (60_000, 0)] {
+            let mut pace = Pace::new(100);
+            pace.resume(now, Duration::from_millis(sent_ago_ms));
+            let expected = if wait_ms == 0 { Turn::Now } else { Turn::Quota(now + Duration::from_millis(wait_ms)) };
+            assert_eq!(pace.turn(now), expected, "{sent_ago_ms}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
