@@ -1,0 +1,80 @@
+//! Runs in which nothing goes wrong.
+
+use std::{fs, time::Duration};
+
+use vcq::simulator::{Settings, latency::Latency};
+
+use crate::{
+    invariants::{check, check_complete, check_idle, check_rebuild},
+    seeds::with_seeds,
+    settings, some_stays, world,
+    world::{Orders, World},
+};
+
+#[test]
+fn every_row_is_there_once_and_every_page_was_asked_for_once() {
+    with_seeds(|seed| {
+        let mut world = world(settings(seed), 60, 10);
+        let life = world.export();
+        assert_eq!((life.exit, life.account()), (Some(0), [0, 0, 70, 0, 0, 0]));
+        assert!(world.books().pages().all(|(.., page)| page.asked == 1));
+        check(&world, &life);
+        check_complete(&world);
+        check_idle(&mut world, &life);
+        check_rebuild(&world);
+    });
+}
+
+#[test]
+fn values_in_other_forms_are_read_as_contracted() {
+    with_seeds(|seed| {
+        let mut settings = settings(seed);
+        settings.tenant.other_forms = 0.7;
+        let mut world = world(settings, 12, 2);
+        let life = world.export();
+        assert_eq!(life.exit, Some(0));
+        assert!(life.report["unparsed"].as_object().unwrap().len() > 30);
+        assert!(life.report["unknown_keys"].as_object().unwrap().len() >= 6, "{:#}", life.report["unknown_keys"]);
+        check(&world, &life);
+        check_complete(&world);
+    });
+}
+
+/// What the configuration and the latency may change: when requests are sent and where rows stand, never the rows.
+#[test]
+fn settings_change_no_row() {
+    let flags: [&[(&str, &str)]; 5] = [
+        &[("timezone", "America/New_York")],
+        &[("timezone", "Pacific/Kiritimati"), ("rate.in_flight_max", "1")],
+        &[("rate.in_flight_max", "64")],
+        &[("rate.requests_per_minute", "7")],
+        &[("retry.attempts_max", "1"), ("absent_retry_for", "0s")],
+    ];
+    for (flags, milliseconds) in flags.into_iter().zip([0, 40, 350, 3_000, 29_000]) {
+        let latency = Latency::Constant(Duration::from_millis(milliseconds));
+        let settings = Settings { latency, ..settings(4) };
+        let stays = some_stays(&settings, 16, 3);
+        let mut world = World::new(settings, flags, stays);
+        let life = world.export();
+        assert_eq!(life.exit, Some(0), "{flags:?}");
+        check(&world, &life);
+        check_complete(&world);
+    }
+}
+
+#[test]
+fn rows_named_twice_and_rows_that_break_a_rule_are_accounted_for() {
+    let mut world = world(settings(5), 20, 0);
+    let text = fs::read_to_string(world.orders().manifest).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let broken = "12345678,1,2,1,ou_1,\n123456789,2,1,1,ou_1,\n123456789,1,2,1,ou_1,omm_1\n";
+    let manifest = world.path("messy.csv");
+    fs::write(&manifest, format!("{header}\n{rows}{broken}{rows}{rows}")).unwrap();
+    let life = world.live_one(Orders { manifest, ..world.orders() });
+    assert_eq!((life.exit, life.account()), (Some(65), [40, 3, 20, 0, 0, 0]));
+    assert_eq!((life.count("/manifest/rows"), life.sent), (63, 20));
+    let rejects = fs::read_to_string(life.report["rejects_file"].as_str().unwrap()).unwrap();
+    assert_eq!(rejects.lines().count(), 4);
+    check(&world, &life);
+    check_complete(&world);
+}

@@ -1,0 +1,264 @@
+//! Each kind of fault of the simulator, and what the contract makes of it.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use vcq::simulator::{
+    Settings,
+    faults::{FaultKind, Outcome, When},
+    tenant::SimulatedStay,
+};
+
+use crate::{
+    invariants::{check, check_complete, check_idle, check_rebuild},
+    seeds::with_seeds,
+    settings, with_faults, world,
+    world::{Life, Orders, World, name_of},
+};
+
+/// Exit code, and done, absent, rejected and failed stays.
+fn ending(life: &Life) -> (u8, [u64; 4]) {
+    let [_, rejected, done, absent, failed, _] = life.account();
+    (life.exit.unwrap(), [done, absent, rejected, failed])
+}
+
+fn struck(world: &World, kind: FaultKind) -> u64 {
+    world.books().faults.get(kind.name()).copied().unwrap_or(0)
+}
+
+/// Faults that pass cost requests and time, and nothing else.
+#[test]
+fn faults_that_pass_leave_no_trace_in_the_dataset() {
+    use FaultKind::*;
+    let transient = [
+        GatewayHtml,
+        GatewayJson,
+        InternalError,
+        NoConnection,
+        Reset,
+        LostAnswer,
+        CutBody,
+        Hang,
+        StalledBody,
+        InvalidJson,
+        EmptyBody,
+        OddCode,
+        OversizedBody,
+        GzipBomb,
+        Redirect,
+    ];
+    let throttled = [ThrottledEmpty, ThrottledNoReset, ThrottledOddReset, ThrottledOtherCode];
+    let all = transient.map(|kind| (kind, "transient")).into_iter().chain(throttled.map(|kind| (kind, "throttled")));
+    for (seed, (kind, outcome)) in (30..).zip(all) {
+        let mut world = world(with_faults(seed, [(kind, When::Rate(0.1))]), 24, 3);
+        let life = world.export();
+        assert_eq!(ending(&life), (0, [27, 0, 0, 0]), "{kind:?}");
+        let strikes = struck(&world, kind);
+        assert!(strikes > 0, "{kind:?} never struck: choose another seed");
+        assert_eq!(life.outcomes(outcome), strikes, "{kind:?}");
+        check(&world, &life);
+        check_complete(&world);
+    }
+}
+
+/// A fault that strikes every attempt fails its stay after the configured number of them; the next run asks again.
+#[test]
+fn a_fault_that_does_not_pass_fails_its_stay_until_the_next_run() {
+    let (stay, first_sample) = (world(settings(6), 9, 1).stays[9].key, 100);
+    let mut world = world(with_faults(6, [(FaultKind::Reset, When::Page { stay, first_sample, times: 8 })]), 9, 1);
+    let life = world.export();
+    assert_eq!(ending(&life), (65, [9, 0, 0, 1]));
+    assert_eq!(life.outcomes("transient"), 8);
+    check(&world, &life);
+    let life = world.export();
+    let pages_left = u64::from(world.stays[9].sample_count.div_ceil(100)) - 1;
+    assert_eq!((ending(&life), life.sent), ((0, [10, 0, 0, 0]), pages_left));
+    check(&world, &life);
+    check_complete(&world);
+    check_idle(&mut world, &life);
+}
+
+/// What the API says of a stay for good.
+#[test]
+fn a_verdict_concerns_its_stay_alone() {
+    use FaultKind::*;
+    for (kind, exit) in [
+        (AbsentMeeting, 0),
+        (AbsentDevice, 0),
+        (AbsentData, 0),
+        (RejectedRow, 65),
+        (UnknownCode, 65),
+        (PageTokenRepeated, 65),
+        (PageTokenMissing, 65),
+        (EmptyPage, 65),
+        (EndlessPages, 65),
+    ] {
+        let mut world = world(with_faults(7, [(kind, When::Rate(0.25))]), 20, 6);
+        let life = world.export();
+        let outcomes: Vec<_> = world.stays.iter().map(|stay| world.server().expected(stay).outcome).collect();
+        let count = |outcome| outcomes.iter().filter(|it| **it == outcome).count() as u64;
+        let expected = [Outcome::Done, Outcome::Absent, Outcome::Rejected, Outcome::Failed].map(count);
+        assert!(struck(&world, kind) > 0 && expected[0] < 26, "{kind:?} never struck");
+        assert_eq!(ending(&life), (exit, expected), "{kind:?}");
+        check(&world, &life);
+        check_complete(&world);
+        check_bounded(&world, 2);
+        if expected[3] == 0 {
+            check_idle(&mut world, &life);
+            continue;
+        }
+        let failures = life.report["failures"].as_array().unwrap();
+        assert!(failures.iter().all(|stay| stay["reason"].as_str().is_some_and(|why| !why.contains('\u{1b}'))));
+        let again = world.export();
+        assert_eq!((ending(&again), again.sent), ((exit, expected), expected[3]), "{kind:?}: the failed ones again");
+        check_rebuild(&world);
+    }
+}
+
+/// No stay costs more than `times` the requests that its length allows.
+fn check_bounded(world: &World, times: u32) {
+    for stay in &world.stays {
+        let minutes = u32::try_from(stay.meeting_end_s - stay.join_s).unwrap() / 60 + 1;
+        let asked: u32 = world.books().pages().filter(|(key, ..)| *key == stay.key).map(|(.., page)| page.asked).sum();
+        assert!(asked <= times * minutes.div_ceil(100), "{asked} requests for {stay:?}");
+    }
+}
+
+/// What strikes, and what each run comes to: exit code and failed stays.
+type Strike = (&'static str, Vec<(FaultKind, When)>, &'static [(u8, u64)]);
+
+#[test]
+fn what_concerns_the_whole_app_stops_the_run_and_settles_nothing() {
+    use FaultKind::*;
+    let request = |kind, ordinals: std::ops::RangeInclusive<u64>| {
+        ordinals.map(|ordinal| (kind, When::Request(ordinal))).collect::<Vec<_>>()
+    };
+    let token = |kind, ordinals: std::ops::RangeInclusive<u64>| {
+        ordinals.map(|ordinal| (kind, When::TokenRequest(ordinal))).collect::<Vec<_>>()
+    };
+    let rows: [Strike; 12] = [
+        ("no scope", request(NoScope, 7..=7), &[(77, 0), (0, 0)]),
+        ("the month's quota, by the server", request(MonthUsedUp, 7..=7), &[(75, 0), (0, 0)]),
+        ("no permission, first answer", request(NoPermission, 1..=1), &[(77, 0), (0, 0)]),
+        ("no permission, one", request(NoPermission, 7..=7), &[(65, 1), (0, 0)]),
+        ("no permission, four in a row", request(NoPermission, 7..=10), &[(65, 4), (0, 0)]),
+        ("no permission, five in a row", request(NoPermission, 7..=11), &[(77, 0), (0, 0)]),
+        ("token refused once", request(TokenRejected, 7..=7), &[(0, 0)]),
+        ("token revoked", request(TokenRevoked, 7..=7), &[(0, 0)]),
+        ("token dead", request(TokenDead, 7..=7), &[(77, 0)]),
+        ("no token for a while", token(TokenUnavailable, 1..=3), &[(0, 0)]),
+        ("no token at all", token(TokenUnavailable, 1..=8), &[(75, 0), (0, 0)]),
+        ("credentials refused", token(TokenDenied, 1..=1), &[(77, 0), (0, 0)]),
+    ];
+    for (what, faults, runs) in rows {
+        let mut world = world(with_faults(8, faults), 20, 4);
+        for (exit, failed) in runs {
+            let life = world.export();
+            assert_eq!((life.exit, life.account()[4]), (Some(*exit), *failed), "{what}: {:#}", life.report);
+            assert!(*exit != 77 || life.hint.as_ref().is_some_and(|remedy| remedy.len() > 20), "{what}");
+            check(&world, &life);
+            if *exit == 0 {
+                check_complete(&world);
+            }
+        }
+        assert!(!world.books().faults.is_empty(), "{what} never struck");
+    }
+}
+
+/// Tokens that live for a minute are renewed in time, in the middle of a stay too.
+#[test]
+fn tokens_are_renewed_before_they_end() {
+    let mut settings = settings(9);
+    settings.token.life_s = 60;
+    let mut world = world(settings, 60, 20);
+    let life = world.export();
+    assert_eq!((life.exit, life.outcomes("token_refused")), (Some(0), 0));
+    let issued = world.books().tokens_issued;
+    assert!(issued >= 3 && life.count("/requests/token_renewals") == issued, "{issued} tokens");
+    check(&world, &life);
+    check_complete(&world);
+}
+
+/// A page token that the API no longer knows costs the stay's pages once more, once in a run.
+#[test]
+fn a_stay_whose_page_token_is_refused_starts_over_once_in_a_run() {
+    for (times, exits) in [(1, vec![0]), (2, vec![65, 0]), (3, vec![65, 0]), (4, vec![65, 65, 0])] {
+        let stay = world(settings(10), 6, 1).stays[6].clone();
+        let when = When::Page { stay: stay.key, first_sample: 100, times };
+        let mut world = world(with_faults(10, [(FaultKind::PageTokenRefused, when)]), 6, 1);
+        world.restarted_pages = times.into();
+        for exit in exits {
+            let life = world.export();
+            assert_eq!(life.exit, Some(exit), "refused {times} times: {:#}", life.report["failures"]);
+            check(&world, &life);
+        }
+        assert_eq!(struck(&world, FaultKind::PageTokenRefused), u64::from(times));
+        check_complete(&world);
+    }
+}
+
+/// All faults that pass, at once.
+#[test]
+fn a_storm_of_faults_changes_no_row() {
+    use FaultKind::*;
+    with_seeds(|seed| {
+        let passing = [GatewayHtml, InternalError, ThrottledNoReset, Reset, LostAnswer, CutBody, Hang, InvalidJson];
+        let lasting = [AbsentDevice, RejectedRow, UnknownCode];
+        let passing = passing.map(|kind| (kind, When::Rate(0.02)));
+        let lasting = lasting.map(|kind| (kind, When::Rate(0.03)));
+        let faults = passing.into_iter().chain(lasting).chain([(TokenUnavailable, When::Rate(0.3))]);
+        let faults = with_faults(seed, faults).faults;
+        let mut world = world(Settings { faults, ..settings(seed) }, 50, 8);
+        let life = world.export();
+        assert!(matches!(life.exit, Some(0 | 65)), "{:#}", life.report);
+        check(&world, &life);
+        check_complete(&world);
+    });
+}
+
+/// The data of young meetings are not there yet: later runs ask for these stays again, and for no others.
+#[test]
+fn absent_stays_of_young_meetings_are_asked_for_again() {
+    let mut settings = settings(11);
+    settings.tenant.data_delay_s = 8 * 3600;
+    let mut world = world(settings, 40, 4);
+    world.now = "2025-03-05T12:00:00Z".parse().unwrap(); // 20:00 of the tenant's third day
+    world.stays.retain(|stay| stay.meeting_end_s < world.now.timestamp());
+    world.write_manifest("manifest.csv", world.stays.iter());
+    let is_young = |stay: &&SimulatedStay| stay.meeting_end_s + 8 * 3600 > world.now.timestamp();
+    let young: Vec<_> = world.stays.iter().filter(is_young).cloned().collect();
+    assert!(!young.is_empty() && young.len() < world.stays.len());
+    let life = world.export();
+    assert_eq!((life.exit, life.outcomes("absent")), (Some(0), young.len() as u64));
+    assert_eq!(life.count("/manifest/pending_young"), young.len() as u64);
+    check(&world, &life);
+    world.rest(TimeDelta::hours(12));
+    let before = world.sent.len();
+    // Whatever the next run is for.
+    let other =
+        world.write_manifest("other.csv", world.stays.iter().filter(|stay| !young.iter().any(|it| it.key == stay.key)));
+    let life = world.live_one(Orders { manifest: other, ..world.orders() });
+    assert_eq!(life.report["asked_again"]["done"], young.len());
+    let asked: BTreeSet<_> = world.sent[before..].iter().map(|sent| sent.stay.clone()).collect();
+    assert_eq!(asked, young.iter().map(name_of).collect());
+    assert_eq!((life.exit, life.sent), (Some(0), (world.sent.len() - before) as u64));
+    check(&world, &life);
+    check_complete(&world);
+    let life = world.export();
+    check_idle(&mut world, &life);
+}
+
+/// Absent for longer than `absent_retry_for` is absent for good.
+#[test]
+fn absent_stays_grow_old() {
+    let mut settings = settings(12);
+    settings.tenant.data_delay_s = 90 * 86_400;
+    let mut world = world(settings, 10, 0);
+    world.now = "2025-03-06T00:00:00Z".parse().unwrap();
+    let life = world.export();
+    assert!(life.count("/manifest/pending_young") > 0);
+    world.rest(TimeDelta::hours(48));
+    let life = world.export();
+    assert_eq!((life.exit, life.account()), (Some(0), [0, 0, 0, 10, 0, 0]));
+    check_idle(&mut world, &life);
+}

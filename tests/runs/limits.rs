@@ -1,0 +1,119 @@
+//! Runs that have to end before their work is done.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use vcq::simulator::faults::{FaultKind, When};
+
+use crate::{
+    invariants::{check, check_complete, check_idle},
+    seeds::with_seeds,
+    settings, some_stays, with_faults, world,
+    world::{Orders, World},
+};
+
+#[test]
+fn a_time_limit_ends_the_run_and_the_next_one_goes_on() {
+    let mut world = world(settings(13), 60, 8);
+    let limit = TimeDelta::seconds(20);
+    let start = world.now;
+    let life = world.live_one(Orders { until: Some(limit), ..world.orders() });
+    assert_eq!(life.exit, Some(75));
+    assert!((25..=34).contains(&life.sent), "{} requests in 20 s", life.sent);
+    assert!(world.sent.iter().all(|sent| sent.at < start + limit));
+    check(&world, &life);
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
+    assert_eq!(world.books().arrivals, world.books().pages().count() as u64);
+}
+
+#[test]
+fn the_configured_months_limit_ends_the_run_before_the_api_does() {
+    let settings = settings(14);
+    let stays = some_stays(&settings, 40, 6);
+    let mut world = World::new(settings, &[("rate.requests_per_month", "30")], stays);
+    let life = world.export();
+    assert_eq!((life.exit, life.sent), (Some(75), 30));
+    assert!(life.report["stopped"].as_str().unwrap().contains("2025-05-01"), "{}", life.report["stopped"]);
+    check(&world, &life);
+    let life = world.export();
+    assert_eq!((life.exit, life.sent), (Some(75), 0));
+    world.now = "2025-04-30T16:00:00Z".parse().unwrap(); // midnight in UTC+8
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
+}
+
+#[test]
+fn the_months_limit_of_the_api_ends_the_run() {
+    let mut settings = settings(15);
+    settings.quota.requests_per_month = 30;
+    let mut world = world(settings, 40, 2);
+    let life = world.export();
+    assert_eq!((life.exit, life.outcomes("page")), (Some(75), 30));
+    assert!((1..=4).contains(&life.outcomes("month_used_up")), "{:#}", life.report);
+    check(&world, &life);
+    world.now = "2025-04-30T16:00:00Z".parse().unwrap();
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
+}
+
+#[test]
+fn the_stop_signal_lands_the_answers_under_way() {
+    with_seeds(|seed| {
+        let mut world = world(settings(seed), 40, 6);
+        for second in [0, 3, 11] {
+            let stop_after = Duration::from_millis(second * 1000 + seed % 997);
+            let start = world.now;
+            let life = world.live_one(Orders { stop_after: Some(stop_after), ..world.orders() });
+            assert_eq!((life.exit, world.abandoned), (Some(130), 0));
+            let last = world.sent.last().map_or(start, |sent| sent.at);
+            assert!(last <= start + stop_after, "a request after the signal");
+            assert!(world.now - start - TimeDelta::from_std(stop_after).unwrap() <= TimeDelta::seconds(20));
+            check(&world, &life);
+        }
+        let life = world.export();
+        assert_eq!(life.exit, Some(0));
+        assert!(world.books().pages().all(|(.., page)| page.asked == 1));
+        check(&world, &life);
+        check_complete(&world);
+        check_idle(&mut world, &life);
+    });
+}
+
+/// An answer that does not come holds a stopped run for 20 s.
+#[test]
+fn a_stopped_run_waits_20_s_for_an_answer_that_does_not_come() {
+    let mut world = world(with_faults(16, [(FaultKind::Hang, When::Request(5))]), 20, 2);
+    let stop_after = Duration::from_secs(8);
+    let start = world.now;
+    let life = world.live_one(Orders { stop_after: Some(stop_after), ..world.orders() });
+    assert_eq!((life.exit, life.count("/requests/without_answer"), world.abandoned), (Some(130), 1, 1));
+    assert_eq!((world.now - start).num_seconds(), 28);
+    check(&world, &life);
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
+}
+
+#[test]
+fn an_outage_fails_what_it_outlasts_and_the_next_run_mends_it() {
+    for (seconds, exits) in [(10, vec![0]), (36_000, vec![65, 0])] {
+        let from_s = world(settings(17), 20, 2).now.timestamp() + 5;
+        let when = When::Between { from_s, until_s: from_s + seconds };
+        let mut world = world(with_faults(17, [(FaultKind::NoConnection, when)]), 20, 2);
+        for exit in exits {
+            let life = world.export();
+            assert_eq!(life.exit, Some(exit), "{seconds} s: {:#}", life.report["manifest"]);
+            check(&world, &life);
+            world.rest(TimeDelta::hours(10));
+        }
+        check_complete(&world);
+    }
+}

@@ -1,0 +1,114 @@
+//! What must hold after every run, whatever happened in it.
+
+use std::collections::BTreeSet;
+
+use vcq::{
+    error::ExitCode,
+    rebuild::rebuild,
+    simulator::{
+        faults::Outcome,
+        tenant::{SimulatedStay, StayKey},
+    },
+    verify::verify,
+};
+
+use super::{
+    oracle::{check_rows, files},
+    world::{Life, World},
+};
+
+/// Checks report, books and dataset after `life`, which is the last one so far.
+pub(crate) fn check(world: &World, life: &Life) {
+    check_books(world);
+    let found = check_rows(world);
+    let Some(exit) = life.exit else { return };
+    check_report(life, exit);
+    check_published(world, &found);
+    let staging = world.config.output.with_extension("staging");
+    assert_eq!(files(&staging).len(), 0, "staging is not empty");
+    let verified = verify(&world.config).unwrap();
+    assert_eq!(verified.exit_code(), ExitCode::Complete, "{verified}");
+}
+
+/// Everything that can be had is there, every row once.
+pub(crate) fn check_complete(world: &World) {
+    let found = check_rows(world);
+    let has_rows = |stay: &&SimulatedStay| !world.server().expected(stay).samples.is_empty();
+    let expected: BTreeSet<StayKey> = world.stays.iter().filter(has_rows).map(|stay| stay.key).collect();
+    assert_eq!(found.len(), expected.len(), "stays in the dataset");
+    assert_eq!(found, expected);
+}
+
+/// The same command again asks for nothing and changes no file.
+pub(crate) fn check_idle(world: &mut World, life: &Life) {
+    let before = (files(&world.config.output), world.books().token_requests);
+    let again = world.export();
+    assert_eq!((again.sent, again.exit, again.account()), (0, life.exit, life.account()));
+    assert!(before == (files(&world.config.output), world.books().token_requests), "an idle run left a trace");
+    check(world, &again);
+}
+
+/// A rebuild gives the same rows, and the same bytes each time.
+pub(crate) fn check_rebuild(world: &World) {
+    let before = check_rows(world);
+    let rebuilt = [(); 2].map(|()| {
+        rebuild(&world.config, None, None).unwrap();
+        files(&world.config.output)
+    });
+    assert!(rebuilt[0] == rebuilt[1], "two rebuilds differ");
+    let dates: BTreeSet<_> = rebuilt[0].keys().map(|name| name.split_once('/').unwrap().0).collect();
+    assert_eq!(rebuilt[0].len(), dates.len(), "a rebuilt date has one file");
+    assert_eq!(check_rows(world), before);
+    assert_eq!(verify(&world.config).unwrap().exit_code(), ExitCode::Complete);
+}
+
+/// By the books of the server, which know nothing of what the client believes.
+fn check_books(world: &World) {
+    let books = world.books();
+    assert!(books.most_in_60_s <= 100, "{} requests in 60 s", books.most_in_60_s);
+    assert_eq!(books.refused, 0, "refused by the minute's quota");
+    for witness in &world.witnesses {
+        let witness = witness.lock().unwrap();
+        let seen = witness.books();
+        assert_eq!((seen.arrivals, seen.refused), (books.arrivals, 0), "a witness would have refused");
+    }
+    let sent = world.sent.len() as u64;
+    // A killed client's request may have been on its way.
+    assert!((sent.saturating_sub(world.abandoned)..=sent).contains(&books.arrivals), "{sent} sent, {books:?}");
+    let again: u64 = books.pages().map(|(.., page)| u64::from(page.answered.saturating_sub(1))).sum();
+    let restarted = world.restarted_pages;
+    assert!(again <= world.abandoned + restarted, "{again} pages paid for twice, {} abandoned", world.abandoned);
+}
+
+fn check_report(life: &Life, exit: u8) {
+    let account: u64 = life.account().iter().sum();
+    assert_eq!(life.count("/manifest/rows"), account, "{:#}", life.report);
+    assert_eq!(life.count("/exit_code"), u64::from(exit));
+    let [.., rejected, _done, _absent, failed, pending] = life.account();
+    let young = life.count("/manifest/pending_young");
+    match exit {
+        0 => assert_eq!((rejected + failed, pending), (0, young), "exit 0"),
+        65 => assert!(rejected + failed > 0 && pending == young, "exit 65"),
+        75 | 77 | 130 => assert!(life.report["stopped"].is_string(), "{:#}", life.report),
+        _ => panic!("exit {exit}: {:#}", life.report),
+    }
+    assert_eq!(life.count("/requests/sent"), life.sent);
+    let by_outcome = life.report["requests"]["by_outcome"].as_object().unwrap();
+    let answered: u64 = by_outcome.values().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(answered + life.count("/requests/without_answer"), life.sent);
+}
+
+/// A run that ends by itself publishes every stay that is done, and nothing of the others.
+fn check_published(world: &World, found: &BTreeSet<StayKey>) {
+    let books = world.books();
+    let is_read = |stay: &&SimulatedStay| {
+        let mut pages = (0..stay.sample_count).step_by(100);
+        stay.sample_count > 0
+            && world.server().expected(stay).outcome == Outcome::Done
+            && pages.all(|first| books.page(stay.key, first).answered > 0)
+    };
+    let read: BTreeSet<StayKey> = world.stays.iter().filter(is_read).map(|stay| stay.key).collect();
+    assert!(found.is_subset(&read));
+    // What was on its way to a killed client was answered, but has not landed.
+    assert!((read.len() - found.len()) as u64 <= world.abandoned, "{} read, {} there", read.len(), found.len());
+}

@@ -1,0 +1,385 @@
+//! A tenant, a folder of its own and a clock: what an export lives in, from its first process to its last.
+//!
+//! Journal and dataset are real files; the network is the simulator in this process; time is tokio's, paused, so that
+//! hours of waiting pass at once. Each life of an export has a runtime of its own: dropping it waits for the publishing
+//! that a killed process left under way, as a restart by hand would come after it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    convert::Infallible,
+    fmt::Write as _,
+    fs,
+    future::pending,
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    sync::MutexGuard,
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, future::join_all};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::sleep;
+use vcq::{
+    config::Config,
+    event::Event,
+    feishu::{
+        token::Credentials,
+        transport::{Call, Request, Sending, Transport},
+    },
+    intake::Manifests,
+    journal::Lane,
+    run::{Export, Outcome, Surroundings, export},
+    simulator::{
+        Settings, SharedSimulator, Simulator,
+        books::Books,
+        in_process::{InProcess, wall_from},
+        quota::{QuotaSettings, WindowKind},
+        tenant::{SimulatedStay, TenantSettings, UserIdType},
+    },
+    start::{Start, Stop},
+};
+
+/// One tenant, one state folder, one dataset.
+pub(crate) struct World {
+    folder: TempDir,
+    pub(crate) config: Config,
+    pub(crate) simulator: SharedSimulator,
+    /// Servers that see the same requests arrive and count them by each kind of window, in several phases.
+    pub(crate) witnesses: Vec<SharedSimulator>,
+    /// The stays of all manifests.
+    pub(crate) stays: Vec<SimulatedStay>,
+    /// The wall clock, between two lives.
+    pub(crate) now: DateTime<Utc>,
+    /// Every request for data that any life has sent, in order.
+    pub(crate) sent: Vec<SentRequest>,
+    /// Pages that were landed and had to be asked for again, because their stay started over.
+    pub(crate) restarted_pages: u64,
+    /// Requests whose sender was killed before the answer came.
+    pub(crate) abandoned: u64,
+    seed: u64,
+}
+
+/// A request for data as it left the client.
+#[derive(Clone, Debug)]
+pub(crate) struct SentRequest {
+    pub(crate) at: DateTime<Utc>,
+    /// The stay, as [`name_of`] names it.
+    pub(crate) stay: String,
+}
+
+/// What one process is told to do, and how it dies.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) manifest: PathBuf,
+    pub(crate) lane: Lane,
+    /// How long after the runtime's beginning the process starts.
+    pub(crate) starts_after: Duration,
+    /// `--until`, counted from the start.
+    pub(crate) until: Option<TimeDelta>,
+    /// When, counted from the start, the stop signal comes.
+    pub(crate) stop_after: Option<Duration>,
+    pub(crate) kill: Kill,
+}
+
+/// When a process is killed: nothing of it runs after that, and its connections are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    Never,
+    /// So long after its start, at whatever it is waiting for.
+    After(Duration),
+    /// At its n-th event, from 0: between one effect and the next.
+    AtEvent(u64),
+}
+
+/// How one process lived.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    /// What it exited with; none if it was killed.
+    pub(crate) exit: Option<u8>,
+    /// Its report; null if it was killed.
+    pub(crate) report: Value,
+    pub(crate) hint: Option<String>,
+    /// Requests for data that it sent, by the transport's count.
+    pub(crate) sent: u64,
+    /// Events that it emitted.
+    pub(crate) events: u64,
+}
+
+impl Kill {
+    fn time(self) -> Option<Duration> {
+        match self {
+            Self::After(time) => Some(time),
+            Self::Never | Self::AtEvent(_) => None,
+        }
+    }
+}
+
+impl Life {
+    fn new(outcome: Option<Outcome>, sent: u64, events: u64) -> Self {
+        let exit = outcome.as_ref().map(|outcome| outcome.exit_code as u8);
+        let report = outcome.as_ref().map(|outcome| serde_json::from_str(&outcome.report.to_json()).unwrap());
+        let hint = outcome.and_then(|outcome| outcome.hint);
+        Self { exit, report: report.unwrap_or_default(), hint, sent, events }
+    }
+
+    /// A count of the report, by its JSON pointer.
+    pub(crate) fn count(&self, pointer: &str) -> u64 {
+        self.report.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Answers of this outcome, by the report.
+    pub(crate) fn outcomes(&self, outcome: &str) -> u64 {
+        self.count(&format!("/requests/by_outcome/{outcome}"))
+    }
+
+    /// Duplicates, rejected, done, absent, failed and pending.
+    pub(crate) fn account(&self) -> [u64; 6] {
+        ["duplicates", "rejected", "done", "absent", "failed", "pending"]
+            .map(|part| self.count(&format!("/manifest/{part}")))
+    }
+}
+
+impl World {
+    /// A month after the meetings, so that nothing is young; `stays` are those of the manifest.
+    pub(crate) fn new(settings: Settings, flags: &[(&'static str, &str)], stays: Vec<SimulatedStay>) -> Self {
+        let folder = tempfile::tempdir_in(fast_folder()).unwrap();
+        let path = |name| folder.path().join(name).display().to_string();
+        let mut all = vec![("state", path("state")), ("output", path("quality"))];
+        all.extend(flags.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        let config = Config::load(None, [], &all).unwrap();
+        let seed = settings.tenant.seed;
+        let simulator = Simulator::shared(settings);
+        let witnesses = witnesses(seed);
+        let now = "2025-04-10T00:00:00Z".parse().unwrap();
+        let world = Self {
+            folder,
+            config,
+            simulator,
+            witnesses,
+            stays,
+            now,
+            sent: Vec::new(),
+            restarted_pages: 0,
+            abandoned: 0,
+            seed,
+        };
+        world.write_manifest("manifest.csv", world.stays.iter());
+        world
+    }
+
+    /// Orders to export all stays, and to live until that is done.
+    pub(crate) fn orders(&self) -> Orders {
+        Orders {
+            manifest: self.path("manifest.csv"),
+            lane: Lane::Nightly,
+            starts_after: Duration::ZERO,
+            until: None,
+            stop_after: None,
+            kill: Kill::Never,
+        }
+    }
+
+    /// A path in the world's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a manifest of some stays, and returns its path.
+    pub(crate) fn write_manifest<'a>(&self, name: &str, stays: impl Iterator<Item = &'a SimulatedStay>) -> PathBuf {
+        let mut text = "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id\n".to_owned();
+        for stay in stays {
+            let user = stay.user_id(UserIdType::OpenId).unwrap_or_default();
+            let room = stay.room_id().unwrap_or_default();
+            let (start, end, join) = (stay.meeting_start_s, stay.meeting_end_s, stay.join_s);
+            writeln!(text, "{},{start},{end},{join},{user},{room}", stay.meeting_no).unwrap();
+        }
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs an export of all stays to its end.
+    pub(crate) fn export(&mut self) -> Life {
+        self.live_one(self.orders())
+    }
+
+    /// Runs one process to its end.
+    pub(crate) fn live_one(&mut self, orders: Orders) -> Life {
+        self.live(&[orders]).remove(0)
+    }
+
+    /// Lets time pass while no process lives.
+    pub(crate) fn rest(&mut self, time: TimeDelta) {
+        self.now += time;
+    }
+
+    /// Runs processes side by side on the same folders until all have ended.
+    pub(crate) fn live(&mut self, orders: &[Orders]) -> Vec<Life> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (sent, abandoned) = (RefCell::new(Vec::new()), Cell::new(0));
+        let (lives, now) = runtime.block_on(async {
+            let wall = wall_from(self.now);
+            let life = |orders| Box::pin(self.life(orders, wall.clone(), &sent, &abandoned));
+            (join_all(orders.iter().map(life)).await, wall())
+        });
+        drop(runtime);
+        self.now = now;
+        self.sent.extend(sent.into_inner());
+        self.abandoned += abandoned.into_inner();
+        // The answer that was being taken in had come, but may not have landed.
+        self.abandoned += orders.iter().filter(|orders| matches!(orders.kill, Kill::AtEvent(_))).count() as u64;
+        lives
+    }
+
+    async fn life(
+        &self,
+        orders: &Orders,
+        wall: impl Fn() -> DateTime<Utc> + Clone + Send + Sync + 'static,
+        sent: &RefCell<Vec<SentRequest>>,
+        abandoned: &Cell<u64>,
+    ) -> Life {
+        sleep(orders.starts_after).await;
+        let (stop_sender, stop) = Stop::new();
+        let start = Start::new(wall.clone(), self.seed, stop);
+        let own_sent = Cell::new(0);
+        let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
+            .seen_by(self.witnesses.clone());
+        let transport = Recorder { inner, wall: &wall, sent, own_sent: &own_sent, abandoned };
+        let events = Cell::new(0);
+        let observe = |_: Event<'_>| {
+            if orders.kill == Kill::AtEvent(events.get()) {
+                resume_unwind(Box::new("killed"));
+            }
+            events.set(events.get() + 1);
+        };
+        let credentials = Credentials { app_id: "cli_simulated".into(), app_secret: "simulated".into() };
+        let around = Surroundings {
+            config: &self.config,
+            credentials: &credentials,
+            transport: &transport,
+            start: &start,
+            observe: &observe,
+        };
+        let task = Export {
+            manifests: Manifests { files: vec![orders.manifest.clone()], format: None },
+            lane: orders.lane,
+            until: orders.until.map(|after| start.now() + after),
+            report: Some(orders.manifest.with_extension("report.json")),
+        };
+        let stopping = async {
+            passing(orders.stop_after).await;
+            stop_sender.send(true).unwrap();
+            pending::<Infallible>().await
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = AssertUnwindSafe(Box::pin(export(&task, &around))).catch_unwind() => outcome.ok().map(Result::unwrap),
+            () = passing(orders.kill.time()) => None,
+            never = stopping => match never {},
+        };
+        Life::new(outcome, own_sent.get(), events.get())
+    }
+
+    /// The server's books.
+    pub(crate) fn books(&self) -> Books {
+        self.server().books().clone()
+    }
+
+    /// The server itself.
+    pub(crate) fn server(&self) -> MutexGuard<'_, Simulator> {
+        self.simulator.lock().unwrap()
+    }
+}
+
+/// Servers without stays that refuse every token, after they have counted the request: a strict one of every kind.
+fn witnesses(seed: u64) -> Vec<SharedSimulator> {
+    let quota = |window| QuotaSettings { window, count_refused: true, ..QuotaSettings::default() };
+    let bucket = |bucket_capacity| QuotaSettings { bucket_capacity, ..quota(WindowKind::Bucket) };
+    let single = [quota(WindowKind::Sliding), bucket(100), bucket(10)];
+    // The seed decides the phase.
+    let phases =
+        (0..4).flat_map(|phase| [WindowKind::Fixed, WindowKind::Weighted].map(|window| (phase, quota(window))));
+    let all = single.into_iter().map(|quota| (0, quota)).chain(phases);
+    all.map(|(phase, quota)| {
+        let tenant = TenantSettings { seed: seed.wrapping_add(1 + phase), stays: 0, ..TenantSettings::default() };
+        Simulator::shared(Settings { tenant, quota, ..Settings::default() })
+    })
+    .collect()
+}
+
+/// A folder in memory where there is one with room: these tests cut no power, and a disk's syncs take most of their time.
+fn fast_folder() -> PathBuf {
+    const ROOM_BYTES: u64 = 1 << 30;
+    let memory = PathBuf::from("/dev/shm");
+    let has_room = rustix::fs::statvfs(&memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize > ROOM_BYTES);
+    if has_room { memory } else { std::env::temp_dir() }
+}
+
+/// Ends after some time, or never.
+async fn passing(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => pending().await,
+    }
+}
+
+/// What names a stay in a request: meeting number, join time and participant.
+pub(crate) fn name_of(stay: &SimulatedStay) -> String {
+    let id = stay.user_id(UserIdType::OpenId).or_else(|| stay.room_id()).unwrap();
+    format!("{} {} {} {id}", stay.meeting_no, stay.meeting_start_s, stay.join_s)
+}
+
+/// The way to the server, which remembers what went over it.
+struct Recorder<'a, T, W> {
+    inner: T,
+    wall: W,
+    sent: &'a RefCell<Vec<SentRequest>>,
+    own_sent: &'a Cell<u64>,
+    abandoned: &'a Cell<u64>,
+}
+
+impl<T: Transport, W: Fn() -> DateTime<Utc>> Transport for Recorder<'_, T, W> {
+    fn send(&self, request: Request) -> Sending<'_> {
+        if matches!(request.call, Call::Post { .. }) {
+            return self.inner.send(request);
+        }
+        let stay = named_in(&request.path_and_query);
+        self.sent.borrow_mut().push(SentRequest { at: (self.wall)(), stay });
+        self.own_sent.set(self.own_sent.get() + 1);
+        let flight = Flight { abandoned: self.abandoned, has_landed: false };
+        Box::pin(async move {
+            let answer = self.inner.send(request).await;
+            flight.land();
+            answer
+        })
+    }
+}
+
+/// A request under way; counts as abandoned if it is dropped before its answer is there.
+struct Flight<'a> {
+    abandoned: &'a Cell<u64>,
+    has_landed: bool,
+}
+
+impl Flight<'_> {
+    fn land(mut self) {
+        self.has_landed = true;
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.abandoned.set(self.abandoned.get() + u64::from(!self.has_landed));
+    }
+}
+
+/// The stay that a request asks for, as [`name_of`] names it.
+fn named_in(path_and_query: &str) -> String {
+    let query = path_and_query.split_once('?').unwrap().1;
+    let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let id = query.get("user_id").or_else(|| query.get("room_id")).unwrap();
+    format!("{} {} {} {id}", query["meeting_no"], query["meeting_start_time"], query["join_time"])
+}
