@@ -91,6 +91,9 @@ pub enum Command {
     /// Publish again from landed pages, without a request
     #[command(after_help = "Example: vcq rebuild --from 2026-03-01 --to 2026-03-31")]
     Rebuild(RebuildArgs),
+    /// Landed pages as files: write them, land them again, or drop what is published
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Read the dataset back and compare it with the journal
     #[command(after_help = "Example: vcq verify")]
     Verify,
@@ -172,6 +175,42 @@ pub struct RebuildArgs {
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+}
+
+/// What to do with landed pages.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Write the landed pages of a span of dates to one file
+    #[command(after_help = "Example: vcq archive export --from 2026-03-01 --to 2026-03-31 pages-2026-03.ndjson.zst")]
+    Export(ArchiveExportArgs),
+    /// Land the pages of archives without a request, and publish the dates that they complete
+    #[command(after_help = "Example: vcq archive import pages-2026-03.ndjson.zst")]
+    Import {
+        /// Archives: .ndjson, .ndjson.zst or .parquet
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Drop the landed pages of published dates, and give their space back to the disk
+    #[command(after_help = "Example: vcq archive prune --before 2026-01-01")]
+    Prune {
+        /// The first date whose pages are kept
+        #[arg(long, value_name = "DATE", value_parser = date)]
+        before: NaiveDate,
+    },
+}
+
+/// Options of `vcq archive export`.
+#[derive(Debug, Args)]
+pub struct ArchiveExportArgs {
+    /// First date
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub from: NaiveDate,
+    /// Last date
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub to: NaiveDate,
+    /// Where to write them: .ndjson, .ndjson.zst or .parquet; a file that is there is replaced
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 fn date(text: &str) -> Result<NaiveDate, &'static str> {

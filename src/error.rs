@@ -5,7 +5,10 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
+
 use crate::{
+    archive::ArchiveError,
     config::ConfigError,
     dataset::disk::DiskError,
     feishu::api::Remedy,
@@ -31,6 +34,17 @@ pub enum Error {
         /// What is wrong with it.
         source: manifest::Error,
     },
+    /// An archive cannot be read, or not to its end.
+    #[error("archive `{file}`")]
+    Archive {
+        /// The file as given on the command line.
+        file: String,
+        /// What is wrong with it.
+        source: ArchiveError,
+    },
+    /// Landed pages are needed that have been dropped.
+    #[error("the landed pages of {0} have been pruned")]
+    Pruned(NaiveDate),
     /// Credentials or rights: nothing is asked until a person has mended them.
     #[error("{what}")]
     Access {
@@ -86,7 +100,9 @@ impl Error {
     /// The exit code of design section 3.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } => ExitCode::Usage,
+            Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } | Self::Archive { .. } | Self::Pruned(_) => {
+                ExitCode::Usage
+            }
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
             Self::Journal(error) if error.is_usage() => ExitCode::Usage,
@@ -108,6 +124,11 @@ impl Error {
             Self::Journal(error) => error.hint().map(Into::into),
             Self::Disk(error) => error.hint().map(Into::into),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
+            Self::Archive { .. } => Some("what was read has landed: import a whole archive to go on".into()),
+            Self::Pruned(_) => Some(
+                "`vcq archive import` brings them back from an archive that holds them; --from and --to leave the date out"
+                    .into(),
+            ),
             Self::Page { .. } => Some("restore the journal from a backup; other dates are not touched".into()),
             Self::Bug(_) => Some("please report this; the journal is untouched since its last commit".into()),
             _ => None,

@@ -7,8 +7,10 @@
 //! SQL lives in `journal/*.sql`.
 
 mod file;
+mod import;
 mod lock;
 mod page;
+mod prune;
 mod quota;
 mod stay;
 
@@ -23,8 +25,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use self::{
     file::{FileId, FileRow, Intent},
+    import::{ArchivedPage, Import, Taken},
     lock::Lock,
     page::{NewPage, StayPages},
+    prune::Dropped,
     quota::{Slot, SlotId},
     stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, Staging, State, StayId, Tally, Verdict},
 };
@@ -93,6 +97,12 @@ pub enum JournalError {
         /// What zstd said.
         source: std::io::Error,
     },
+    /// A body is asked for that has been dropped.
+    #[error("the landed pages of stay {stay} have been pruned")]
+    Pruned {
+        /// The stay.
+        stay: StayId,
+    },
     /// A landed body does not decompress to what was landed.
     #[error("page {number} of stay {stay} is damaged")]
     Body {
@@ -106,7 +116,7 @@ pub enum JournalError {
 impl JournalError {
     /// True if the operator has to change the command or the configuration.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_))
+        matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_) | Self::Pruned { .. })
     }
 
     /// What to do, where the message does not say it.
@@ -127,6 +137,7 @@ impl JournalError {
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
+            Self::Pruned { .. } => Some("`vcq archive import` brings pages back from an archive that holds them"),
             Self::Body { .. } => Some("restore the journal from a backup; other pages are not touched"),
         }
     }
@@ -175,6 +186,8 @@ impl Journal {
         let db = Connection::open(database_path(folder))?;
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // Only before the first table: space that is no longer used can then be given back without writing all anew.
+        db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;

@@ -18,8 +18,9 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
+    archive,
     check::check,
-    cli::{Cli, Command, ExportArgs, Global, LogFormat, ManifestArgs},
+    cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat, ManifestArgs},
     config::Config,
     credentials::credentials,
     demo,
@@ -96,6 +97,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             print(&rebuild(&config, args.from, args.to)?.to_string())?;
             Ok(ExitCode::Complete)
         }
+        Command::Archive(command) => run_archive(&command, &config),
         Command::Verify => {
             let verified = verify(&config)?;
             print(&verified.to_string())?;
@@ -117,6 +119,24 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vcq", &mut script);
             print(&String::from_utf8_lossy(&script))?;
+            Ok(ExitCode::Complete)
+        }
+    }
+}
+
+fn run_archive(command: &ArchiveCommand, config: &Config) -> Result<ExitCode, Error> {
+    match command {
+        ArchiveCommand::Export(args) => {
+            print(&archive::export::export(config, args.from, args.to, &args.file)?.to_string())?;
+            Ok(ExitCode::Complete)
+        }
+        ArchiveCommand::Import { files } => {
+            let imported = archive::import::import(files, config, &idle_start())?;
+            print(&imported.to_string())?;
+            Ok(imported.exit_code())
+        }
+        ArchiveCommand::Prune { before } => {
+            print(&archive::prune::prune(config, *before)?.to_string())?;
             Ok(ExitCode::Complete)
         }
     }

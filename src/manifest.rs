@@ -21,8 +21,8 @@ use crate::stay::Stay;
 
 pub mod column;
 mod csv;
-mod jsonl;
-mod parquet;
+pub(crate) mod jsonl;
+pub(crate) mod parquet;
 pub mod reject;
 pub mod rules;
 

@@ -93,6 +93,9 @@ impl Publisher {
         salt: &[u8],
     ) -> Result<Option<Publication>, Error> {
         let _publishing = journal.lock_publishing()?;
+        if intent == Intent::Replace {
+            refuse_pruned(journal, date)?;
+        }
         let Some(file) = journal.intend(date, intent, salt)? else { return Ok(None) };
         Ok(Some(self.build_and_publish(journal, file)?))
     }
@@ -157,6 +160,15 @@ impl Publisher {
         writer.finish().map_err(failed)?;
         Ok((batcher.into_unreadable(), unknown))
     }
+}
+
+/// Makes sure that no landed page of the date has been dropped.
+///
+/// # Errors
+///
+/// [`Error::Pruned`] if one has.
+pub fn refuse_pruned(journal: &Journal, date: NaiveDate) -> Result<(), Error> {
+    if journal.is_pruned(date)? { Err(Error::Pruned(date)) } else { Ok(()) }
 }
 
 fn name_of(file: &FileRow) -> Result<FileName, Error> {

@@ -9,7 +9,7 @@ use crate::{
     dataset::Dataset,
     error::Error,
     journal::Journal,
-    publish::{Publication, Publisher},
+    publish::{Publication, Publisher, refuse_pruned},
     run::identity,
 };
 
@@ -24,6 +24,7 @@ pub struct Rebuilt {
 ///
 /// # Errors
 ///
+/// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
 /// If a page is damaged or the disk fails: dates before that one are rebuilt, later ones are as they were.
 pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<Rebuilt, Error> {
     let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
@@ -34,7 +35,11 @@ pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) 
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     publisher.finish_intents(&mut journal)?;
     let mut rebuilt = Rebuilt::default();
-    for date in journal.landed_dates(from, to)? {
+    let dates = journal.landed_dates(from, to)?;
+    for date in &dates {
+        refuse_pruned(&journal, *date)?;
+    }
+    for date in dates {
         rebuilt.files.extend(publisher.replace(&mut journal, date)?);
     }
     Ok(rebuilt)

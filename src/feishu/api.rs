@@ -203,7 +203,9 @@ pub fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> 
         Err(error) => return Outcome::Transient(Said { text: error.to_string(), log_id: None }),
     };
     match envelope(&answer.body) {
-        Some(Envelope { code: 0, .. }) => read_page(answer),
+        Some(Envelope { code: 0, .. }) => {
+            read_page(&answer.body).map_or_else(|| Outcome::Transient(said_unreadable(answer)), Outcome::Page)
+        }
         Some(envelope) => by_code(answer, &envelope, now),
         None if answer.status == 429 => Outcome::Throttled { wait: throttled_for(answer, now) },
         None => Outcome::Transient(said_unreadable(answer)),
@@ -264,20 +266,33 @@ struct PageData {
     page_token: Option<String>,
 }
 
+/// Why a stored body cannot be landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is an error of the API with this code.
+    Error(i64),
+    /// It is not the documented JSON.
+    Unreadable,
+}
+
+/// Checks a body that was stored earlier, perhaps by another program, as strictly as the body of an answer.
+pub fn read_stored(body: &[u8]) -> Result<Page, Unusable> {
+    match envelope(body).ok_or(Unusable::Unreadable)?.code {
+        0 => read_page(body).ok_or(Unusable::Unreadable),
+        code => Err(Unusable::Error(code)),
+    }
+}
+
 /// A page is landed only if phase 2 can read it, so it is decoded once here.
-fn read_page(answer: &Answer) -> Outcome {
-    let mut samples = 0;
-    let decoded = decode(&answer.body, &mut Unknown::default(), |_| samples += 1);
-    let data = serde_json::from_slice::<PageBody>(&answer.body).map(|body| body.data.unwrap_or_default());
-    let (Ok(_), Ok(data)) = (decoded, data) else {
-        return Outcome::Transient(said_unreadable(answer));
-    };
+fn read_page(body: &[u8]) -> Option<Page> {
+    let samples = decode(body, &mut Unknown::default(), |_| {}).ok()?;
+    let data = serde_json::from_slice::<PageBody>(body).ok()?.data.unwrap_or_default();
     let next = match (data.has_more, data.page_token) {
         (Some(true), Some(token)) if !token.trim().is_empty() => Next::Token(token),
         (Some(true), _) => Next::TokenMissing,
         (Some(false) | None, _) => Next::End,
     };
-    Outcome::Page(Page { samples, next })
+    Some(Page { samples, next })
 }
 
 fn throttled_for(answer: &Answer, now: DateTime<Utc>) -> Duration {

@@ -1,7 +1,7 @@
 //! Part files: which stays each holds, from intent to publication.
 
 use chrono::NaiveDate;
-use rusqlite::{Row, params};
+use rusqlite::{Row, ToSql, params};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -113,10 +113,29 @@ impl Journal {
         &self,
         days: i32,
         file: FileId,
+        each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.each_stay(include_str!("members.sql"), params![days, file], each)
+    }
+
+    /// Hands every stay of `date` that has landed pages to `each`, in the order of the dataset's rows, with its landed
+    /// samples.
+    pub fn each_landed<E: From<JournalError>>(
+        &self,
+        date: NaiveDate,
+        each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.each_stay(include_str!("landed_on.sql"), params![date.to_epoch_days()], each)
+    }
+
+    fn each_stay<E: From<JournalError>>(
+        &self,
+        sql: &str,
+        params: &[&dyn ToSql],
         mut each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut statement = self.db.prepare_cached(include_str!("members.sql")).map_err(JournalError::from)?;
-        let mut rows = statement.query(params![days, file]).map_err(JournalError::from)?;
+        let mut statement = self.db.prepare_cached(sql).map_err(JournalError::from)?;
+        let mut rows = statement.query(params).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
             let (id, stay, samples) = member_from_row(row).map_err(JournalError::from)?;
             each(id, &stay, samples)?;
@@ -148,9 +167,12 @@ impl Journal {
 
     /// True if all stays of the date are settled and some of them are in no file yet.
     pub fn is_ready(&self, date: NaiveDate) -> Result<bool, JournalError> {
-        let days = date.to_epoch_days();
-        let exists = |sql| self.db.prepare_cached(sql)?.query_row([days], |row| row.get::<_, bool>(0));
-        Ok(!exists(include_str!("is_pending_on.sql"))? && exists(include_str!("is_unpublished_on.sql"))?)
+        Ok(!self.exists_on(date, include_str!("is_pending_on.sql"))?
+            && self.exists_on(date, include_str!("is_unpublished_on.sql"))?)
+    }
+
+    pub(super) fn exists_on(&self, date: NaiveDate, sql: &str) -> Result<bool, JournalError> {
+        Ok(self.db.prepare_cached(sql)?.query_row([date.to_epoch_days()], |row| row.get(0))?)
     }
 
     /// The dates of this process's stays that are done and in no file yet.
@@ -162,9 +184,12 @@ impl Journal {
 
     /// The dates from `first` to `last` that have landed samples.
     pub fn landed_dates(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("landed_dates.sql"))?;
-        let span = [first.to_epoch_days(), last.to_epoch_days()];
-        let rows = statement.query_map(span, |row| date_from_row(row, 0))?;
+        self.dates(include_str!("landed_dates.sql"), first, last)
+    }
+
+    pub(super) fn dates(&self, sql: &str, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map([first.to_epoch_days(), last.to_epoch_days()], |row| date_from_row(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

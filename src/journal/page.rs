@@ -1,8 +1,9 @@
 //! Landed pages: what has been paid for with requests.
 
-use rusqlite::{CachedStatement, params};
-use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
+use rusqlite::{CachedStatement, Connection, params};
+use sha2::{Digest, Sha256};
 use zstd::{
     bulk::{Compressor, Decompressor},
     zstd_safe::get_frame_content_size,
@@ -49,7 +50,8 @@ impl<'journal> StayPages<'journal> {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Body`] if a body is not what was landed: zstd's checksum over it fails.
+    /// [`JournalError::Body`] if a body is not what was landed: zstd's checksum over it fails. [`JournalError::Pruned`]
+    /// if it has been dropped.
     pub fn each<E: From<JournalError>>(
         &mut self,
         stay: StayId,
@@ -58,7 +60,8 @@ impl<'journal> StayPages<'journal> {
         let mut rows = self.statement.query([stay]).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
             let number = row.get(0).map_err(JournalError::from)?;
-            let landed = row.get_ref(1).map_err(JournalError::from)?.as_blob().unwrap_or_default();
+            let landed = row.get_ref(1).map_err(JournalError::from)?;
+            let landed = landed.as_blob_or_null().unwrap_or_default().ok_or(JournalError::Pruned { stay })?;
             let damaged = || JournalError::Body { stay, number };
             self.body.clear();
             let bytes = body_bytes(landed).filter(|bytes| *bytes <= BODY_BYTES_MAX).ok_or_else(damaged)?;
@@ -75,25 +78,9 @@ impl Journal {
     ///
     /// When this returns, the page survives a power cut and is never asked for again.
     pub fn land(&mut self, page: &NewPage<'_>, now_s: i64) -> Result<(), JournalError> {
-        let is_last = page.next_token.is_none();
-        let body = compress(page.body).map_err(|source| JournalError::Compress { source })?;
-        let digest = Sha256::digest(page.body);
+        let landing = Landing::of(page)?;
         let transaction = self.db.transaction()?;
-        transaction.prepare_cached(include_str!("land_page.sql"))?.execute(params![
-            page.stay,
-            page.number,
-            page.samples,
-            page.next_token,
-            &digest[..DIGEST_BYTES],
-            body
-        ])?;
-        let state = if is_last { State::Done } else { State::Pending };
-        transaction.prepare_cached(include_str!("land_stay.sql"))?.execute(params![
-            page.stay,
-            page.samples,
-            state as i64,
-            is_last.then_some(now_s)
-        ])?;
+        landing.write(&transaction, now_s)?;
         Ok(transaction.commit()?)
     }
 
@@ -104,7 +91,39 @@ impl Journal {
     }
 }
 
-/// One zstd frame with the body's size and checksum in it.
+/// A page as its row will be.
+pub(super) struct Landing<'a> {
+    pub(super) stay: StayId,
+    pub(super) number: u32,
+    pub(super) samples: u32,
+    pub(super) next_token: Option<&'a str>,
+    /// The first bytes of the body's SHA-256.
+    pub(super) digest: Cow<'a, [u8]>,
+    /// The body as one zstd frame, with its size and checksum in it.
+    pub(super) frame: Cow<'a, [u8]>,
+}
+
+impl<'a> Landing<'a> {
+    pub(super) fn of(page: &NewPage<'a>) -> Result<Self, JournalError> {
+        let NewPage { stay, number, samples, next_token, body } = *page;
+        let digest = Sha256::digest(body)[..DIGEST_BYTES].to_vec().into();
+        let frame = compress(body).map_err(|source| JournalError::Compress { source })?.into();
+        Ok(Self { stay, number, samples, next_token, digest, frame })
+    }
+
+    /// Writes the page and what it means for its stay, as a part of the caller's transaction.
+    pub(super) fn write(&self, db: &Connection, now_s: i64) -> Result<(), JournalError> {
+        let Self { stay, number, samples, next_token, digest, frame } = self;
+        let page = params![stay, number, samples, next_token, digest, frame];
+        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;
+        let is_last = next_token.is_none();
+        let state = if is_last { State::Done } else { State::Pending };
+        let progress = params![stay, samples, state as i64, is_last.then_some(now_s)];
+        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;
+        Ok(())
+    }
+}
+
 fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut zstd = Compressor::new(ZSTD_LEVEL)?;
     zstd.include_checksum(true)?;

@@ -40,9 +40,10 @@ CREATE TABLE page (
     samples    INTEGER NOT NULL,
     next_token TEXT,                           -- null on the last page
     digest     BLOB    NOT NULL,               -- SHA-256 of the body, first 16 bytes
-    body       BLOB    NOT NULL,               -- zstd
+    body       BLOB,                           -- zstd; null once pruned
     PRIMARY KEY (stay, number)
 ) STRICT;
+CREATE INDEX page_pruned ON page (stay) WHERE body IS NULL;
 
 -- Requests whose slot of the quota is not free yet, in unix milliseconds.
 CREATE TABLE slot (

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{Journal, JournalError};
 use crate::stay::{MeetingNo, Participant, Stay, partition_date};
@@ -214,7 +214,7 @@ impl Journal {
     /// Stays of earlier manifests that were absent so far when last asked for, before `asked_before_s`, become pending
     /// and this process's own.
     pub fn ask_young_again(&mut self, asked_before_s: i64) -> Result<u64, JournalError> {
-        let transaction = self.db.transaction()?;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(include_str!("own_young.sql"), [asked_before_s])?;
         let count = transaction.execute(include_str!("ask_young_again.sql"), [asked_before_s])?;
         transaction.commit()?;
@@ -335,26 +335,7 @@ impl Journal {
     }
 
     fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, u32, bool), JournalError> {
-        let date = partition_date(stay.meeting_start_s, zone).to_epoch_days();
-        let (participant, kind) = participant_columns(&stay.participant);
-        let inserted: Option<StayId> = self
-            .db
-            .prepare_cached(include_str!("enqueue.sql"))?
-            .query_row(
-                params![
-                    stay.meeting_start_s,
-                    meeting_no_column(stay.meeting_no),
-                    stay.join_s,
-                    participant,
-                    kind,
-                    stay.meeting_end_s,
-                    date,
-                    lane as i64
-                ],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if let Some(id) = inserted {
+        if let Some(id) = self.insert(stay, lane, zone)? {
             return Ok((id, 0, false));
         }
         let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -366,7 +347,25 @@ impl Journal {
         Ok((found.id, found.pages, is_done))
     }
 
-    fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {
+    /// Puts a stay at the end of its lane; `None` if the journal knows it already.
+    pub(super) fn insert(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<Option<StayId>, JournalError> {
+        let date = partition_date(stay.meeting_start_s, zone).to_epoch_days();
+        let (participant, kind) = participant_columns(&stay.participant);
+        let row = params![
+            stay.meeting_start_s,
+            meeting_no_column(stay.meeting_no),
+            stay.join_s,
+            participant,
+            kind,
+            stay.meeting_end_s,
+            date,
+            lane as i64
+        ];
+        let mut statement = self.db.prepare_cached(include_str!("enqueue.sql"))?;
+        Ok(statement.query_row(row, |row| row.get(0)).optional()?)
+    }
+
+    pub(super) fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {
         let (participant, kind) = participant_columns(&stay.participant);
         let key = params![stay.meeting_start_s, meeting_no_column(stay.meeting_no), stay.join_s, participant, kind];
         let mut statement = self.db.prepare_cached(include_str!("find.sql"))?;
@@ -377,8 +376,8 @@ impl Journal {
     }
 }
 
-struct Found {
-    id: StayId,
+pub(super) struct Found {
+    pub(super) id: StayId,
     state: State,
     lane: i64,
     pages: u32,

@@ -58,11 +58,11 @@ impl fmt::Display for Column {
 
 /// The six texts of one row, by [`Column`]; empty where the row has none.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Fields<'a>([&'a str; Column::ALL.len()]);
+pub(crate) struct Fields<'a>([&'a str; Column::ALL.len()]);
 
 impl<'a> Fields<'a> {
     /// The texts that `text` gives for each column.
-    pub(super) fn of(mut text: impl FnMut(Column) -> &'a str) -> Self {
+    pub(crate) fn of(mut text: impl FnMut(Column) -> &'a str) -> Self {
         Self(Column::ALL.map(&mut text))
     }
 

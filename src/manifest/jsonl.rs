@@ -33,27 +33,13 @@ impl Rows {
 
     /// The next row that is not blank. Notes the keys that are not the manifest's.
     pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, Error> {
-        while self.read_line().map_err(Error::Read)? {
+        while read_line(&mut self.input, &mut self.line_bytes, RECORD_BYTES_MAX).map_err(Error::Read)? {
+            self.line += 1;
             if !self.line_bytes.trim_ascii().is_empty() {
                 return Ok(Some(self.row(rules, ignored)));
             }
         }
         Ok(None)
-    }
-
-    /// Reads a line, or of one that is too long as much as shows that, and goes to the next one.
-    fn read_line(&mut self) -> io::Result<bool> {
-        self.line += 1;
-        self.line_bytes.clear();
-        let bytes_max = RECORD_BYTES_MAX as u64 + 1;
-        self.input.by_ref().take(bytes_max).read_until(b'\n', &mut self.line_bytes)?;
-        if self.line_bytes.pop_if(|byte| *byte == b'\n').is_some() {
-            return Ok(true);
-        }
-        if self.line_bytes.len() > RECORD_BYTES_MAX {
-            self.input.skip_until(b'\n')?;
-        }
-        Ok(!self.line_bytes.is_empty())
     }
 
     fn row(&self, rules: &Rules, ignored: &mut IgnoredNames) -> Row {
@@ -86,8 +72,22 @@ impl Rows {
     }
 }
 
+/// Reads a line without its end into `line`, or of one longer than `bytes_max` one byte more, and goes to the next one;
+/// false at the end of the input.
+pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, bytes_max: usize) -> io::Result<bool> {
+    line.clear();
+    input.by_ref().take(bytes_max as u64 + 1).read_until(b'\n', line)?;
+    if line.pop_if(|byte| *byte == b'\n').is_some() {
+        return Ok(true);
+    }
+    if line.len() > bytes_max {
+        input.skip_until(b'\n')?;
+    }
+    Ok(!line.is_empty())
+}
+
 /// The text of a value as the rules read it, or what else it is. Null is no text.
-fn text(value: &RawValue) -> Result<Cow<'_, str>, &'static str> {
+pub(crate) fn text(value: &RawValue) -> Result<Cow<'_, str>, &'static str> {
     let json = value.get();
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).map(|Text(text)| text).map_err(|_| "a string that is not Unicode"),

@@ -45,7 +45,8 @@ pub(super) struct Rows {
 impl Rows {
     /// Reads the footer.
     pub(super) fn new(file: File, ignored: &mut IgnoredNames) -> Result<Self, Error> {
-        let metadata = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?;
+        let metadata =
+            guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())).map_err(Error::Parquet)?;
         let schema = metadata.schema();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let header = Header::resolve(&names, ignored)?;
@@ -55,15 +56,15 @@ impl Rows {
                 require_usable(column, schema.field(position).data_type())?;
             }
         }
-        let batches = guarded(|| batches(file, &metadata, &roots))?;
+        let batches = guarded(|| batches(file, &metadata, &roots)).map_err(Error::Parquet)?;
         Ok(Self { batches, batch: Batch::default(), next: 0, line: 0 })
     }
 
     /// The next row.
     pub(super) fn next_row(&mut self, rules: &Rules) -> Result<Option<Row>, Error> {
         while self.next == self.batch.row_count {
-            let batch = guarded(|| Ok(self.batches.next().transpose()?.as_ref().map(Batch::of).transpose()?))?;
-            let Some(batch) = batch else {
+            let batch = guarded(|| Ok(self.batches.next().transpose()?.as_ref().map(Batch::of).transpose()?));
+            let Some(batch) = batch.map_err(Error::Parquet)? else {
                 return Ok(None);
             };
             self.batch = batch;
@@ -78,13 +79,13 @@ impl Rows {
 
 /// What `read` gives; its panic is an error. The crates that read Parquet panic over some damaged files: one flipped bit
 /// is enough. Nothing is used again after an error, so that no half-made state is seen.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Error> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     let damaged = |_| Err(ParquetError::General("the file is damaged".into()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged).map_err(Error::Parquet)
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged)
 }
 
 /// Reads the `roots` alone. Strings come as views, which do not repeat the values of a dictionary.
-fn batches(
+pub(crate) fn batches(
     file: File,
     metadata: &ArrowReaderMetadata,
     roots: &[usize],
@@ -114,7 +115,7 @@ fn batch_rows(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
     (BATCH_BYTES / row_bytes.max().unwrap_or(1).max(1)).clamp(1, BATCH_ROWS_MAX)
 }
 
-fn is_string(data_type: &DataType) -> bool {
+pub(crate) fn is_string(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => is_string(values),
@@ -122,23 +123,24 @@ fn is_string(data_type: &DataType) -> bool {
     }
 }
 
-/// A column without any value has the type null in files of some writers.
 fn require_usable(column: Column, data_type: &DataType) -> Result<(), Error> {
-    let is_usable = is_string(data_type)
-        || data_type.is_integer()
-        || matches!(data_type, DataType::Timestamp(_, _) | DataType::Null);
-    if is_usable { Ok(()) } else { Err(Error::ColumnType { column, found: data_type.to_string() }) }
+    if is_usable(data_type) { Ok(()) } else { Err(Error::ColumnType { column, found: data_type.to_string() }) }
+}
+
+/// True if the rules can read the column. One without any value has the type null in files of some writers.
+pub(crate) fn is_usable(data_type: &DataType) -> bool {
+    is_string(data_type) || data_type.is_integer() || matches!(data_type, DataType::Timestamp(_, _) | DataType::Null)
 }
 
 /// The texts of a batch's rows.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     row_count: usize,
     columns: [Option<StringViewArray>; Column::ALL.len()],
 }
 
 impl Batch {
-    fn of(batch: &RecordBatch) -> Result<Self, arrow::error::ArrowError> {
+    pub(crate) fn of(batch: &RecordBatch) -> Result<Self, arrow::error::ArrowError> {
         let mut columns: [Option<StringViewArray>; Column::ALL.len()] = Default::default();
         for column in Column::ALL {
             if let Some(array) = batch.column_by_name(column.name()) {
@@ -149,7 +151,7 @@ impl Batch {
         Ok(Self { row_count: batch.num_rows(), columns })
     }
 
-    fn fields(&self, row: usize) -> Fields<'_> {
+    pub(crate) fn fields(&self, row: usize) -> Fields<'_> {
         Fields::of(|column| match &self.columns[column as usize] {
             Some(texts) if texts.is_valid(row) => texts.value(row),
             _ => "",

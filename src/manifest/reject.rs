@@ -118,7 +118,7 @@ pub enum Rule {
 }
 
 impl Reject {
-    pub(super) fn new(fields: &Fields, reason: Reason) -> Self {
+    pub(crate) fn new(fields: &Fields, reason: Reason) -> Self {
         Self { texts: Column::ALL.map(|column| kept(fields.get(column))), reason }
     }
 

@@ -33,7 +33,7 @@ pub struct Rules {
 
 impl Rules {
     /// The stay that the texts describe, or the first rule that they break.
-    pub(super) fn check(&self, fields: &Fields) -> Result<Stay, Reason> {
+    pub(crate) fn check(&self, fields: &Fields) -> Result<Stay, Reason> {
         let meeting_no = meeting_no(fields)?;
         let meeting_start_s = self.start(fields)?;
         let meeting_end_s = self.end(fields, meeting_start_s)?;

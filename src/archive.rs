@@ -1,0 +1,154 @@
+//! The raw archive: landed pages as files, to be moved, backed up and read by other engines.
+//!
+//! A page stands there with its stay's keys, under the manifest's names, its number and its body:
+//!
+//! ```text
+//! {"meeting_no":"012345678","meeting_start_time":"1740921000","meeting_end_time":"1740924600",
+//!  "join_time":"1740921060","user_id":"ou_1","page":0,"body":{"code":0,"msg":"success","data":{…}}}
+//! ```
+//!
+//! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. A body is
+//! what the API sent, byte for byte: what is built from it again is the same file under the same name. A body that is
+//! not one line stands in `body` with blanks for its line ends, and as it was sent in the string `body_text`.
+
+pub mod export;
+pub mod import;
+pub mod prune;
+
+mod ndjson;
+mod parquet;
+
+use std::{borrow::Cow, io, path::Path};
+
+use ::parquet::errors::ParquetError;
+
+use crate::{
+    error::Error,
+    feishu::transport::BODY_BYTES_MAX,
+    manifest::{column::Fields, reject::Reject, rules::Rules},
+    stay::Stay,
+};
+
+/// The longest line that is read, in bytes: a body of the largest size, and the same body as an escaped string.
+pub const LINE_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + (64 << 10);
+
+/// The form of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object a line.
+    Ndjson,
+    /// The same, compressed.
+    NdjsonZstd,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Form {
+    /// The form that the ending of the file's name tells, in any letter case.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if it tells none.
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let forms = [(".ndjson", Self::Ndjson), (".ndjson.zst", Self::NdjsonZstd), (".parquet", Self::Parquet)];
+        let form = forms.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, form)| form);
+        form.ok_or_else(|| {
+            Error::Usage(format!("`{}` ends in none of .ndjson, .ndjson.zst and .parquet", path.display()))
+        })
+    }
+}
+
+/// Why an archive cannot be read any further.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The bytes cannot be read, or not be decompressed.
+    #[error("cannot be read after line {after_line}")]
+    Read {
+        /// The last line that was read.
+        after_line: u64,
+        /// What the system or zstd said.
+        source: io::Error,
+    },
+    /// The Parquet file is damaged, or is none.
+    #[error("cannot be read as Parquet")]
+    Parquet(#[from] ParquetError),
+    /// A Parquet column is missing, or of a type that cannot hold its values.
+    #[error("has no column `{0}` of a usable type")]
+    Column(&'static str),
+}
+
+/// Why a page of an archive is not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The line is too long.
+    #[error("the line is longer than {LINE_BYTES_MAX} bytes")]
+    LineTooLong,
+    /// The line is not UTF-8.
+    #[error("the line is not UTF-8")]
+    NotUtf8,
+    /// The line is no JSON object, or has a key twice.
+    #[error("the line is not one JSON object with each key once (reading stopped at byte {byte})")]
+    NotAnObject {
+        /// The byte of the line at which reading stopped, from 1.
+        byte: usize,
+    },
+    /// The keys break a rule of the manifest.
+    #[error("{0}")]
+    Keys(Box<Reject>),
+    /// There is no usable page number.
+    #[error("`page` must be a whole number from 0")]
+    PageNumber,
+    /// There is no body.
+    #[error("`body` must be given")]
+    NoBody,
+    /// The body is too large.
+    #[error("`body` has {bytes} bytes, must have at most {BODY_BYTES_MAX}")]
+    BodyTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The body is no answer of the API.
+    #[error("`body` is not the documented JSON")]
+    Unreadable,
+    /// What follows the page cannot be asked for.
+    #[error("`has_more` without a `page_token`")]
+    TokenMissing,
+    /// The paging never ends.
+    #[error("`has_more` after an empty page")]
+    EmptyPage,
+    /// The paging never ends.
+    #[error("page {0} repeats an earlier `page_token`")]
+    TokenRepeated(u32),
+    /// The journal has another page of this number, and keeps it.
+    #[error("page {0} has landed already, with other content")]
+    Differs(u32),
+    /// The stay is complete without it.
+    #[error("page {0} comes after the last page of its stay")]
+    AfterLast(u32),
+}
+
+/// A page as it is read from an archive.
+struct Page<'a> {
+    stay: Stay,
+    number: u32,
+    body: Cow<'a, str>,
+}
+
+impl<'a> Page<'a> {
+    /// Checks the keys by the manifest's rules; `number` and `body` are `None` where the archive has none that is usable.
+    fn checked(
+        keys: &Fields<'_>,
+        number: Option<u32>,
+        body: Option<Cow<'a, str>>,
+        rules: &Rules,
+    ) -> Result<Self, Refusal> {
+        let stay = rules.check(keys).map_err(|reason| Refusal::Keys(Box::new(Reject::new(keys, reason))))?;
+        let number = number.ok_or(Refusal::PageNumber)?;
+        let body = body.ok_or(Refusal::NoBody)?;
+        match body.len() {
+            bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
+            _ => Ok(Self { stay, number, body }),
+        }
+    }
+}

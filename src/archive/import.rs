@@ -1,0 +1,262 @@
+//! `vcq archive import`: pages that were paid for land again, without a request.
+
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use chrono::NaiveDate;
+
+use super::{ArchiveError, Form, Page, Refusal, ndjson, parquet};
+use crate::{
+    config::Config,
+    dataset::Dataset,
+    error::{Error, ExitCode},
+    feishu::api::{Next, Unusable, read_stored},
+    journal::{ArchivedPage, Import, Journal, Manifested, State, Taken},
+    manifest::rules::Rules,
+    publish::{Publication, Publisher},
+    run::identity,
+    start::Start,
+};
+
+/// Refused pages that are listed one by one; further ones are counted, and logged at level debug.
+pub const REFUSALS_LISTED_MAX: usize = 20;
+
+/// What became of the archives' pages.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// Pages in the archives: what follows adds up to it.
+    pub pages: u64,
+    /// Pages that have landed now.
+    pub landed: u64,
+    /// Pages that had landed before.
+    pub known: u64,
+    /// Pages that had landed before and been pruned, and whose bodies are there again.
+    pub restored: u64,
+    /// Pages without the pages of their stay that come before them.
+    pub unreached: u64,
+    /// Errors of the API that stand in the place of a page.
+    pub api_errors: u64,
+    /// Pages that break a rule.
+    pub refused: u64,
+    /// The first of these: archive, line and reason.
+    pub refusals: Vec<String>,
+    /// Samples in the pages that have landed now.
+    pub samples: u64,
+    /// Stays of the archives that have all their pages.
+    pub done: u64,
+    /// Stays of the archives that wait in the queue for the rest of theirs.
+    pub pending: u64,
+    /// What has been published: the dates of these stays on which nothing is left to be asked for.
+    pub publications: Vec<Publication>,
+    /// Dates of these stays that are not published yet, because some of their stays are pending.
+    pub unpublished: Vec<NaiveDate>,
+}
+
+/// Lands the pages of the archives, and publishes the dates that they complete, as an export does.
+///
+/// Each page is checked as an answer is; one that breaks a rule is counted and the others go on. The stays that are not
+/// complete join the lane `backfill`, with their pages from the first one on as far as there is no gap. The same import
+/// again changes nothing.
+///
+/// # Errors
+///
+/// [`Error::Upstream`] while another process fetches: only one lands pages. If an archive cannot be read any further,
+/// what has landed stays landed.
+pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Imported, Error> {
+    let forms = archives.iter().map(|path| Form::of_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let publisher = Publisher::new(Dataset::open(&config.output)?, config);
+    let mut journal = Journal::open(&config.state, &identity(config))?;
+    let Some(_fetching) = journal.try_lock_fetching()? else {
+        return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));
+    };
+    let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
+    let mut landing =
+        Landing { archives, import: journal.import(config.timezone, rules.now_s)?, imported: Imported::default() };
+    for (file, form) in (0_u32..).zip(forms) {
+        landing.take_file(file, form, &rules)?;
+    }
+    let mut imported = landing.finish()?;
+    imported.tally(&journal)?;
+    imported.publish(&mut journal, &publisher)?;
+    Ok(imported)
+}
+
+/// An import under way.
+struct Landing<'a> {
+    archives: &'a [PathBuf],
+    import: Import<'a>,
+    imported: Imported,
+}
+
+impl Landing<'_> {
+    fn take_file(&mut self, file: u32, form: Form, rules: &Rules) -> Result<(), Error> {
+        let path = &self.archives[file as usize];
+        let failed = |source| Error::Archive { file: path.display().to_string(), source };
+        let mut reader = Reader::open(form, path).map_err(failed)?;
+        while let Some((line, page)) = reader.next_page(rules).map_err(failed)? {
+            let at = Manifested { file, line };
+            self.imported.pages += 1;
+            match page {
+                Ok(page) => self.take(&page, at)?,
+                Err(refusal) => self.imported.refuse(path, line, &refusal),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, page: &Page<'_>, at: Manifested) -> Result<(), Error> {
+        let path = &self.archives[at.file as usize];
+        let (samples, next_token) = match read(page) {
+            Ok(read) => read,
+            Err(None) => {
+                self.imported.api_errors += 1;
+                return Ok(());
+            }
+            Err(Some(refusal)) => {
+                self.imported.refuse(path, at.line, &refusal);
+                return Ok(());
+            }
+        };
+        let Page { stay, number, body } = page;
+        let (number, next_token, body) = (*number, next_token.as_deref(), body.as_bytes());
+        let taken = self.import.take(&ArchivedPage { stay, number, samples, next_token, body, at })?;
+        if taken != Taken::Parked {
+            self.imported.count(taken, number, samples, (path, at.line));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Imported, Error> {
+        let Self { archives, import, mut imported } = self;
+        import.finish(|at, number, samples, taken| {
+            imported.count(taken, number, samples, (&archives[at.file as usize], at.line));
+            Ok::<_, Error>(())
+        })?;
+        Ok(imported)
+    }
+}
+
+/// The page's samples, and the token of the page after it. The error is `None` for an error of the API.
+fn read(page: &Page<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
+    let read = read_stored(page.body.as_bytes()).map_err(|unusable| match unusable {
+        Unusable::Error(_) => None,
+        Unusable::Unreadable => Some(Refusal::Unreadable),
+    })?;
+    match read.next {
+        Next::End => Ok((read.samples, None)),
+        Next::TokenMissing => Err(Some(Refusal::TokenMissing)),
+        Next::Token(_) if read.samples == 0 => Err(Some(Refusal::EmptyPage)),
+        Next::Token(token) => Ok((read.samples, Some(token))),
+    }
+}
+
+impl Imported {
+    fn count(&mut self, taken: Taken, number: u32, samples: u32, at: (&Path, u64)) {
+        let mut refuse = |refusal| self.refuse(at.0, at.1, &refusal);
+        match taken {
+            Taken::Landed => {
+                self.landed += 1;
+                self.samples += u64::from(samples);
+            }
+            Taken::Known => self.known += 1,
+            Taken::Restored => self.restored += 1,
+            Taken::Parked => self.unreached += 1,
+            Taken::Differs => refuse(Refusal::Differs(number)),
+            Taken::AfterLast => refuse(Refusal::AfterLast(number)),
+            Taken::TokenRepeated => refuse(Refusal::TokenRepeated(number)),
+        }
+    }
+
+    fn refuse(&mut self, archive: &Path, line: u64, refusal: &Refusal) {
+        let refused = format!("{}:{line}: {refusal}", archive.display());
+        tracing::debug!(refused, "page refused");
+        self.refused += 1;
+        if self.refusals.len() < REFUSALS_LISTED_MAX {
+            self.refusals.push(refused);
+        }
+    }
+
+    fn tally(&mut self, journal: &Journal) -> Result<(), Error> {
+        for (state, _, tally) in journal.tally()? {
+            match state {
+                State::Done => self.done += tally.stays,
+                _ => self.pending += tally.stays,
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, journal: &mut Journal, publisher: &Publisher) -> Result<(), Error> {
+        self.publications = publisher.finish_intents(journal)?;
+        for date in journal.own_unpublished()? {
+            if journal.is_ready(date)? {
+                self.publications.extend(publisher.append(journal, date)?);
+            } else {
+                self.unpublished.push(date);
+            }
+        }
+        Ok(())
+    }
+
+    /// 65 if some pages were refused.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.refused > 0 { ExitCode::SomeFailed } else { ExitCode::Complete }
+    }
+}
+
+enum Reader {
+    Ndjson(ndjson::Reader),
+    Parquet(Box<parquet::Reader>),
+}
+
+impl Reader {
+    fn open(form: Form, path: &Path) -> Result<Self, ArchiveError> {
+        let failed = |source| ArchiveError::Read { after_line: 0, source };
+        let file = File::open(path).map_err(failed)?;
+        Ok(match form {
+            Form::Ndjson => Self::Ndjson(ndjson::Reader::plain(file)),
+            Form::NdjsonZstd => Self::Ndjson(ndjson::Reader::zstd(file).map_err(failed)?),
+            Form::Parquet => Self::Parquet(Box::new(parquet::Reader::new(file)?)),
+        })
+    }
+
+    fn next_page(&mut self, rules: &Rules) -> Result<Option<(u64, Result<Page<'_>, Refusal>)>, ArchiveError> {
+        match self {
+            Self::Ndjson(reader) => reader.next_page(rules),
+            Self::Parquet(reader) => reader.next_page(rules),
+        }
+    }
+}
+
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pages, landed, known, restored, unreached, api_errors, refused, .. } = self;
+        writeln!(
+            f,
+            "pages      {pages} = {landed} landed + {known} known + {restored} restored + {unreached} without those \
+             before them + {api_errors} errors of the API + {refused} refused"
+        )?;
+        writeln!(f, "landed     {} samples", self.samples)?;
+        writeln!(f, "stays      {} complete, {} pending", self.done, self.pending)?;
+        for refusal in &self.refusals {
+            writeln!(f, "refused    {refusal}")?;
+        }
+        if self.refused > self.refusals.len() as u64 {
+            writeln!(f, "           all of them: --log debug")?;
+        }
+        for Publication { file, name, bytes, .. } in &self.publications {
+            writeln!(
+                f,
+                "published  date={}/{name}  {} stays  {} rows  {bytes} bytes",
+                file.date, file.stays, file.samples
+            )?;
+        }
+        for date in &self.unpublished {
+            writeln!(f, "waiting    date={date}  the next `vcq export` asks for what is pending and publishes it")?;
+        }
+        Ok(())
+    }
+}

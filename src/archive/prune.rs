@@ -1,0 +1,63 @@
+//! `vcq archive prune`: landed pages of published dates are dropped, and their space goes back to the disk.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+
+use crate::{
+    config::Config,
+    error::Error,
+    journal::{Dropped, Journal},
+    run::identity,
+};
+
+/// What was pruned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The dates whose pages were dropped, and how many.
+    pub dates: Vec<(NaiveDate, Dropped)>,
+    /// Dates that were left alone because some of their stays are done and not published.
+    pub unpublished: Vec<NaiveDate>,
+    /// By how much the journal has become smaller.
+    pub bytes: u64,
+}
+
+/// Drops the landed pages of all published stays whose meetings started before the date `before`.
+///
+/// What has been published stays, can be verified and is never asked for again; `vcq rebuild` and `vcq archive export`
+/// refuse these dates from then on, until an archive that holds the pages is imported.
+///
+/// # Errors
+///
+/// If there is no journal or its disk fails. Cut anywhere, the same command again continues.
+pub fn prune(config: &Config, before: NaiveDate) -> Result<Pruned, Error> {
+    let mut journal = Journal::open_existing(&config.state, &identity(config))?;
+    let mut pruned = Pruned::default();
+    let Some(last) = before.pred_opt() else { return Ok(pruned) };
+    let publishing = journal.lock_publishing()?;
+    for date in journal.known_dates(NaiveDate::MIN, last)? {
+        if !journal.is_published(date)? {
+            pruned.unpublished.push(date);
+            continue;
+        }
+        let dropped = journal.prune(date)?;
+        if dropped.pages > 0 {
+            pruned.dates.push((date, dropped));
+        }
+    }
+    drop(publishing);
+    pruned.bytes = journal.shrink()?;
+    Ok(pruned)
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (date, Dropped { stays, pages }) in &self.dates {
+            writeln!(f, "pruned    date={date}  {stays} stays  {pages} pages")?;
+        }
+        for date in &self.unpublished {
+            writeln!(f, "kept      date={date}  not all of its stays that are done are published")?;
+        }
+        writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)
+    }
+}

@@ -1,0 +1,1 @@
+SELECT agreed FROM imported WHERE stay = ?1

@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM file WHERE date = ?1 AND NOT published)
