@@ -15,7 +15,7 @@ use super::{Form, ndjson, parquet};
 use crate::{
     config::Config,
     error::Error,
-    intake::folder_of,
+    file::folder_of,
     journal::{Journal, JournalError, StayId, StayPages},
     publish::refuse_pruned,
     run::identity,

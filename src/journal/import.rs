@@ -127,7 +127,7 @@ impl Import<'_> {
             Some((digest, _)) if digest != *page.digest => return Ok(Taken::Differs),
             Some((_, false)) => Taken::Known,
             Some((_, true)) => {
-                let row = params![page.stay, page.number, page.frame];
+                let row = params![page.stay, page.number, page.write_body(db)?];
                 db.prepare_cached(include_str!("restore_page.sql"))?.execute(row)?;
                 Taken::Restored
             }

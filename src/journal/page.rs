@@ -111,10 +111,16 @@ impl<'a> Landing<'a> {
         Ok(Self { stay, number, samples, next_token, digest, frame })
     }
 
+    /// Writes the body, and returns its number.
+    pub(super) fn write_body(&self, db: &Connection) -> Result<i64, JournalError> {
+        Ok(db.prepare_cached(include_str!("land_body.sql"))?.insert([&self.frame])?)
+    }
+
     /// Writes the page and what it means for its stay, as a part of the caller's transaction.
     pub(super) fn write(&self, db: &Connection, now_s: i64) -> Result<(), JournalError> {
-        let Self { stay, number, samples, next_token, digest, frame } = self;
-        let page = params![stay, number, samples, next_token, digest, frame];
+        let body = self.write_body(db)?;
+        let Self { stay, number, samples, next_token, digest, .. } = self;
+        let page = params![stay, number, samples, next_token, digest, body];
         db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;
         let is_last = next_token.is_none();
         let state = if is_last { State::Done } else { State::Pending };

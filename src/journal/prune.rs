@@ -55,13 +55,12 @@ impl Journal {
                 .collect::<Result<_, _>>()?;
             let Some(last) = stays.last() else { return Ok(dropped) };
             pruned_before = *last;
-            let mut prune = transaction.prepare_cached(include_str!("prune_pages.sql"))?;
             for stay in &stays {
-                let pages = prune.execute([stay])? as u64;
+                let pages = transaction.prepare_cached(include_str!("drop_bodies.sql"))?.execute([stay])? as u64;
+                transaction.prepare_cached(include_str!("prune_pages.sql"))?.execute([stay])?;
                 dropped.pages += pages;
                 dropped.stays += u64::from(pages > 0);
             }
-            drop(prune);
             transaction.commit()?;
         }
     }

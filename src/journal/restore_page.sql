@@ -1,1 +1,1 @@
-UPDATE page SET body = ?3 WHERE stay = ?1 AND number = ?2 AND body IS NULL
+UPDATE page SET body = ?3 WHERE stay = ?1 AND number = ?2

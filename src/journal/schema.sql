@@ -1,4 +1,5 @@
 -- The journal's tables, format 1. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+-- No foreign keys: to delete a file or a body, SQLite would look for those that refer to it through all stays or pages.
 
 -- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
 CREATE TABLE meta (
@@ -24,7 +25,7 @@ CREATE TABLE stay (
     settled_at    INTEGER,
     reason        TEXT,                        -- why it is absent, rejected or failed
     log_id        TEXT,                        -- X-Tt-Logid of the answer that said so
-    file          INTEGER REFERENCES file (id) -- the part file that holds it, or is meant to
+    file          INTEGER                      -- the part file that holds it, or is meant to
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.
@@ -33,17 +34,23 @@ CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
 CREATE INDEX stay_young ON stay (settled_at) WHERE state = 5;
 CREATE INDEX stay_date ON stay (date, state);
 
--- Landed pages, as the API sent them.
+-- Landed pages.
 CREATE TABLE page (
     stay       INTEGER NOT NULL,
     number     INTEGER NOT NULL,               -- from 0
     samples    INTEGER NOT NULL,
     next_token TEXT,                           -- null on the last page
     digest     BLOB    NOT NULL,               -- SHA-256 of the body, first 16 bytes
-    body       BLOB,                           -- zstd; null once pruned
+    body       INTEGER,                        -- its number in `body`; null once pruned
     PRIMARY KEY (stay, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX page_pruned ON page (stay) WHERE body IS NULL;
+
+-- Their bodies, as the API sent them: apart, so that dropping them frees whole database pages.
+CREATE TABLE body (
+    id   INTEGER PRIMARY KEY,
+    zstd BLOB NOT NULL
+) STRICT;
 
 -- Requests whose slot of the quota is not free yet, in unix milliseconds.
 CREATE TABLE slot (

@@ -258,6 +258,7 @@ impl Journal {
     /// Forgets the landed pages of a stay that is read from its first page again.
     pub fn restart(&mut self, id: StayId) -> Result<(), JournalError> {
         let transaction = self.db.transaction()?;
+        transaction.execute(include_str!("drop_bodies.sql"), [id])?;
         transaction.execute(include_str!("restart_pages.sql"), [id])?;
         transaction.execute(include_str!("restart.sql"), [id])?;
         Ok(transaction.commit()?)

@@ -1,0 +1,1 @@
+DELETE FROM body WHERE id IN (SELECT body FROM page WHERE stay = ?1)

@@ -1,0 +1,1 @@
+INSERT INTO body (zstd) VALUES (?1)
