@@ -64,7 +64,7 @@ fn parquet_manifest(world: &World) -> Vec<u8> {
     let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
     let texts = |at: usize| {
         let column = rows.iter().map(|row| Some(row[at]).filter(|text| !text.is_empty()));
-        Arc::new(StringArray::from_iter(column)) as ArrayRef
+        Arc::new(column.collect::<StringArray>()) as ArrayRef
     };
     let times = |at: usize| {
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row[at].parse::<i64>().unwrap()))) as ArrayRef

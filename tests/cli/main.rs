@@ -6,6 +6,8 @@ mod job;
 mod kill;
 mod memory;
 mod messages;
+#[path = "../support/python.rs"]
+mod python;
 mod readme;
 mod report;
 mod secrets;

@@ -40,7 +40,8 @@ fn plan_export_and_status_of_a_large_manifest() {
     let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
     assert_eq!(status["queue"]["nightly"], rows);
     let bytes = world.path("state/journal.sqlite").metadata().unwrap().len();
-    println!("{} bytes of journal for each queued stay", bytes / rows);
+    // Keys, and the index of keys: more of either shows here.
+    assert!(bytes / rows < 300, "{} bytes of journal for each queued stay", bytes / rows);
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn size(variable: &str, usual: u64) -> u64 {
 }
 
 /// Runs the binary, and looks at the most memory it had.
-#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "real time is measured, for people to read")]
 fn measure(world: &World, line: &str, code: i32, rows: u64) {
     let vcq = world.vcq(line);
     let mut command = Command::new("python3");
@@ -72,7 +73,7 @@ fn measure(world: &World, line: &str, code: i32, rows: u64) {
     let seconds = began.elapsed().as_secs_f64();
     assert_eq!(ran.code, Some(code), "{line}\n{}{}", ran.out, ran.err);
     let peak_mib = world.read("peak").parse::<f64>().unwrap() / 1024.0;
-    println!("{line}: {rows} rows in {seconds:.1} s, {:.0} rows/s, peak {peak_mib:.1} MiB", rows as f64 / seconds);
+    println!("{line}: {rows} rows in {seconds:.1} s, peak {peak_mib:.1} MiB");
     assert!(peak_mib <= PEAK_MIB_MAX, "{line}: {peak_mib:.1} MiB");
 }
 
@@ -100,7 +101,7 @@ fn land(world: &World, stays: u64) {
     let mut staging = journal.stage().unwrap();
     for number in 0..stays {
         let meeting_no = MeetingNo::parse(&format!("{number:09}")).unwrap();
-        let (start, participant) = (1_741_000_000, Participant::User(format!("ou_{number}").into()));
+        let (start, participant) = (1_741_000_000, Participant::User(format!("ou_{number}")));
         let stay =
             Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
         staging.push(&stay, Manifested { file: 0, line: number + 2 }).unwrap();
