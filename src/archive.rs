@@ -128,6 +128,9 @@ pub enum Refusal {
     AfterLast(u32),
 }
 
+/// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
+type NextPage<'a> = Result<Option<(u64, Result<Page<'a>, Refusal>)>, ArchiveError>;
+
 /// A page as it is read from an archive.
 struct Page<'a> {
     stay: Stay,

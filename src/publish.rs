@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     config::Config,
-    dataset::{Dataset, FileName, publisher::Staged},
+    dataset::{
+        Dataset, FileName,
+        publisher::{self, Staged},
+    },
     error::Error,
     journal::{FileRow, Intent, Journal},
     quality::{
@@ -53,19 +56,33 @@ impl Publisher {
 
     /// Publishes the date's done stays that are in no file yet; `None` if there are none.
     pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
-        self.publish_new(journal, date, Intent::Append, &self.salt())
+        let _publishing = journal.lock_publishing()?;
+        let Some(file) = journal.intend(date, Intent::Append, &self.salt())? else { return Ok(None) };
+        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file)?))
     }
 
-    /// Publishes all done stays of the date in one file, in the place of all its files; `None` if there are none.
-    pub fn replace(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
-        let mut salt = self.salt();
-        // The whole file would have the name of the damaged one, and a visible name never gets other bytes.
-        for file in journal.files()?.iter().filter(|file| file.date == date && file.published) {
-            if self.is_damaged(file)? {
-                salt.extend(format!(" mends {}", file.id).bytes());
+    /// Publishes all done stays of each date in one file, in the place of all its files.
+    ///
+    /// The old files stay in staging until the next publication begins, for a reader that has opened their folder must
+    /// find what is in it: a rebuild needs room for both.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
+    pub fn replace(&self, journal: &mut Journal, dates: &[NaiveDate]) -> Result<Vec<Publication>, Error> {
+        let _publishing = journal.lock_publishing()?;
+        for date in dates {
+            refuse_pruned(journal, *date)?;
+        }
+        let folder = self.dataset.publisher()?;
+        let mut publications = Vec::new();
+        for date in dates {
+            let salt = self.salt_to_replace(journal, *date)?;
+            if let Some(file) = journal.intend(*date, Intent::Replace, &salt)? {
+                publications.push(self.build_and_publish(journal, &folder, file)?);
             }
         }
-        self.publish_new(journal, date, Intent::Replace, &salt)
+        Ok(publications)
     }
 
     /// Carries out what an earlier process meant to publish and did not record as published.
@@ -79,25 +96,10 @@ impl Publisher {
                     let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
                     journal.published(&file, part.bytes, sha256)?;
                 }
-                None => publications.push(self.build_and_publish(journal, file)?),
+                None => publications.push(self.build_and_publish(journal, &self.dataset.publisher()?, file)?),
             }
         }
         Ok(publications)
-    }
-
-    fn publish_new(
-        &self,
-        journal: &mut Journal,
-        date: NaiveDate,
-        intent: Intent,
-        salt: &[u8],
-    ) -> Result<Option<Publication>, Error> {
-        let _publishing = journal.lock_publishing()?;
-        if intent == Intent::Replace {
-            refuse_pruned(journal, date)?;
-        }
-        let Some(file) = journal.intend(date, intent, salt)? else { return Ok(None) };
-        Ok(Some(self.build_and_publish(journal, file)?))
     }
 
     /// Whether a published file is there and no longer has the bytes that were published.
@@ -114,18 +116,33 @@ impl Publisher {
         format!("vcq {} schema {SCHEMA_VERSION} {} {}", env!("CARGO_PKG_VERSION"), self.zone, self.naive_offset).into()
     }
 
-    fn build_and_publish(&self, journal: &mut Journal, file: FileRow) -> Result<Publication, Error> {
-        let publisher = self.dataset.publisher()?;
+    /// A damaged file would have the name of the whole one, and a visible name never gets other bytes.
+    fn salt_to_replace(&self, journal: &Journal, date: NaiveDate) -> Result<Vec<u8>, Error> {
+        let mut salt = self.salt();
+        for file in journal.files()?.iter().filter(|file| file.date == date && file.published) {
+            if self.is_damaged(file)? {
+                salt.extend(format!(" mends {}", file.id).bytes());
+            }
+        }
+        Ok(salt)
+    }
+
+    fn build_and_publish(
+        &self,
+        journal: &mut Journal,
+        folder: &publisher::Publisher,
+        file: FileRow,
+    ) -> Result<Publication, Error> {
         let name = name_of(&file)?;
-        let mut staged = publisher.stage(name)?;
+        let mut staged = folder.stage(name)?;
         let (unreadable, unknown) = self.build(journal, &file, &mut staged)?;
         let sealed = staged.seal()?;
         compare(journal, &file, sealed.reopen()?)?;
         let sha256 = sha256(&file, sealed.reopen()?)?;
         let bytes = if file.replaces {
-            publisher.replace(file.date, vec![sealed])?.iter().map(|part| part.bytes).sum()
+            folder.replace(file.date, vec![sealed])?.iter().map(|part| part.bytes).sum()
         } else {
-            publisher.publish(sealed, file.date)?.bytes
+            folder.publish(sealed, file.date)?.bytes
         };
         journal.published(&file, bytes, sha256)?;
         Ok(Publication { name: name.to_string(), file, bytes, unreadable, unknown })

@@ -9,7 +9,7 @@ use crate::{
     dataset::Dataset,
     error::Error,
     journal::Journal,
-    publish::{Publication, Publisher, refuse_pruned},
+    publish::{Publication, Publisher},
     run::identity,
 };
 
@@ -34,15 +34,8 @@ pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) 
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     publisher.finish_intents(&mut journal)?;
-    let mut rebuilt = Rebuilt::default();
     let dates = journal.landed_dates(from, to)?;
-    for date in &dates {
-        refuse_pruned(&journal, *date)?;
-    }
-    for date in dates {
-        rebuilt.files.extend(publisher.replace(&mut journal, date)?);
-    }
-    Ok(rebuilt)
+    Ok(Rebuilt { files: publisher.replace(&mut journal, &dates)? })
 }
 
 impl fmt::Display for Rebuilt {

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::NaiveDate;
 
-use super::{ArchiveError, Form, Page, Refusal, ndjson, parquet};
+use super::{ArchiveError, Form, NextPage, Page, Refusal, ndjson, parquet};
 use crate::{
     config::Config,
     dataset::Dataset,
@@ -223,7 +223,7 @@ impl Reader {
         })
     }
 
-    fn next_page(&mut self, rules: &Rules) -> Result<Option<(u64, Result<Page<'_>, Refusal>)>, ArchiveError> {
+    fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
         match self {
             Self::Ndjson(reader) => reader.next_page(rules),
             Self::Parquet(reader) => reader.next_page(rules),

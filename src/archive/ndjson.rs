@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
-use super::{ArchiveError, LINE_BYTES_MAX, Page, Refusal};
+use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Page, Refusal};
 use crate::{
     manifest::{
         column::{Column, Fields},
@@ -103,10 +103,7 @@ impl Reader {
     }
 
     /// The next line that is not blank: its number, and the page on it.
-    pub(super) fn next_page(
-        &mut self,
-        rules: &Rules,
-    ) -> Result<Option<(u64, Result<Page<'_>, Refusal>)>, ArchiveError> {
+    pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
         let failed = |after_line| move |source| ArchiveError::Read { after_line, source };
         while read_line(&mut self.input, &mut self.line_bytes, LINE_BYTES_MAX).map_err(failed(self.line))? {
             self.line += 1;

@@ -21,7 +21,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ArchiveError, Page, Refusal};
+use super::{ArchiveError, NextPage, Page, Refusal};
 use crate::{
     manifest::{
         column::Column,
@@ -48,7 +48,7 @@ const BODIES_PER_LOOK: usize = 8;
 
 /// Writes pages as rows.
 pub(super) struct Writer {
-    writer: ArrowWriter<File>,
+    file: ArrowWriter<File>,
     schema: Arc<Schema>,
     rows: Rows,
 }
@@ -72,8 +72,8 @@ impl Writer {
             .set_column_dictionary_enabled(body.clone(), false)
             .set_column_statistics_enabled(body, EnabledStatistics::None)
             .build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
-        Ok(Self { writer, schema, rows: Rows::default() })
+        let file = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
+        Ok(Self { file, schema, rows: Rows::default() })
     }
 
     pub(super) fn write(&mut self, stay: &Stay, number: u32, body: &str) -> Result<(), ParquetError> {
@@ -82,17 +82,17 @@ impl Writer {
             return Ok(());
         }
         self.write_rows()?;
-        if self.writer.in_progress_size() >= ROW_GROUP_BYTES { self.writer.flush() } else { Ok(()) }
+        if self.file.in_progress_size() >= ROW_GROUP_BYTES { self.file.flush() } else { Ok(()) }
     }
 
     pub(super) fn finish(mut self) -> Result<(), ParquetError> {
         self.write_rows()?;
-        self.writer.close().map(drop)
+        self.file.close().map(drop)
     }
 
     fn write_rows(&mut self) -> Result<(), ParquetError> {
         let columns = mem::take(&mut self.rows).into_columns();
-        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        self.file.write(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 }
 
@@ -160,10 +160,7 @@ impl Reader {
     }
 
     /// The next row: its number, from 1, and the page in it.
-    pub(super) fn next_page(
-        &mut self,
-        rules: &Rules,
-    ) -> Result<Option<(u64, Result<Page<'_>, Refusal>)>, ArchiveError> {
+    pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
         while self.next == self.batch.row_count {
             let batch = guarded(|| Ok(self.batches.next().transpose()?.as_ref().map(PageBatch::of).transpose()?))?;
             let Some(batch) = batch else { return Ok(None) };
