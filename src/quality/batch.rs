@@ -1,6 +1,9 @@
 //! Samples → `RecordBatch`: the dataset's schema, and the columns under construction.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    mem::replace,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
     array::{
@@ -234,11 +237,12 @@ impl Metric {
         Appended::Other
     }
 
+    /// The values so far; room for as many is made at once, rather than by growing.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Time(builder) => Arc::new(builder.finish()),
-            Self::Number(_, builder) => Arc::new(builder.finish()),
-            Self::Resolution(builder) => Arc::new(builder.finish()),
+            Self::Time(builder) => Arc::new(replace(builder, time_builder()).finish()),
+            Self::Number(_, builder) => Arc::new(replace(builder, Float64Builder::with_capacity(ROWS_MAX)).finish()),
+            Self::Resolution(builder) => Arc::new(replace(builder, Int32Builder::with_capacity(ROWS_MAX)).finish()),
         }
     }
 }

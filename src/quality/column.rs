@@ -77,6 +77,8 @@ pub struct Column {
     pub section: Section,
     /// The text's key in its section.
     pub key: &'static str,
+    /// The key as compact JSON, up to and with the opening quote of its text: `"key":"`.
+    pub(super) key_json: &'static str,
     /// What is measured.
     pub kind: Kind,
     /// What the value means, as a sentence for the reference.
@@ -93,6 +95,7 @@ macro_rules! columns {
             name: $name,
             section: Section::$section,
             key: $key,
+            key_json: concat!("\"", $key, "\":\""),
             kind: Kind::$kind,
             doc: $doc.trim_ascii(),
         },)*)*]
@@ -318,7 +321,7 @@ fn section_table(section: Section) -> String {
 }
 
 fn metric_row(column: &Column) -> String {
-    let Column { name, section, key, kind, doc } = column;
+    let Column { name, section, key, kind, doc, .. } = column;
     let type_name = match kind {
         Kind::Time => "timestamp",
         Kind::Resolution => "int32",

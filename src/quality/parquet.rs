@@ -1,10 +1,9 @@
 //! `RecordBatch`es → the bytes of a part file, and back to what the journal can be compared with.
 
-use std::{fs::File, io::Write, iter::Peekable, sync::Arc};
+use std::{fs::File, io::Write, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::{Int32Type, TimestampMicrosecondType},
+    array::{Array, AsArray, Int32Array, RecordBatch, RecordBatchReader, StringArray, TimestampMicrosecondArray},
     error::ArrowError,
 };
 use chrono::{FixedOffset, NaiveDate};
@@ -37,6 +36,9 @@ const ROW_GROUP_ROWS_MAX: usize = 131_072;
 
 /// zstd's first level: higher ones cost more time than they save space.
 const ZSTD_LEVEL: i32 = 1;
+
+/// Rows of a batch on reading back.
+const READ_ROWS: usize = 8192;
 
 /// What a file says of itself in its metadata.
 #[derive(Clone, Debug)]
@@ -151,15 +153,13 @@ impl StayRun {
             && self.join_us == stay.join_s * 1_000_000
             && self.participant == stay.participant
     }
-
-    fn is_same_stay(&self, other: &Self) -> bool {
-        Self { samples: 0, ..self.clone() } == Self { samples: 0, ..other.clone() }
-    }
 }
 
-/// Reads a file back as the stays in it, in the order of its rows, one row group at a time.
+/// Reads a file back as the stays in it, in the order of its rows, one batch of rows at a time.
 pub struct StayRuns {
-    rows: Peekable<Rows>,
+    reader: ParquetRecordBatchReader,
+    batch: Identities,
+    row: usize,
 }
 
 impl StayRuns {
@@ -172,20 +172,31 @@ impl StayRuns {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         check_schema(&builder)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), IDENTITY);
-        let reader = builder.with_projection(mask).build()?;
-        Ok(Self { rows: Rows { reader, batch: None, row: 0 }.peekable() })
+        let reader = builder.with_projection(mask).with_batch_size(READ_ROWS).build()?;
+        let batch = Identities::of(&RecordBatch::new_empty(reader.schema()));
+        Ok(Self { reader, batch, row: 0 })
     }
 
     fn read_run(&mut self) -> Result<Option<StayRun>, ParquetFileError> {
-        let Some((mut run, index)) = self.rows.next().transpose()? else { return Ok(None) };
-        check_index(&run, 0, index)?;
-        run.samples = 1;
-        while let Some(next) = self.rows.next_if(|row| row.as_ref().is_ok_and(|(next, _)| next.is_same_stay(&run))) {
-            let (_, index) = next?;
-            check_index(&run, run.samples, index)?;
+        if !self.has_row()? {
+            return Ok(None);
+        }
+        let mut run = self.batch.run_at(self.row)?;
+        while self.has_row()? && self.batch.is_of(&run, self.row) {
+            check_index(&run, self.batch.sample_index.value(self.row))?;
             run.samples += 1;
+            self.row += 1;
         }
         Ok(Some(run))
+    }
+
+    /// Whether there is a row left, and then reads it into the batch.
+    fn has_row(&mut self) -> Result<bool, ParquetFileError> {
+        while self.row == self.batch.sample_index.len() {
+            let Some(batch) = self.reader.next().transpose()? else { return Ok(false) };
+            (self.batch, self.row) = (Identities::of(&batch), 0);
+        }
+        Ok(true)
     }
 }
 
@@ -205,60 +216,67 @@ fn check_schema(builder: &ParquetRecordBatchReaderBuilder<File>) -> Result<(), P
     }
 }
 
-fn check_index(run: &StayRun, expected: u64, found: i32) -> Result<(), ParquetFileError> {
-    if u64::try_from(found) == Ok(expected) {
+fn check_index(run: &StayRun, found: i32) -> Result<(), ParquetFileError> {
+    if u64::try_from(found) == Ok(run.samples) {
         return Ok(());
     }
+    let expected = run.samples;
     Err(ParquetFileError::Contents(format!("sample_index is {found} where {expected} follows, in {run:?}")))
 }
 
-/// The identity of every row, read batch by batch.
-struct Rows {
-    reader: ParquetRecordBatchReader,
-    batch: Option<RecordBatch>,
-    row: usize,
+/// The columns of [`IDENTITY`] in one batch of rows.
+struct Identities {
+    meeting_no: StringArray,
+    meeting_start: TimestampMicrosecondArray,
+    join: TimestampMicrosecondArray,
+    user: StringArray,
+    room: StringArray,
+    sample_index: Int32Array,
 }
 
-impl Rows {
-    fn read_row(&mut self) -> Result<Option<(StayRun, i32)>, ParquetFileError> {
-        loop {
-            if let Some(batch) = self.batch.as_ref().filter(|batch| self.row < batch.num_rows()) {
-                let identity = identity_of(batch, self.row)?;
-                self.row += 1;
-                return Ok(Some(identity));
-            }
-            match self.reader.next() {
-                Some(batch) => (self.batch, self.row) = (Some(batch?), 0),
-                None => return Ok(None),
-            }
+impl Identities {
+    /// The columns of a batch of [`IDENTITY`], whose types [`check_schema`] has seen.
+    fn of(batch: &RecordBatch) -> Self {
+        Self {
+            meeting_no: batch.column(0).as_string().clone(),
+            meeting_start: batch.column(1).as_primitive().clone(),
+            join: batch.column(2).as_primitive().clone(),
+            user: batch.column(3).as_string().clone(),
+            room: batch.column(4).as_string().clone(),
+            sample_index: batch.column(5).as_primitive().clone(),
         }
     }
-}
 
-impl Iterator for Rows {
-    type Item = Result<(StayRun, i32), ParquetFileError>;
+    /// The stay that a row is of, without a sample yet.
+    fn run_at(&self, row: usize) -> Result<StayRun, ParquetFileError> {
+        let contents = |what: &str| ParquetFileError::Contents(what.into());
+        let participant = match (text_at(&self.user, row), text_at(&self.room, row)) {
+            (Some(user), None) => Participant::User(user.to_owned()),
+            (None, Some(room)) => Participant::Room(room.to_owned()),
+            _ => return Err(contents("a row has not exactly one participant")),
+        };
+        let meeting_no = MeetingNo::parse(self.meeting_no.value(row));
+        Ok(StayRun {
+            meeting_no: meeting_no.ok_or_else(|| contents("a meeting_no is not nine digits"))?,
+            meeting_start_us: self.meeting_start.value(row),
+            join_us: self.join.value(row),
+            participant,
+            samples: 0,
+        })
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read_row().transpose()
+    /// True if a row is one of `run`.
+    fn is_of(&self, run: &StayRun, row: usize) -> bool {
+        self.meeting_no.value(row) == run.meeting_no.as_str()
+            && self.meeting_start.value(row) == run.meeting_start_us
+            && self.join.value(row) == run.join_us
+            && text_at(&self.user, row) == run.participant.user_id()
+            && text_at(&self.room, row) == run.participant.room_id()
     }
 }
 
-fn identity_of(batch: &RecordBatch, row: usize) -> Result<(StayRun, i32), ParquetFileError> {
-    let text = |column: usize| {
-        let array = batch.column(column).as_string::<i32>();
-        array.is_valid(row).then(|| array.value(row))
-    };
-    let time_us = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
-    let participant = match (text(3), text(4)) {
-        (Some(user), None) => Participant::User(user.to_owned()),
-        (None, Some(room)) => Participant::Room(room.to_owned()),
-        _ => return Err(ParquetFileError::Contents(format!("row {row} has not exactly one participant"))),
-    };
-    let meeting_no = text(0).and_then(MeetingNo::parse);
-    let meeting_no = meeting_no.ok_or_else(|| ParquetFileError::Contents("a meeting_no is not nine digits".into()))?;
-    let index = batch.column(5).as_primitive::<Int32Type>().value(row);
-    let run = StayRun { meeting_no, meeting_start_us: time_us(1), join_us: time_us(2), participant, samples: 0 };
-    Ok((run, index))
+fn text_at(array: &StringArray, row: usize) -> Option<&str> {
+    array.is_valid(row).then(|| array.value(row))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl<'a> Scanner<'a> {
         }
         let mut sections = Section::ALL.into_iter();
         loop {
-            let section = sections.find(|section| self.key(section.key(), "{").is_some())?;
+            let section = sections.find(|section| self.section_start(*section).is_some())?;
             self.section(section, sample)?;
             if self.literal(",").is_none() {
                 return self.literal("}");
@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
     fn section(&mut self, section: Section, sample: &mut Sample<'a>) -> Option<()> {
         let mut columns = columns_of(section);
         loop {
-            let column = columns.find(|&column| self.key(COLUMNS[column].key, "\"").is_some())?;
+            let column = columns.find(|&column| self.literal(COLUMNS[column].key_json).is_some())?;
             sample.fields[column] = Field::Text(Cow::Borrowed(self.text()?));
             if self.literal(",").is_none() {
                 return self.literal("}");
@@ -102,17 +102,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A key with its colon and the first byte of its value.
-    fn key(&mut self, key: &str, value_start: &str) -> Option<()> {
-        let rest = self.rest.strip_prefix('"')?.strip_prefix(key)?.strip_prefix("\":")?;
-        self.rest = rest.strip_prefix(value_start)?;
+    fn section_start(&mut self, section: Section) -> Option<()> {
+        self.rest = self.rest.strip_prefix('"')?.strip_prefix(section.key())?.strip_prefix("\":{")?;
         Some(())
     }
 
     /// The rest of a string whose opening quote was taken, with its closing quote.
     fn text(&mut self) -> Option<&'a str> {
-        let end = self.rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-        let (text, rest) = self.rest.split_at(end);
+        let (text, rest) = self.rest.split_at(plain_length(self.rest.as_bytes()));
         self.rest = rest.strip_prefix('"')?;
         Some(text)
     }
@@ -120,5 +117,51 @@ impl<'a> Scanner<'a> {
     fn literal(&mut self, literal: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(literal)?;
         Some(())
+    }
+}
+
+/// How many bytes come before the first that ends a string or may not stand in one as it is: a quote, a backslash, a
+/// control character.
+///
+/// Eight bytes at a time, because most texts are no longer than that.
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(word) = bytes[length..].first_chunk() {
+        let stops = stops(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return length + stops.trailing_zeros() as usize / 8;
+        }
+        length += size_of::<u64>();
+    }
+    let is_plain = |&byte: &u8| !matches!(byte, b'"' | b'\\' | ..b' ');
+    length + bytes[length..].iter().copied().take_while(is_plain).count()
+}
+
+/// The high bit of each byte of `word` that is a quote, a backslash or a control character, and zeros elsewhere, up to
+/// the first of them; what comes above that may be wrong, for the subtraction borrows from it.
+fn stops(word: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 0xff;
+    const HIGH_BITS: u64 = EACH * 0x80;
+    let below = |word: u64, bound: u8| word.wrapping_sub(EACH * u64::from(bound)) & !word & HIGH_BITS;
+    let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    equal(b'"') | equal(b'\\') | below(word, b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_its_first_special_byte_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let is_special = byte == b'"' || byte == b'\\' || byte < b' ';
+            for at in 0..20 {
+                let mut bytes = [b'!', 0x7f, 0x80, 0xff, b'~'].repeat(4);
+                bytes[at] = byte;
+                assert_eq!(plain_length(&bytes), if is_special { at } else { bytes.len() }, "{byte:#x} at {at}");
+                bytes[19] = b'"';
+                assert_eq!(plain_length(&bytes), if is_special { at } else { 19 }, "{byte:#x} at {at}");
+            }
+        }
     }
 }

@@ -231,8 +231,8 @@ fn rows_without_exactly_one_participant_or_with_another_number_are_refused() {
     let room: ArrayRef = Arc::new(StringArray::from(vec!["omm_1"; 3]));
     let letters: ArrayRef = Arc::new(StringArray::from(vec!["12345678a"; 3]));
     for (name, column, expected) in [
-        ("user_id", none, "row 0 has not exactly one participant"),
-        ("room_id", room, "row 0 has not exactly one participant"),
+        ("user_id", none, "a row has not exactly one participant"),
+        ("room_id", room, "a row has not exactly one participant"),
         ("meeting_no", letters, "a meeting_no is not nine digits"),
     ] {
         let error = runs_of(&bytes_of(&[with_column(&batch, name, column)])).unwrap_err();
