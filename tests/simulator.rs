@@ -427,6 +427,7 @@ fn a_scripted_fault_strikes_once_and_the_books_say_so() {
         (FaultKind::ThrottledNoReset, |reply| {
             body(reply)["code"] == 99_991_400 && header(reply, "x-ogw-ratelimit-reset").is_none()
         }),
+        (FaultKind::ThrottledBriefly, |reply| header(reply, "x-ogw-ratelimit-reset") == Some("1")),
         (FaultKind::ThrottledOddReset, |reply| header(reply, "x-ogw-ratelimit-reset").is_some()),
         (FaultKind::ThrottledOtherCode, |reply| body(reply)["code"].as_u64() >= Some(1_000_004)),
         (FaultKind::MonthUsedUp, |reply| body(reply)["code"] == 99_991_403),

@@ -113,6 +113,8 @@ fault_kinds! {
     EmptyPage = "empty-page",
     /// more pages are announced for ever, always with a new page token
     EndlessPages = "endless-pages",
+    /// a refusal with 99991400 that is over after a second
+    ThrottledBriefly = "throttled-briefly",
 }
 
 /// What a stay with a lasting fault comes to.

@@ -69,6 +69,7 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::TokenDenied => Reply::json(200, json!({"code": 10014, "msg": "app secret invalid"}).to_string()),
         FaultKind::ThrottledEmpty => Reply { headers: Vec::new(), ..Reply::json(429, "") },
         FaultKind::ThrottledNoReset => throttled(*one_of(rng, &[429, 400, 200])),
+        FaultKind::ThrottledBriefly => throttled(429).with_header("x-ogw-ratelimit-reset", "1"),
         FaultKind::ThrottledOddReset => throttled(429).with_header("x-ogw-ratelimit-reset", *one_of(rng, ODD_RESETS)),
         FaultKind::ThrottledOtherCode => {
             Reply::failure(*one_of(rng, &[429, 400]), *one_of(rng, &[1_000_004, 1_000_005]), "too many requests")
