@@ -3,7 +3,7 @@
 //! A row that breaks a rule, a value that cannot be read or a stay that the API refuses is data: it is counted and
 //! reported, never an [`Error`]. An [`Error`] means that the operator must act.
 
-use std::fmt;
+use std::{error, fmt, io, iter};
 
 use chrono::NaiveDate;
 
@@ -70,7 +70,7 @@ pub enum Error {
         /// On what.
         path: String,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A landed page is not what was landed.
     #[error("a landed page of stay {stay} is damaged")]
@@ -123,6 +123,7 @@ impl Error {
             Self::Upstream(_) => Some("nothing is lost: run the same command again to continue".into()),
             Self::Journal(error) => error.hint().map(Into::into),
             Self::Disk(error) => error.hint().map(Into::into),
+            Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
             Self::Archive { .. } => Some("what was read has landed: import a whole archive to go on".into()),
             Self::Pruned(_) => Some(
@@ -134,6 +135,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What the disk said, if that is why another library failed.
+fn disk_error_under<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a DiskError> {
+    let mut chain = iter::successors(Some(error), |error| error.source());
+    chain.find_map(|error| error.downcast_ref::<io::Error>())?.get_ref()?.downcast_ref()
 }
 
 /// The exit codes of design section 3: a contract with cron, systemd and scripts.
@@ -165,7 +172,7 @@ impl From<ExitCode> for std::process::ExitCode {
 }
 
 /// An error with its causes on one line: `journal: cannot open …: disk full`.
-pub struct Chain<'a>(pub &'a dyn std::error::Error);
+pub struct Chain<'a>(pub &'a dyn error::Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

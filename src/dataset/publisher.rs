@@ -207,16 +207,13 @@ impl Staged {
         let bytes = self.file.metadata().map_err(DiskError::io("look at", path))?.len();
         Ok(Sealed { name: self.name, bytes, path: self.path })
     }
-
-    /// Where it stands, for the text of an error.
-    pub fn path(&self) -> &Path {
-        &self.path.path
-    }
 }
 
 impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.path.disk.write(&self.file, bytes)
+        // Whoever writes through a Parquet writer gets this error back without knowing the path.
+        let told = |error: io::Error| io::Error::new(error.kind(), DiskError::io("write", &self.path.path)(error));
+        self.path.disk.write(&self.file, bytes).map_err(told)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -109,7 +109,7 @@ fn home() -> (TempDir, PathBuf) {
 
 fn sealed(publisher: &Publisher, name: FileName, content: &str) -> Result<Sealed, DiskError> {
     let mut staged = publisher.stage(name)?;
-    staged.write_all(content.as_bytes()).map_err(DiskError::io("write", staged.path()))?;
+    staged.write_all(content.as_bytes()).map_err(|error| error.downcast::<DiskError>().unwrap())?;
     staged.seal()
 }
 
