@@ -15,8 +15,8 @@ mod quota;
 mod stay;
 
 use std::{
-    fs::{self, DirBuilder},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, DirBuilder, OpenOptions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -159,6 +159,7 @@ impl Journal {
     /// [`JournalError::Format`] and [`JournalError::Identity`] if this journal was begun otherwise.
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
         create_private(folder)?;
+        create_database(folder)?;
         let journal = Self::connect(folder)?;
         journal.begin(identity)?;
         Ok(journal)
@@ -252,4 +253,11 @@ fn create_private(folder: &Path) -> Result<(), JournalError> {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed("make private"))?;
     }
     Ok(())
+}
+
+/// Creates the database unless it is there, for its owner alone; SQLite gives the files beside it the same permissions.
+fn create_database(folder: &Path) -> Result<(), JournalError> {
+    let path = database_path(folder);
+    let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    created.map(drop).map_err(|source| JournalError::Io { operation: "open", path, source })
 }
