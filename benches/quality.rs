@@ -86,17 +86,17 @@ fn china() -> FixedOffset {
 
 fn batches(pages: &[String]) -> Vec<RecordBatch> {
     let mut batcher = Batcher::new(china());
-    let mut batches = Vec::new();
+    let mut full = Vec::new();
     for (page, number) in pages.iter().zip(0..) {
         let stay = stay(number);
         let mut rows = batcher.stay(&stay);
         decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).expect("the page is JSON");
         if batcher.is_full() {
-            batches.push(batcher.take());
+            full.push(batcher.take());
         }
     }
-    batches.push(batcher.take());
-    batches
+    full.push(batcher.take());
+    full
 }
 
 fn decoding(criterion: &mut Criterion) {

@@ -16,7 +16,9 @@ pub(crate) fn with_seeds(test: impl Fn(u64)) {
     if let Some(seed) = number("VCQ_SIM_SEED") {
         return with_seed(seed, &test);
     }
-    FIXED.into_iter().for_each(|seed| with_seed(seed, &test));
+    for seed in FIXED {
+        with_seed(seed, &test);
+    }
     let Some(budget) = number("VCQ_SIM_SECONDS").map(Duration::from_secs) else { return };
     let start = Instant::now();
     while start.elapsed() < budget {

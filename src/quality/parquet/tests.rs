@@ -7,6 +7,7 @@ use arrow::{
 use parquet::file::{
     metadata::{ParquetMetaData, RowGroupMetaData},
     reader::{FileReader, SerializedFileReader},
+    statistics::Statistics,
 };
 
 use super::*;
@@ -145,7 +146,7 @@ fn every_column_is_compressed_has_statistics_and_the_encoding_that_fits_it() {
         let is_delta = delta.contains(&path.as_str());
         assert_eq!(encodings.contains(&Encoding::DELTA_BINARY_PACKED), is_delta, "{path}: {encodings:?}");
         assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), !is_delta, "{path}: {encodings:?}");
-        let nulls = column.statistics().and_then(|statistics| statistics.null_count_opt());
+        let nulls = column.statistics().and_then(Statistics::null_count_opt);
         assert!(nulls.is_some(), "{path}");
     }
 }
