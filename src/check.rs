@@ -16,7 +16,10 @@ use crate::{
         token::{Credentials, TokenError, read_token, token_request},
         transport::{Call, HttpTransport, Request, Transport},
     },
-    fetch::{calendar::quota_day, pace::HOLD},
+    fetch::{
+        calendar::quota_day,
+        pace::{HOLD, slot_time},
+    },
     journal::Journal,
     run::identity,
     start::Start,
@@ -62,7 +65,7 @@ async fn check_api(
 ) {
     let transport = match HttpTransport::new(&config.api) {
         Ok(transport) => transport,
-        Err(error) => return checked.add("network", Err(fault_of(&Error::Upstream(Chain(&error).to_string())))),
+        Err(error) => return checked.add("network", Err(fault_of(&Error::Usage(Chain(&error).to_string())))),
     };
     let token = match read_token(&transport.send(token_request(credentials)).await) {
         Ok(token) => token,
@@ -91,19 +94,27 @@ async fn try_permission(
         return Ok("not tried: a run of this state folder is fetching".into());
     };
     let now = start.now();
-    let free_at = now + config.api.request_timeout + config.api.connect_timeout + HOLD;
+    let free_at = now + slot_time(&config.api);
     let taken = journal.slots()?.iter().filter(|slot| slot.free_ms > now.timestamp_millis()).count();
     if taken >= config.rate.requests_per_minute as usize {
         return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
     }
-    journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
+    if journal.gate_ms()?.is_some_and(|gate_ms| gate_ms > now.timestamp_millis()) {
+        return Ok("not tried: the API refuses requests for now".into());
+    }
+    let slot = journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
     let path_and_query = page_request(&nobody(now), config.api.user_id_type, None);
     let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
+    journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
+    journal.write_slots()?;
     match classify(&answer, start.now()) {
         Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) => Ok("the app may read meeting quality".into()),
         Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
         Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
-        Outcome::Throttled { .. } => Ok("not tried: the API refuses requests for now".into()),
+        Outcome::Throttled { wait } => {
+            journal.set_gate_ms((start.now() + wait).timestamp_millis())?;
+            Ok("not known: the API refuses requests for now".into())
+        }
         Outcome::MonthUsedUp(said) | Outcome::TokenRefused(said) | Outcome::Transient(said) | Outcome::Failed(said) => {
             Err(Error::Upstream(said.text))
         }

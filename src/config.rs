@@ -78,6 +78,8 @@ pub struct Retry {
     pub attempts_max: u32,
     /// How long a run sits an outage of the API out before it stops.
     pub outage_max: Duration,
+    /// Whether a run stops when most of the last 200 stays are not known to the API.
+    pub stop_on_anomaly: bool,
 }
 
 /// The three ways in which the API names a user.
@@ -245,6 +247,9 @@ impl Layers {
             retry: Retry {
                 attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
                 outage_max: self.duration("retry.outage_max", "a duration of 1m to 7d", "1m", "7d")?,
+                stop_on_anomaly: self.read("retry.stop_on_anomaly", "true or false", |v| {
+                    v.as_bool().or_else(|| v.as_str()?.parse().ok())
+                })?,
             },
             metrics_textfile: self.read("metrics.textfile", "a file's path, or empty", optional_path)?,
         })
@@ -390,7 +395,7 @@ mod tests {
                 request_timeout: Duration::from_secs(30),
             },
             rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
-            retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800) },
+            retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800), stop_on_anomaly: true },
             metrics_textfile: None,
         };
         assert_eq!(config, expected);

@@ -57,7 +57,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let credentials =
         Credentials { app_id: settings.token.app_id.clone(), app_secret: settings.token.app_secret.clone().into() };
     let config = config(folder, address)?;
-    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(error.to_string()))?;
+    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(error.to_string()))?;
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         manifests: Manifests { files: vec![manifest], format: None },

@@ -91,6 +91,9 @@ pub enum Error {
     /// The dataset is not what the journal says.
     #[error("{0}")]
     Damaged(String),
+    /// The stop signal came before anything was queued.
+    #[error("interrupted; nothing was queued")]
+    Interrupted,
     /// A promise of this program does not hold.
     #[error("{0}")]
     Bug(String),
@@ -112,6 +115,7 @@ impl Error {
             | Self::Page { .. }
             | Self::Parquet { .. }
             | Self::Damaged(_) => ExitCode::Disk,
+            Self::Interrupted => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
         }
     }

@@ -24,7 +24,7 @@ use self::{
     anomaly::Anomaly,
     calendar::{quota_day, quota_month},
     outage::Outage,
-    pace::{HOLD, Pace, Turn},
+    pace::{Pace, Turn, slot_time},
     token::Tokens,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     error::Error,
     event::{Emit, Event, Wait},
     feishu::{
-        api::{Remedy, Said, page_request},
+        api::{Remedy, Said, THROTTLED_MAX, page_request},
         token::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
@@ -243,7 +243,7 @@ impl<'a> Loop<'a> {
 
     fn send(&mut self, task: Task) -> Result<(), Error> {
         let (now, wall) = (Instant::now(), self.terms.start.now());
-        let free_after = self.terms.config.api.request_timeout + self.terms.config.api.connect_timeout + HOLD;
+        let free_after = slot_time(&self.terms.config.api);
         let free_ms = (wall + free_after).timestamp_millis();
         let slot = self.journal.spend(wall.timestamp_millis(), free_ms, quota_day(wall))?;
         self.pace.take(slot, now + free_after);
@@ -269,7 +269,7 @@ impl<'a> Loop<'a> {
             biased;
             () = stop.requested() => { self.end(Ended::Interrupted); None }
             Some(arrival) = self.in_flight.next() => Some(arrival),
-            renewed = self.tokens.renew(), if cause == Wait::Token => { self.token_arrived(renewed); None }
+            renewed = self.tokens.renew(), if self.tokens.is_due(began) => { self.token_arrived(renewed); None }
             () = sleep_until(wake) => None,
         };
         (self.terms.emit)(Event::Waited { cause, time: began.elapsed() });
@@ -340,14 +340,14 @@ impl Task {
 /// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be.
 fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<(), Error> {
     let (now, wall_ms) = (Instant::now(), terms.start.now().timestamp_millis());
-    let longest = terms.config.api.request_timeout + terms.config.api.connect_timeout + HOLD;
+    let longest = slot_time(&terms.config.api);
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
     for slot in journal.slots()? {
         pace.take(slot.id, now + left(slot.free_ms).min(longest));
         pace.resume(now, Duration::from_millis(u64::try_from(wall_ms - slot.sent_ms).unwrap_or(0)));
     }
     if let Some(gate_ms) = journal.gate_ms()? {
-        pace.close_gate(now + left(gate_ms).min(Duration::from_secs(3600)));
+        pace.close_gate(now + left(gate_ms).min(THROTTLED_MAX));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{
         reject::{Reject, RejectsWriter},
         rules::Rules,
     },
-    start::Start,
+    start::{Start, Stop},
     stay::Stay,
 };
 
@@ -58,7 +58,7 @@ pub fn take_in(
     for (number, path) in (0_u32..).zip(&manifests.files) {
         let name = manifests.name(number);
         let reader = open(path, manifests.format, rules, &spool_folder).map_err(|error| error.of(&name))?;
-        take_in_file(reader, number, &name, &mut staging, rejects, emit)?;
+        take_in_file(reader, number, &name, &mut staging, rejects, emit, &start.stop)?;
     }
     Ok(staging.finish()?)
 }
@@ -70,11 +70,15 @@ fn take_in_file(
     staging: &mut Staging<'_>,
     rejects: &mut Rejects,
     emit: Emit<'_>,
+    stop: &Stop,
 ) -> Result<(), Error> {
     let mut rows = 0;
     for row in &mut reader {
         let row = row.map_err(|source| OpenError::Manifest(source).of(name))?;
         rows += 1;
+        if stop.is_requested() {
+            return Err(Error::Interrupted);
+        }
         match row.stay {
             Ok(stay) => staging.push(&stay, Manifested { file, line: row.line })?,
             Err(reject) => {

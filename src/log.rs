@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, trace, warn};
 
-use crate::{event::Event, journal::State};
+use crate::event::Event;
 
 /// Writes the line of one event, if it has one.
 pub fn log(event: &Event<'_>) {
@@ -26,20 +26,14 @@ pub fn log(event: &Event<'_>) {
         Event::Answered { outcome, took } => trace!(outcome, ?took, "answer"),
         Event::Refused { wait } => warn!(?wait, "the API refuses requests; all of them wait"),
         Event::Retry { stay, why, wait } => {
-            debug!(?stay, "to be asked again");
-            info!(why, ?wait, "fault, to be asked again");
+            debug!(?stay, why, ?wait, "fault, to be asked again");
         }
         Event::Restarted { stay } => {
             debug!(?stay, "restarted");
             warn!("the API no longer knows a page token; the stay is read from its first page again");
         }
         Event::Landed { samples } => trace!(samples, "page landed"),
-        Event::Settled { stay, state, reason, log_id } => {
-            debug!(?stay, ?state, reason, log_id, "settled");
-            if *state == State::Failed {
-                warn!(reason, log_id, "a stay failed");
-            }
-        }
+        Event::Settled { stay, state, reason, log_id } => debug!(?stay, ?state, reason, log_id, "settled"),
         Event::Outage { lasted, why } => warn!(?lasted, why, "no useful answer from the API; trying once a minute"),
         Event::Unsettled { stays } => info!(stays, "stays that failed are pending again"),
         Event::TokenRenewed => info!("access token renewed"),

@@ -3,19 +3,24 @@
 #![expect(clippy::print_stderr, reason = "errors and hints of a command go to standard error")]
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     future::Future,
     io::{self, ErrorKind, Write},
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
-    process,
+    process, thread,
 };
 
 use chrono::Utc;
 use clap::{CommandFactory, Parser};
 use indicatif::ProgressBar;
 use secrecy::SecretString;
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
     archive,
@@ -144,7 +149,7 @@ fn run_archive(command: &ArchiveCommand, config: &Config) -> Result<ExitCode, Er
 
 async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
     let credentials = credentials(config, app_secret())?;
-    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Upstream(Chain(&error).to_string()))?;
+    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task =
         Export { manifests: manifests(&args.manifest), lane: args.lane, until: limit, report: args.report.clone() };
@@ -156,6 +161,9 @@ fn manifests(args: &ManifestArgs) -> Manifests {
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {
+    if let Some(error) = &outcome.failure {
+        eprintln!("vcq: {}", Chain(error));
+    }
     if let Some(hint) = &outcome.hint {
         eprintln!("hint: {hint}");
     }
@@ -175,8 +183,12 @@ fn load_config(global: &Global) -> Result<Config, Error> {
     let name = path.display().to_string();
     let file = text.as_deref().map(|text| (name.as_str(), text));
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
-    let environment =
-        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VCQ_"));
+    let unreadable =
+        |text: OsString| Error::Usage(format!("the environment has `{}`, which is not UTF-8", text.display()));
+    let environment = environment
+        .map(|(name, value)| Ok((name.into_string().map_err(unreadable)?, value.into_string().map_err(unreadable)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
     Ok(Config::load(file, environment, &global.overrides())?)
 }
 
@@ -227,24 +239,17 @@ fn with_signals<F: Future<Output = Result<ExitCode, Error>>>(work: impl FnOnce(S
         .enable_all()
         .build()
         .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
-    runtime.block_on(async {
-        let (stopper, stop) = Stop::new();
-        let no_signals = |error| Error::Bug(format!("no signal handler: {error}"));
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-        let mut work = std::pin::pin!(work(start_now(stop)));
-        loop {
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                done = &mut work => return done,
-            }
+    let (stopper, stop) = Stop::new();
+    // A thread of its own: reading a manifest of millions of rows keeps the runtime busy for longer than a person waits.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Error::Bug(format!("no signals: {error}")))?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
             if stopper.send_replace(true) {
                 process::exit(ExitCode::Interrupted as i32);
             }
         }
-    })
+    });
+    runtime.block_on(work(start_now(stop)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "main gives everybody else their wall clock")]

@@ -55,7 +55,7 @@ const REJECTS_LISTED_MAX: usize = 20;
 /// If a manifest cannot be read, or the journal that is there was begun otherwise.
 pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Plan, Error> {
     let mut journal = Journal::open(&config.state, &identity(config))?;
-    let mut rejects = Rejects::at(Path::new(&config.state).join("rejects.csv"));
+    let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"));
     let counts = RefCell::new((0, 0, Vec::new()));
     let emit = |event: Event<'_>| {
         let (rows, rejected, listed) = &mut *counts.borrow_mut();

@@ -164,14 +164,16 @@ impl Publisher {
         journal.each_member(file, |id, stay, _| {
             let mut rows = batcher.stay(stay);
             bodies.each(id, |_, body| {
-                decode(body, &mut unknown, |sample| rows.push(sample))
-                    .map_err(|source| Error::Page { stay: id, source })?;
-                Ok::<_, Error>(())
-            })?;
-            if batcher.is_full() {
-                writer.write(&batcher.take()).map_err(failed)?;
-            }
-            Ok::<_, Error>(())
+                let mut written = Ok(());
+                let decoded = decode(body, &mut unknown, |sample| {
+                    rows.push(sample);
+                    if rows.is_full() && written.is_ok() {
+                        written = writer.write(&rows.take()).map_err(failed);
+                    }
+                });
+                decoded.map_err(|source| Error::Page { stay: id, source })?;
+                written
+            })
         })?;
         writer.write(&batcher.take()).map_err(failed)?;
         writer.finish().map_err(failed)?;

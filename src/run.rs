@@ -34,8 +34,8 @@ const DATES_READY_MAX: usize = 1024;
 /// How often a process that waits for another one looks whether its turn has come.
 const TURN_POLL: Duration = Duration::from_millis(500);
 
-/// An absent stay of a young meeting is asked for again once its last answer is this old.
-const YOUNG_ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+/// A stay of an earlier manifest is asked for again once its last answer is this old.
+const ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// What an export is asked to do.
 #[derive(Clone, Debug)]
@@ -73,13 +73,15 @@ pub struct Outcome {
     pub exit_code: ExitCode,
     /// What a person has to do, if anything.
     pub hint: Option<String>,
+    /// What went wrong after the run had begun, if something did: the report tells what was done all the same.
+    pub failure: Option<Error>,
 }
 
 /// Runs one export to its end, or to where it has to stop.
 ///
 /// # Errors
 ///
-/// If the operator has to act before anything can go on. What has landed stays landed.
+/// If the run could not begin, or its account could not be written. What has landed stays landed.
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
     let report = RefCell::new(Report::new(around.start.now()));
     let emit = |event: Event<'_>| {
@@ -93,22 +95,29 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(rejects_path(task, config));
     enqueue(&mut journal, task, around, &mut rejects, &emit)?;
-    let (ended, fetched_for) = settle_own(&mut journal, task, around, &publisher, &emit).await?;
-    publish_own(&mut journal, &publisher, &emit)?;
+    let mut fetched_for = Duration::ZERO;
+    let settled = settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await;
+    let done = publish_own(&mut journal, &publisher, &emit);
+    let ended = settled.and_then(|ended| done.map(|()| ended));
+    if let Err(error) = &ended {
+        emit(Event::Stopping { why: &Chain(error).to_string() });
+    }
     let mut report = report.into_inner();
     account(&journal, task, &mut rejects, &mut report)?;
     let code = report
         .close(around.start.now(), fetched_for, config.rate.requests_per_minute)
         .map_err(|error| Error::Bug(error.to_string()))?;
-    let (exit_code, hint) = match ended {
-        Ended::Complete => (code, None),
-        Ended::Interrupted => (ExitCode::Interrupted, Some("run the same command again to continue".to_owned())),
-        Ended::Early(_) => (ExitCode::Again, Some("run the same command again to continue".to_owned())),
-        Ended::Denied(_, remedy) => (ExitCode::Access, Some(remedy.to_string())),
+    let again = || Some("run the same command again to continue".to_owned());
+    let (exit_code, hint) = match &ended {
+        Ok(Ended::Complete) => (code, None),
+        Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
+        Ok(Ended::Early(_)) => (ExitCode::Again, again()),
+        Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
+        Err(error) => (error.exit_code(), error.hint()),
     };
     report.exit_with(exit_code);
     write_report(task, &report)?;
-    Ok(Outcome { report, exit_code, hint })
+    Ok(Outcome { report, exit_code, hint, failure: ended.err() })
 }
 
 /// What the configuration says of the journal's stays.
@@ -157,8 +166,9 @@ fn enqueue(
 ) -> Result<(), Error> {
     take_in(journal, &task.manifests, around.config, around.start, rejects, emit)?;
     let merged = journal.enqueue(task.lane, around.config.timezone)?;
-    let asked_before = around.start.now() - YOUNG_ASKED_AGAIN_AFTER;
-    let asked_again = journal.ask_young_again(asked_before.timestamp())?;
+    let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
+    let young_from = around.start.now() - around.config.absent_retry_for;
+    let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp())?;
     emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again, ..merged } });
     Ok(())
 }
@@ -169,8 +179,8 @@ async fn settle_own(
     task: &Export,
     around: &Surroundings<'_>,
     publisher: &Publisher,
-    emit: Emit<'_>,
-) -> Result<(Ended, Duration), Error> {
+    (emit, fetched_for): (Emit<'_>, &mut Duration),
+) -> Result<Ended, Error> {
     let mut stop = around.start.stop.clone();
     let mut is_queued = false;
     let mut settled_before = 0;
@@ -179,26 +189,24 @@ async fn settle_own(
         if let Some(_fetching) = journal.try_lock_fetching()? {
             emit(Event::Fetching);
             let began = Instant::now();
-            let ended = fetch_and_publish(journal, task, around, publisher, emit).await?;
-            return Ok((ended, began.elapsed()));
+            let ended = fetch_and_publish(journal, task, around, publisher, emit).await;
+            *fetched_for = began.elapsed();
+            return ended;
         }
         if !is_queued {
             emit(Event::Queued);
             is_queued = true;
         }
         if task.until.is_some_and(|until| until <= around.start.now()) {
-            return Ok((
-                Ended::Early("the time limit is reached while another process fetches".into()),
-                Duration::ZERO,
-            ));
+            return Ok(Ended::Early("the time limit is reached while another process fetches".into()));
         }
         tokio::select! {
             biased;
-            () = stop.requested() => return Ok((Ended::Interrupted, Duration::ZERO)),
+            () = stop.requested() => return Ok(Ended::Interrupted),
             () = sleep(TURN_POLL) => {}
         }
     }
-    Ok((Ended::Complete, Duration::ZERO))
+    Ok(Ended::Complete)
 }
 
 /// Phase 1, with phase 2 at its side for each date that becomes ready.
@@ -279,13 +287,21 @@ fn publish_intents(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>)
 
 /// Publishes what is left of this run: dates that failed on the way, and dates that are not complete.
 fn publish_own(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
-    publish_intents(journal, publisher, emit)?;
+    let mut failure = publish_intents(journal, publisher, emit).err();
     for date in journal.own_unpublished()? {
-        if let Some(publication) = publisher.append(journal, date)? {
-            emit_published(&publication, emit);
+        match publisher.append(journal, date) {
+            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
+            Err(error) => {
+                emit(Event::PublishFailed { date: Some(date), why: &Chain(&error).to_string() });
+                failure.get_or_insert(error);
+            }
         }
     }
-    Ok(())
+    // Another process may have meant to publish some of these stays meanwhile: then they are visible when it has.
+    match failure {
+        None => publish_intents(journal, publisher, emit),
+        Some(error) => Err(error),
+    }
 }
 
 fn emit_published(publication: &Publication, emit: Emit<'_>) {

@@ -45,7 +45,7 @@ pub struct DateStatus {
     pub samples: u64,
     /// Published files.
     pub files: u64,
-    /// True if all done stays with samples are published and nothing is pending.
+    /// True if all done stays with samples are published, and nothing is pending or failed.
     pub complete: bool,
 }
 
@@ -108,7 +108,7 @@ fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
             State::Rejected => date.rejected += row.stays,
             State::Failed => date.failed += row.stays,
         }
-        date.complete &= row.unpublished == 0 && !matches!(row.state, State::Pending | State::Young);
+        date.complete &= row.unpublished == 0 && !matches!(row.state, State::Pending | State::Young | State::Failed);
     }
     for file in journal.files()?.iter().filter(|file| file.published) {
         let date = dates.entry(file.date).or_default();

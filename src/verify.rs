@@ -1,6 +1,9 @@
 //! `vcq verify`: the dataset read back and compared with the journal, partition by partition.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chrono::NaiveDate;
 
@@ -45,7 +48,13 @@ pub fn verify(config: &Config) -> Result<Verified, Error> {
     for stranger in &listing.strangers {
         verified.faults.push(format!("`{}` is no file of vcq's; readers may take it for data", stranger.display()));
     }
-    for file in journal.files()?.iter().filter(|file| file.published) {
+    let files = journal.files()?;
+    let unfinished: BTreeSet<NaiveDate> = files.iter().filter(|file| !file.published).map(|file| file.date).collect();
+    for date in &unfinished {
+        verified.faults.push(format!("date={date}: a publication was cut; `vcq export` and `vcq rebuild` finish it"));
+    }
+    visible.retain(|(date, _), _| !unfinished.contains(date));
+    for file in files.iter().filter(|file| file.published && !unfinished.contains(&file.date)) {
         let fault = verify_file(&journal, &dataset, file, &mut visible);
         match fault {
             None => verified.count(file),

@@ -6,6 +6,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::transport::{Answer, TransportError};
@@ -21,7 +22,7 @@ const PATH: &str = "/open-apis/vc/v1/participant_quality_list";
 const THROTTLED_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The longest wait that is taken from a refusal.
-const THROTTLED_MAX: Duration = Duration::from_secs(3600);
+pub const THROTTLED_MAX: Duration = Duration::from_secs(3600);
 
 /// Characters kept of a server's message.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -241,7 +242,7 @@ pub(super) fn is_passing(code: i64) -> bool {
 pub(super) struct Envelope {
     pub(super) code: i64,
     #[serde(default)]
-    msg: serde_json::Value,
+    msg: Value,
 }
 
 /// Reads the envelope of a body, if it is JSON with a numeric code.
@@ -261,9 +262,9 @@ struct PageData {
     #[serde(default, rename = "participant_quality_list")]
     _list: Option<Vec<IgnoredAny>>,
     #[serde(default)]
-    has_more: Option<bool>,
+    has_more: Value,
     #[serde(default)]
-    page_token: Option<String>,
+    page_token: Value,
 }
 
 /// Why a stored body cannot be landed.
@@ -287,12 +288,29 @@ pub fn read_stored(body: &[u8]) -> Result<Page, Unusable> {
 fn read_page(body: &[u8]) -> Option<Page> {
     let samples = decode(body, &mut Unknown::default(), |_| {}).ok()?;
     let data = serde_json::from_slice::<PageBody>(body).ok()?.data.unwrap_or_default();
-    let next = match (data.has_more, data.page_token) {
-        (Some(true), Some(token)) if !token.trim().is_empty() => Next::Token(token),
-        (Some(true), _) => Next::TokenMissing,
-        (Some(false) | None, _) => Next::End,
+    Some(Page { samples, next: next_of(&data)? })
+}
+
+/// What comes after a page. The two fields are read leniently: a page that was paid for is not thrown away because a
+/// truth value comes as text or a token as number.
+fn next_of(data: &PageData) -> Option<Next> {
+    let has_more = match &data.has_more {
+        Value::Null => false,
+        Value::Bool(has_more) => *has_more,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
     };
-    Some(Page { samples, next })
+    let token = match &data.page_token {
+        Value::String(token) if token.trim().is_empty() => None,
+        Value::String(token) => Some(token.clone()),
+        Value::Number(token) => Some(token.to_string()),
+        _ => None,
+    };
+    Some(match (has_more, token) {
+        (false, _) => Next::End,
+        (true, None) => Next::TokenMissing,
+        (true, Some(token)) => Next::Token(token),
+    })
 }
 
 fn throttled_for(answer: &Answer, now: DateTime<Utc>) -> Duration {

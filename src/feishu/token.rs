@@ -36,6 +36,8 @@ pub struct Token {
     pub secret: SecretString,
     /// How long to use it before another one is asked for.
     pub renew_in: Duration,
+    /// How long the API accepts it.
+    pub life: Duration,
 }
 
 /// Why there is no token.
@@ -88,13 +90,14 @@ pub fn read_token(answer: &Result<Answer, TransportError>) -> Result<Token, Toke
     if body.tenant_access_token.is_empty() {
         return Err(unreadable());
     }
-    Ok(Token { secret: body.tenant_access_token.into(), renew_in: renew_in(&body.expire) })
+    let life = life_of(&body.expire);
+    // A token of a short life is used for half of it: waiting for its last five minutes would mean asking all the time.
+    let renew_in = life.saturating_sub(RENEW_BEFORE_END).max(life / 2);
+    Ok(Token { secret: body.tenant_access_token.into(), renew_in, life })
 }
 
-/// A token of a short life is used for half of it: waiting for its last five minutes would mean asking all the time.
-fn renew_in(expire: &serde_json::Value) -> Duration {
-    let life = expire.as_u64().filter(|seconds| *seconds > 0).map_or(LIFE_DEFAULT, Duration::from_secs).min(LIFE_MAX);
-    life.saturating_sub(RENEW_BEFORE_END).max(life / 2)
+fn life_of(expire: &serde_json::Value) -> Duration {
+    expire.as_u64().filter(|seconds| *seconds > 0).map_or(LIFE_DEFAULT, Duration::from_secs).min(LIFE_MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 /// Answers that are looked at: the first ones of a run, and the last ones at any time.
 const ANSWERS: usize = 200;
 
-/// The last answers about stays: true where the API knew the stay.
+/// The last answers that settled something: true where the API knew the stay. Stays of young meetings do not count: that
+/// they are absent so far says nothing about the manifest.
 #[derive(Debug, Default)]
 pub(super) struct Anomaly {
     last: VecDeque<bool>,
@@ -27,7 +28,8 @@ impl Anomaly {
 
 /// What a run says when it stops for this.
 pub(super) const STOPPED: &str = "most of the last 200 stays are not known to the API: check the manifest's times, their zone, \
-                           and that its ids are of this app, tenant and `user_id_type`";
+                           and that its ids are of this app, tenant and `user_id_type`; \
+                           if all is right, set `retry.stop_on_anomaly` to false";
 
 #[cfg(test)]
 mod tests {

@@ -41,7 +41,7 @@ impl Loop<'_> {
             Outcome::TokenRefused(said) => self.token_refused(task, generation, said),
             Outcome::Denied(said, remedy) => self.denied(task, said, remedy),
             Outcome::NoPermission(said) => self.no_permission(task, said)?,
-            Outcome::Absent(said) => self.absent(&task, said)?,
+            Outcome::Absent(said) => self.absent(task, said)?,
             Outcome::Rejected(said) => self.rejected(task, said)?,
             Outcome::Transient(said) => self.transient(task, said)?,
             Outcome::Failed(said) => self.settle(&task, State::Failed, said.text, said.log_id)?,
@@ -60,6 +60,7 @@ impl Loop<'_> {
         let (stay, number, samples) = (task.queued.id, task.queued.pages, page.samples);
         let landed = NewPage { stay, number, samples, next_token, body: &answer.body };
         self.journal.land(&landed, self.terms.start.now().timestamp())?;
+        self.note_known(true);
         (self.terms.emit)(Event::Landed { samples });
         if let Some(token) = next_token {
             task.queued.pages += 1;
@@ -127,22 +128,17 @@ impl Loop<'_> {
         if !matches!(outcome, Outcome::Transient(_)) {
             self.outage.answer();
         }
-        let is_known = match outcome {
-            Outcome::Page(_) => true,
-            Outcome::Absent(_) | Outcome::Rejected(_) => false,
-            Outcome::Failed(_) => return self.note_permitted(),
-            _ => return,
-        };
-        self.note_permitted();
-        if self.anomaly.note(is_known) {
-            self.end(Ended::Early(anomaly::STOPPED.into()));
+        if matches!(outcome, Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::Failed(_)) {
+            // An answer about a stay shows that the app may ask, and ends a row of "no permission".
+            self.permitted = true;
+            self.no_permission.clear();
         }
     }
 
-    /// An answer about a stay shows that the app may ask, and ends a row of "no permission".
-    fn note_permitted(&mut self) {
-        self.permitted = true;
-        self.no_permission.clear();
+    fn note_known(&mut self, is_known: bool) {
+        if self.anomaly.note(is_known) && self.terms.config.retry.stop_on_anomaly {
+            self.end(Ended::Early(anomaly::STOPPED.into()));
+        }
     }
 
     /// Fails the stay; when it is the first answer of all or the last of a row, it fails none and ends the run.
@@ -171,21 +167,32 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn absent(&mut self, task: &Task, said: Said) -> Result<(), Error> {
+    fn absent(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        if task.queued.page_token.is_some() {
+            return self.start_over(task, said);
+        }
         let meeting_end = DateTime::from_timestamp(task.queued.stay.meeting_end_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
         let age = self.terms.start.now() - meeting_end;
         // A negative age: the meeting has not even ended.
         let is_young = age.to_std().map_or(true, |age| age < self.terms.config.absent_retry_for);
-        let state = if is_young { State::Young } else { State::Absent };
-        self.settle(task, state, said.text, said.log_id)
+        if is_young {
+            return self.settle(&task, State::Young, said.text, said.log_id);
+        }
+        self.note_known(false);
+        self.settle(&task, State::Absent, said.text, said.log_id)
     }
 
-    /// A refused row is final, but a refused page token only means that it has grown too old.
-    fn rejected(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
-        let queued = &mut task.queued;
-        if queued.page_token.is_none() {
-            return self.settle(&task, State::Rejected, said.text, said.log_id);
+    fn rejected(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        if task.queued.page_token.is_some() {
+            return self.start_over(task, said);
         }
+        self.note_known(false);
+        self.settle(&task, State::Rejected, said.text, said.log_id)
+    }
+
+    /// A row whose first page was there is no wrong row: its page token has only grown too old.
+    fn start_over(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
+        let queued = &mut task.queued;
         if queued.restarts > 0 {
             let reason = format!("page token refused a second time: {said}");
             return self.settle(&task, State::Failed, reason, said.log_id);

@@ -17,10 +17,15 @@ use governor::{
 };
 use tokio::time::Instant;
 
-use crate::journal::SlotId;
+use crate::{config::Api, journal::SlotId};
 
 /// How long a slot stays taken after its answer: the API's minute, and a little for the drift between two clocks.
 pub const HOLD: Duration = Duration::from_millis(60_010);
+
+/// How long a slot stays taken at most, after its request was sent: no answer comes later than the timeouts allow.
+pub fn slot_time(api: &Api) -> Duration {
+    api.connect_timeout + api.request_timeout + HOLD
+}
 
 /// tokio's clock, which tests pause, for governor.
 #[derive(Clone, Copy, Debug)]

@@ -33,6 +33,7 @@ pub(super) struct Tokens<'a> {
 struct Current {
     secret: SecretString,
     renew_at: Instant,
+    ends_at: Instant,
 }
 
 impl<'a> Tokens<'a> {
@@ -40,9 +41,14 @@ impl<'a> Tokens<'a> {
         Self { terms, current: None, generation: 0, renewal: None }
     }
 
-    /// True if there is a token that need not be renewed yet.
+    /// True if there is a token that the API should still accept.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        self.current.as_ref().is_some_and(|current| current.renew_at > now)
+        self.current.as_ref().is_some_and(|current| current.ends_at > now)
+    }
+
+    /// True if a new token should be asked for, beside the requests that the current one still serves.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.current.as_ref().is_none_or(|current| current.renew_at <= now)
     }
 
     /// The token and its generation.
@@ -65,7 +71,8 @@ impl<'a> Tokens<'a> {
     /// Waits for a new token. May be dropped and called again: the request under way goes on.
     pub(super) async fn renew(&mut self) -> Result<(), Ended> {
         let terms = self.terms;
-        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms)));
+        let patience = if self.generation == 0 { Patience::Attempts } else { Patience::Outage };
+        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms, patience)));
         let renewed = renewal.await;
         self.renewal = None;
         let token = renewed.map_err(|error| match error {
@@ -73,15 +80,27 @@ impl<'a> Tokens<'a> {
             TokenError::Denied(said, remedy) => Ended::Denied(said, remedy),
         })?;
         self.generation += 1;
-        self.current = Some(Current { secret: token.secret, renew_at: Instant::now() + token.renew_in });
+        let now = Instant::now();
+        let (renew_at, ends_at) = (now + token.renew_in, now + token.life);
+        self.current = Some(Current { secret: token.secret, renew_at, ends_at });
         Ok(())
     }
 }
 
-/// Asks for a token, again after each fault that passes, as often as for a page.
-async fn request_token(terms: &Terms<'_>) -> Result<Token, TokenError> {
+/// How long faults of the token endpoint are borne.
+#[derive(Clone, Copy)]
+enum Patience {
+    /// As long as for a page: a run that never had a token may be set up wrongly.
+    Attempts,
+    /// As long as an outage of the API.
+    Outage,
+}
+
+/// Asks for a token, again after each fault that passes.
+async fn request_token(terms: &Terms<'_>, patience: Patience) -> Result<Token, TokenError> {
     let mut jitter = StdRng::seed_from_u64(terms.start.seed);
     let mut attempts = 0;
+    let began = Instant::now();
     loop {
         let error = match read_token(&terms.transport.send(token_request(terms.credentials)).await) {
             Ok(token) => return Ok(token),
@@ -89,7 +108,14 @@ async fn request_token(terms: &Terms<'_>) -> Result<Token, TokenError> {
         };
         attempts += 1;
         let wait = match &error {
-            TokenError::Transient(_) => retry::backoff(attempts, terms.config.retry.attempts_max, jitter.random()),
+            TokenError::Transient(_) => {
+                let attempts_max = match patience {
+                    Patience::Attempts => terms.config.retry.attempts_max,
+                    Patience::Outage if began.elapsed() < terms.config.retry.outage_max => u32::MAX,
+                    Patience::Outage => 0,
+                };
+                retry::backoff(attempts, attempts_max, jitter.random())
+            }
             TokenError::Denied(..) => None,
         };
         match wait {

@@ -31,7 +31,7 @@ CREATE TABLE stay (
 -- The key of a stay, in the order of the dataset's rows.
 CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind);
 CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
-CREATE INDEX stay_young ON stay (settled_at) WHERE state = 5;
+CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
 CREATE INDEX stay_date ON stay (date, state);
 
 -- Landed pages.

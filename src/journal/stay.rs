@@ -80,22 +80,57 @@ pub struct Enqueued {
     pub stays: u64,
     /// Rows that named a stay a second time.
     pub duplicates: u64,
-    /// Of these, rows that gave another meeting end than the first one; the first one counts.
+    /// Rows that gave another meeting end than the first one, or than the landed stay; those count.
     pub contradicting: u64,
     /// Distinct stays that are done already.
     pub landed: u64,
     /// Requests that the stays need at most, after the pages that have landed.
     pub requests: u64,
-    /// Stays of earlier manifests, absent so far, that are asked for again.
+    /// Stays of earlier manifests, absent so far or failed, that are asked for again.
     pub asked_again: u64,
 }
 
 impl Enqueued {
-    fn count(&mut self, stay: &Stay, pages: u32, is_done: bool) {
+    fn count(&mut self, stay: &Stay, known: Known) {
         self.stays += 1;
-        self.landed += u64::from(is_done);
-        if !is_done {
-            self.requests += u64::from(stay.pages_max().saturating_sub(pages).max(1));
+        let pages = match known {
+            Known::New | Known::Mended => 0,
+            Known::Pending { pages } | Known::Again { pages } => pages,
+            Known::Settled { is_done, contradicts } => {
+                self.landed += u64::from(is_done);
+                self.contradicting += u64::from(contradicts);
+                return;
+            }
+        };
+        self.requests += u64::from(stay.pages_max().saturating_sub(pages).max(1));
+    }
+}
+
+/// What a manifest row means for what the journal knows of its stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing is known.
+    New,
+    /// It waits already, with so many pages landed.
+    Pending { pages: u32 },
+    /// It failed or was absent so far: it is asked for again.
+    Again { pages: u32 },
+    /// It was settled without data, and the row gives another meeting end: it is asked for with that.
+    Mended,
+    /// It stays as it is; a row that gives a done stay another meeting end contradicts it.
+    Settled { is_done: bool, contradicts: bool },
+}
+
+impl Known {
+    fn of(found: Option<&Found>, stay: &Stay) -> Self {
+        let Some(found) = found else { return Self::New };
+        let has_other_end = found.meeting_end_s != stay.meeting_end_s;
+        match found.state {
+            State::Pending => Self::Pending { pages: found.pages },
+            State::Done => Self::Settled { is_done: true, contradicts: has_other_end },
+            _ if has_other_end => Self::Mended,
+            State::Failed | State::Young => Self::Again { pages: found.pages },
+            State::Absent | State::Rejected => Self::Settled { is_done: false, contradicts: false },
         }
     }
 }
@@ -178,7 +213,8 @@ impl Journal {
 
     /// Merges the staged rows into the queue, in the order of their keys, and makes them this process's own.
     ///
-    /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again.
+    /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again, and
+    /// so is one that has no data if its meeting end has been mended.
     pub fn enqueue(&mut self, lane: Lane, zone: Tz) -> Result<Enqueued, JournalError> {
         let mut merged = Enqueued::default();
         let mut rows_in_transaction = 0;
@@ -188,8 +224,8 @@ impl Journal {
             if rows_in_transaction % ROWS_PER_TRANSACTION == 0 {
                 journal.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
             }
-            let (id, pages, is_done) = journal.merge(stay, lane, zone)?;
-            merged.count(stay, pages, is_done);
+            let (id, known) = journal.merge(stay, lane, zone)?;
+            merged.count(stay, known);
             journal.db.prepare_cached(include_str!("own.sql"))?.execute(params![id, at.file, at.line])?;
             Ok(())
         })?;
@@ -201,22 +237,19 @@ impl Journal {
     pub fn plan(&mut self) -> Result<Enqueued, JournalError> {
         let mut merged = Enqueued::default();
         self.each_staged(&mut merged, |journal, merged, stay, _| {
-            let (pages, is_done) = match journal.find(stay)? {
-                Some(found) => (found.pages, found.state == State::Done),
-                None => (0, false),
-            };
-            merged.count(stay, pages, is_done);
+            merged.count(stay, Known::of(journal.find(stay)?.as_ref(), stay));
             Ok(())
         })?;
         Ok(merged)
     }
 
-    /// Stays of earlier manifests that were absent so far when last asked for, before `asked_before_s`, become pending
-    /// and this process's own.
-    pub fn ask_young_again(&mut self, asked_before_s: i64) -> Result<u64, JournalError> {
+    /// Stays of earlier manifests that were last asked for before `asked_before_s` and were absent so far, or failed
+    /// although their meeting ended after `young_from_s`, become pending and this process's own.
+    pub fn ask_earlier_again(&mut self, asked_before_s: i64, young_from_s: i64) -> Result<u64, JournalError> {
+        let span = [asked_before_s, young_from_s];
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(include_str!("own_young.sql"), [asked_before_s])?;
-        let count = transaction.execute(include_str!("ask_young_again.sql"), [asked_before_s])?;
+        transaction.execute(include_str!("own_again.sql"), span)?;
+        let count = transaction.execute(include_str!("ask_earlier_again.sql"), span)?;
         transaction.commit()?;
         Ok(count as u64)
     }
@@ -335,17 +368,21 @@ impl Journal {
         Ok(())
     }
 
-    fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, u32, bool), JournalError> {
+    fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, Known), JournalError> {
         if let Some(id) = self.insert(stay, lane, zone)? {
-            return Ok((id, 0, false));
+            return Ok((id, Known::New));
         }
         let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let is_done = found.state == State::Done;
-        let asks_again = matches!(found.state, State::Failed | State::Young);
-        if asks_again || found.lane > lane as i64 {
+        let known = Known::of(Some(&found), stay);
+        if known == Known::Mended {
+            self.db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([found.id])?;
+            self.db.prepare_cached(include_str!("restart_pages.sql"))?.execute([found.id])?;
+            self.db.prepare_cached(include_str!("mend.sql"))?.execute(params![found.id, stay.meeting_end_s])?;
+        }
+        if matches!(known, Known::Again { .. }) || found.lane > lane as i64 {
             self.db.prepare_cached(include_str!("ask_again.sql"))?.execute(params![found.id, lane as i64])?;
         }
-        Ok((found.id, found.pages, is_done))
+        Ok((found.id, known))
     }
 
     /// Puts a stay at the end of its lane; `None` if the journal knows it already.
@@ -371,7 +408,13 @@ impl Journal {
         let key = params![stay.meeting_start_s, meeting_no_column(stay.meeting_no), stay.join_s, participant, kind];
         let mut statement = self.db.prepare_cached(include_str!("find.sql"))?;
         let found = statement.query_row(key, |row| {
-            Ok(Found { id: row.get(0)?, state: State::from_row(row, 1)?, lane: row.get(2)?, pages: row.get(3)? })
+            Ok(Found {
+                id: row.get(0)?,
+                state: State::from_row(row, 1)?,
+                lane: row.get(2)?,
+                pages: row.get(3)?,
+                meeting_end_s: row.get(4)?,
+            })
         });
         Ok(found.optional()?)
     }
@@ -382,6 +425,7 @@ pub(super) struct Found {
     state: State,
     lane: i64,
     pages: u32,
+    meeting_end_s: i64,
 }
 
 /// Takes manifest rows in, until [`Staging::finish`].

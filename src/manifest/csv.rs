@@ -63,7 +63,11 @@ impl Rows {
         match self.fields(extent) {
             Ok(fields) => Row::checked(extent.first_line, &fields, rules),
             Err(reason) => {
-                let texts = Column::ALL.map(|column| self.damaged_text(column, extent));
+                let mut texts = Column::ALL.map(|column| self.damaged_text(column, extent));
+                if matches!(reason, Reason::FieldCount { .. }) {
+                    // Which text belongs to which column is not known: given back as it is, the row must not pass.
+                    texts[Column::MeetingNo as usize].push(DAMAGE);
+                }
                 let fields = Fields::of(|column| &texts[column as usize]);
                 Row::rejected(extent.first_line, &fields, reason)
             }

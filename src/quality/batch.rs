@@ -22,8 +22,11 @@ use super::{
 };
 use crate::stay::Stay;
 
-/// Rows after which a batch is full; one stay more may be in it.
+/// Rows after which a batch is full.
 const ROWS_MAX: usize = 8192;
+
+/// Bytes of texts that could not be read, after which a batch is full: such texts have no limit of their own.
+const UNPARSED_BYTES_MAX: usize = 4 << 20;
 
 /// The schema of every part file: key columns, then the measured ones, then `unparsed`.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -65,6 +68,7 @@ fn time_type() -> DataType {
 pub struct Batcher {
     naive_offset: FixedOffset,
     rows: usize,
+    unparsed_bytes: usize,
     keys: Keys,
     metrics: Vec<Metric>,
     unparsed: MapBuilder<StringBuilder, StringBuilder>,
@@ -101,6 +105,7 @@ impl Batcher {
         Self {
             naive_offset,
             rows: 0,
+            unparsed_bytes: 0,
             keys: Keys::new(),
             metrics: COLUMNS.iter().map(|column| metric(column.kind)).collect(),
             unparsed: unparsed_builder(),
@@ -113,14 +118,15 @@ impl Batcher {
         StayRows { batcher: self, stay, sample_index: 0 }
     }
 
-    /// True if a batch should be taken before the next stay.
+    /// True if a batch should be taken before the next row.
     pub fn is_full(&self) -> bool {
-        self.rows >= ROWS_MAX
+        self.rows >= ROWS_MAX || self.unparsed_bytes >= UNPARSED_BYTES_MAX
     }
 
     /// The rows so far as a batch of [`SCHEMA`]; the batcher is empty after.
     pub fn take(&mut self) -> RecordBatch {
         self.rows = 0;
+        self.unparsed_bytes = 0;
         let mut columns: Vec<ArrayRef> = self.keys.finish();
         columns.extend(self.metrics.iter_mut().map(Metric::finish));
         columns.push(Arc::new(self.unparsed.finish()));
@@ -147,6 +153,7 @@ impl Batcher {
                     metric.append_null();
                     self.unreadable.add(index, json);
                     note(&mut self.unparsed, index, json);
+                    self.unparsed_bytes += json.len();
                     has_unparsed = true;
                     continue;
                 }
@@ -157,6 +164,7 @@ impl Batcher {
                 Appended::Unparsed => {
                     self.unreadable.add(index, text);
                     note(&mut self.unparsed, index, text);
+                    self.unparsed_bytes += text.len();
                     has_unparsed = true;
                 }
             }
@@ -184,6 +192,16 @@ impl StayRows<'_> {
     pub fn push(&mut self, sample: &Sample<'_>) {
         self.batcher.push(self.stay, self.sample_index, sample);
         self.sample_index += 1;
+    }
+
+    /// [`Batcher::is_full`]
+    pub fn is_full(&self) -> bool {
+        self.batcher.is_full()
+    }
+
+    /// [`Batcher::take`]; the stay goes on in the next batch.
+    pub fn take(&mut self) -> RecordBatch {
+        self.batcher.take()
     }
 }
 

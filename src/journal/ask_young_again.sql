@@ -1,1 +1,0 @@
-UPDATE stay SET state = 0 WHERE state = 5 AND settled_at < ?1
