@@ -548,7 +548,7 @@ fn rejects_are_written_with_file_line_and_reason() {
     let expected = "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id,file,line,reason\n\
         1,2,3,4,\"a\nb\",,\"nightly, \"\"1\"\".csv\",3,\
         \"`meeting_no` is \"\"1\"\", must be nine digits (a leading zero lost by a spreadsheet?)\"\n\
-        012345678,1740921000,1740924600,1740921065,ou_1,,\"nightly, \"\"1\"\".csv\",5,\
+        012345678\u{fffd},1740921000,1740924600,1740921065,ou_1,,\"nightly, \"\"1\"\".csv\",5,\
         \"the row has 7 fields, must have 6 as the line of column names\"\n";
     assert_eq!(String::from_utf8(rejects_csv(&rows)).unwrap(), expected);
     assert_eq!(String::from_utf8(rejects_csv([])).unwrap(), expected.lines().next().unwrap().to_owned() + "\n");
