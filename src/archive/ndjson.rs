@@ -156,6 +156,10 @@ fn page<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
         return Err(Refusal::LineTooLong);
     }
     let json = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
+    // A list would be read as the object's values.
+    if !json.trim_start().starts_with('{') {
+        return Err(Refusal::NotAnObject { byte: 1 });
+    }
     let line: Line<'a> =
         serde_json::from_str(json).map_err(|error| Refusal::NotAnObject { byte: error.column().max(1) })?;
     let texts = Column::ALL.map(|column| line.key(column).map_or(Ok(Cow::Borrowed("")), text));
