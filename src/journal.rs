@@ -261,3 +261,6 @@ fn create_database(folder: &Path) -> Result<(), JournalError> {
     let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     created.map(drop).map_err(|source| JournalError::Io { operation: "open", path, source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -399,8 +399,8 @@ impl Journal {
             date,
             lane as i64
         ];
-        let mut statement = self.db.prepare_cached(include_str!("enqueue.sql"))?;
-        Ok(statement.query_row(row, |row| row.get(0)).optional()?)
+        let inserted = self.db.prepare_cached(include_str!("enqueue.sql"))?.execute(row)?;
+        Ok((inserted > 0).then(|| self.db.last_insert_rowid()))
     }
 
     pub(super) fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {

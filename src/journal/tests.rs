@@ -1,0 +1,477 @@
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use proptest::{collection::vec, prelude::*};
+use tempfile::TempDir;
+
+use super::*;
+use crate::stay::{MeetingNo, Participant, Stay};
+
+/// 2025-03-03 00:00 in UTC.
+const DAY_S: i64 = 1_740_960_000;
+
+fn identity() -> Identity {
+    Identity { timezone: "UTC".into(), user_id_type: "open_id".into() }
+}
+
+/// A state folder, whose journal can be opened again as after a crash.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> Journal {
+        Journal::open(self.0.path(), &identity()).unwrap()
+    }
+}
+
+/// The stay of user `who` in an hour's meeting that begins on day `day`.
+fn stay_on(day: i64, who: u32) -> Stay {
+    let start_s = DAY_S + day * 86_400;
+    Stay {
+        meeting_no: MeetingNo::parse("012345678").unwrap(),
+        meeting_start_s: start_s,
+        meeting_end_s: start_s + 3600,
+        join_s: start_s,
+        participant: Participant::User(format!("ou_{who}")),
+    }
+}
+
+fn stay(who: u32) -> Stay {
+    stay_on(0, who)
+}
+
+fn date(day: u64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2025, 3, 3).unwrap() + chrono::Days::new(day)
+}
+
+fn stage(journal: &mut Journal, stays: &[Stay]) {
+    let mut staging = journal.stage().unwrap();
+    for (line, stay) in (1..).zip(stays) {
+        staging.push(stay, Manifested { file: 0, line }).unwrap();
+    }
+    staging.finish().unwrap();
+}
+
+fn enqueue(journal: &mut Journal, lane: Lane, stays: &[Stay]) -> Enqueued {
+    stage(journal, stays);
+    journal.enqueue(lane, Tz::UTC).unwrap()
+}
+
+/// The whole queue, in order.
+fn queue(journal: &Journal) -> Vec<QueuedStay> {
+    let mut taken = BTreeSet::new();
+    let mut queue = Vec::new();
+    while let Some(next) = journal.next(taken.len() + 1, |id| taken.contains(&id)).unwrap() {
+        taken.insert(next.id);
+        queue.push(next);
+    }
+    queue
+}
+
+fn ids(journal: &Journal) -> Vec<StayId> {
+    queue(journal).iter().map(|queued| queued.id).collect()
+}
+
+fn whos(journal: &Journal) -> Vec<String> {
+    queue(journal).iter().map(|queued| queued.stay.participant.id().replace("ou_", "")).collect()
+}
+
+fn page(stay: StayId, number: u32, next_token: Option<&str>) -> NewPage<'_> {
+    NewPage { stay, number, samples: 2, next_token, body: b"{\"code\":0}" }
+}
+
+fn land_all(journal: &mut Journal) {
+    for id in ids(journal) {
+        journal.land(&page(id, 0, None), 0).unwrap();
+    }
+}
+
+fn settle(journal: &Journal, id: StayId, state: State) {
+    journal.settle(id, &Verdict { state, reason: "because".into(), log_id: None }, 100).unwrap();
+}
+
+fn states(journal: &Journal) -> Vec<(State, u64)> {
+    let mut states: Vec<(State, u64)> = journal.coverage().unwrap().iter().map(|row| (row.state, row.stays)).collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn rows_of_one_stay_are_merged_and_the_first_one_counts() {
+    let home = Home::new();
+    let mut journal = home.open();
+    let longer = Stay { meeting_end_s: DAY_S + 7200, ..stay(1) };
+    let merged = enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2), stay(1), longer]);
+    let expected = Enqueued { stays: 2, duplicates: 2, contradicting: 1, requests: 2, ..Enqueued::default() };
+    assert_eq!(merged, expected);
+    assert_eq!(queue(&journal)[0].stay.meeting_end_s, DAY_S + 3600);
+}
+
+#[test]
+fn a_plan_is_what_an_export_finds_and_changes_nothing() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    let first = ids(&journal)[0];
+    journal.land(&page(first, 0, None), 0).unwrap();
+    let rows = [stay(1), stay(2), stay(3), stay(3)];
+    stage(&mut journal, &rows);
+    let planned = journal.plan().unwrap();
+    assert_eq!(whos(&journal), ["2"]);
+    drop(journal);
+    let mut journal = home.open();
+    assert_eq!(enqueue(&mut journal, Lane::Nightly, &rows), planned);
+    assert_eq!((planned.stays, planned.landed, planned.requests, planned.duplicates), (3, 1, 2, 1));
+}
+
+#[test]
+fn nightly_stays_come_first_and_stay_nightly() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Backfill, &[stay(2), stay(1)]);
+    enqueue(&mut journal, Lane::Nightly, &[stay(4), stay(3)]);
+    assert_eq!(whos(&journal), ["3", "4", "1", "2"]);
+    assert_eq!(journal.queued().unwrap(), [2, 2]);
+    enqueue(&mut journal, Lane::Nightly, &[stay(2)]);
+    assert_eq!(whos(&journal), ["2", "3", "4", "1"], "by lane, then by number");
+    enqueue(&mut journal, Lane::Backfill, &[stay(2), stay(3)]);
+    assert_eq!(whos(&journal), ["2", "3", "4", "1"], "a backfill does not take a stay's place");
+}
+
+#[test]
+fn a_stay_named_again_is_asked_again_only_if_that_can_help() {
+    let cases = [
+        (State::Pending, State::Pending),
+        (State::Done, State::Done),
+        (State::Absent, State::Absent),
+        (State::Rejected, State::Rejected),
+        (State::Failed, State::Pending),
+        (State::Young, State::Pending),
+    ];
+    for (before, after) in cases {
+        let home = Home::new();
+        let mut journal = home.open();
+        enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+        let id = ids(&journal)[0];
+        match before {
+            State::Pending => {}
+            State::Done => journal.land(&page(id, 0, None), 0).unwrap(),
+            _ => settle(&journal, id, before),
+        }
+        let merged = enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+        assert_eq!(states(&journal), [(after, 1)], "{before:?}");
+        assert_eq!((merged.stays, merged.landed), (1, u64::from(before == State::Done)), "{before:?}");
+    }
+}
+
+#[test]
+fn young_stays_are_asked_again_by_a_later_run_and_become_its_own() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    let [first, second] = ids(&journal)[..] else { panic!("two stays") };
+    settle(&journal, first, State::Young);
+    settle(&journal, second, State::Absent);
+    drop(journal);
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
+    assert_eq!(journal.ask_young_again(100).unwrap(), 0, "asked at 100, not before it");
+    assert_eq!(journal.ask_young_again(101).unwrap(), 1);
+    assert_eq!(whos(&journal), ["1", "3"]);
+    let mut tally = journal.tally().unwrap();
+    tally.sort_by_key(|(_, is_of_earlier_manifest, _)| *is_of_earlier_manifest);
+    let one = Tally { stays: 1, ..Tally::default() };
+    assert_eq!(tally, [(State::Pending, false, one), (State::Pending, true, one)]);
+    assert_eq!(journal.own_pending(0).unwrap(), Some(first));
+    assert_eq!(journal.own_pending(first + 1).unwrap(), Some(second + 1));
+}
+
+#[test]
+fn a_stay_is_read_on_from_its_last_landed_page() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    let id = ids(&journal)[0];
+    journal.land(&page(id, 0, Some("a")), 0).unwrap();
+    journal.land(&page(id, 1, Some("b")), 0).unwrap();
+    drop(journal);
+    let mut journal = home.open();
+    let queued = queue(&journal).remove(0);
+    assert_eq!((queued.pages, queued.samples, queued.page_token.as_deref()), (2, 4, Some("b")));
+    assert!(journal.token_seen(id, "a").unwrap() && !journal.token_seen(id, "c").unwrap());
+    journal.restart(id).unwrap();
+    let queued = queue(&journal).remove(0);
+    assert_eq!((queued.pages, queued.samples, queued.restarts, queued.page_token), (0, 0, 1, None));
+    assert!(!journal.token_seen(id, "a").unwrap());
+    journal.land(&page(id, 0, None), 0).unwrap();
+    assert_eq!(states(&journal), [(State::Done, 1)]);
+    assert_eq!(bodies(&journal, id).unwrap(), [b"{\"code\":0}"]);
+}
+
+fn bodies(journal: &Journal, id: StayId) -> Result<Vec<Vec<u8>>, JournalError> {
+    let mut bodies = Vec::new();
+    journal.bodies()?.each(id, |_, body| {
+        bodies.push(body.to_vec());
+        Ok::<_, JournalError>(())
+    })?;
+    Ok(bodies)
+}
+
+#[test]
+fn a_verdict_can_be_taken_back() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    let all = ids(&journal);
+    for id in &all {
+        settle(&journal, *id, State::Failed);
+    }
+    let mut reasons = Vec::new();
+    journal
+        .each_own(State::Failed, |own| {
+            reasons.push((own.manifested.map(|at| at.line), own.reason));
+            Ok::<_, JournalError>(())
+        })
+        .unwrap();
+    assert_eq!(reasons, [(Some(1), Some("because".into())), (Some(2), Some("because".into()))]);
+    journal.unsettle(&all[1..]).unwrap();
+    assert_eq!(whos(&journal), ["2"]);
+}
+
+#[test]
+fn a_date_is_ready_when_all_its_stays_are_settled_and_some_are_in_no_file() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2), stay_on(1, 3)]);
+    let [first, second, third] = ids(&journal)[..] else { panic!("three stays") };
+    journal.land(&page(first, 0, None), 0).unwrap();
+    assert!(!journal.is_ready(date(0)).unwrap());
+    settle(&journal, second, State::Absent);
+    assert!(journal.is_ready(date(0)).unwrap());
+    settle(&journal, third, State::Absent);
+    assert!(!journal.is_ready(date(1)).unwrap(), "there is nothing to publish");
+    assert_eq!(journal.own_unpublished().unwrap(), [date(0)]);
+    assert_eq!(journal.landed_dates(NaiveDate::MIN, NaiveDate::MAX).unwrap(), [date(0)]);
+    assert_eq!(journal.known_dates(NaiveDate::MIN, NaiveDate::MAX).unwrap(), [date(0), date(1)]);
+    publish(&mut journal, Intent::Append);
+    assert!(!journal.is_ready(date(0)).unwrap());
+}
+
+fn publish(journal: &mut Journal, intent: Intent) -> FileRow {
+    let file = journal.intend(date(0), intent, b"").unwrap().unwrap();
+    journal.published(&file, 1000).unwrap();
+    file
+}
+
+fn members(journal: &Journal, file: &FileRow) -> Vec<String> {
+    let mut members = Vec::new();
+    journal
+        .each_member(file, |_, stay, _| {
+            members.push(stay.participant.id().to_owned());
+            Ok::<_, JournalError>(())
+        })
+        .unwrap();
+    members
+}
+
+/// The process dies after each step in turn; what the next one finds is what it has to go on with.
+#[test]
+fn an_intent_outlives_its_process() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(2), stay(1)]);
+    land_all(&mut journal);
+    let intended = journal.intend(date(0), Intent::Append, b"").unwrap().unwrap();
+    drop(journal);
+
+    let mut journal = home.open();
+    assert_eq!(journal.files().unwrap(), [intended.clone()]);
+    assert!(!journal.is_published(date(0)).unwrap());
+    assert_eq!(members(&journal, &intended), ["ou_1", "ou_2"]);
+    assert_eq!(journal.intend(date(0), Intent::Append, b"").unwrap(), None, "its stays are in a file");
+    journal.published(&intended, 1000).unwrap();
+    drop(journal);
+
+    let mut journal = home.open();
+    let published = FileRow { published: true, bytes: Some(1000), ..intended };
+    assert_eq!(journal.files().unwrap(), [published.clone()]);
+    assert!(journal.is_published(date(0)).unwrap());
+    enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
+    land_all(&mut journal);
+    let replacing = journal.intend(date(0), Intent::Replace, b"").unwrap().unwrap();
+    drop(journal);
+
+    let mut journal = home.open();
+    assert_eq!(journal.files().unwrap(), [published, replacing.clone()], "both, until the new one is visible");
+    assert_eq!(members(&journal, &replacing), ["ou_1", "ou_2", "ou_3"]);
+    journal.published(&replacing, 2000).unwrap();
+    drop(journal);
+    let files = home.open().files().unwrap();
+    assert_eq!(files, [FileRow { published: true, bytes: Some(2000), ..replacing }]);
+}
+
+#[test]
+fn stays_and_pages_and_salt_decide_a_files_name_and_nothing_else_does() {
+    let name = |stays: &[Stay], intent, salt: &[u8], body: &[u8]| {
+        let home = Home::new();
+        let mut journal = home.open();
+        enqueue(&mut journal, Lane::Nightly, stays);
+        for stay in ids(&journal) {
+            journal.land(&NewPage { stay, number: 0, samples: 1, next_token: None, body }, 7).unwrap();
+        }
+        journal.intend(date(0), intent, salt).unwrap().unwrap().name
+    };
+    let usual = name(&[stay(1), stay(2)], Intent::Append, b"salt", b"body");
+    assert_eq!(name(&[stay(2), stay(1)], Intent::Replace, b"salt", b"body"), usual);
+    assert_ne!(name(&[stay(1), stay(3)], Intent::Append, b"salt", b"body"), usual);
+    assert_ne!(name(&[stay(1), stay(2)], Intent::Append, b"pepper", b"body"), usual);
+    assert_ne!(name(&[stay(1), stay(2)], Intent::Append, b"salt", b"another body"), usual);
+}
+
+#[test]
+fn a_slot_is_kept_until_it_is_free() {
+    let home = Home::new();
+    let mut journal = home.open();
+    let first = journal.spend(1000, 90_000, 7).unwrap();
+    let second = journal.spend(2000, 91_000, 7).unwrap();
+    let slots = |journal: &Journal| journal.slots().unwrap().iter().map(|slot| slot.free_ms).collect::<Vec<_>>();
+    journal.free_slot(first, 61_000);
+    drop(journal);
+    let mut journal = home.open();
+    assert_eq!(slots(&journal), [90_000, 91_000], "an answer that was not written frees nothing");
+    journal.free_slot(first, 61_000);
+    journal.write_slots().unwrap();
+    journal.free_slot(second, 62_000);
+    assert_eq!(slots(&journal), [61_000, 91_000]);
+    journal.spend(61_000, 150_000, 8).unwrap();
+    assert_eq!(slots(&journal), [62_000, 150_000], "written with the next request, and forgotten once free");
+    for (days, requests) in [((7, 7), 2), ((8, 8), 1), ((7, 8), 3), ((9, 9), 0)] {
+        assert_eq!(journal.spent_between(days.0, days.1).unwrap(), requests, "{days:?}");
+    }
+    assert_eq!(journal.gate_ms().unwrap(), None);
+    journal.set_gate_ms(5).unwrap();
+    journal.set_gate_ms(6).unwrap();
+    assert_eq!(home.open().gate_ms().unwrap(), Some(6));
+}
+
+#[test]
+fn pruned_bodies_are_gone_and_all_else_is_kept() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2), stay(3)]);
+    let [first, second, third] = ids(&journal)[..] else { panic!("three stays") };
+    journal.land(&page(first, 0, None), 0).unwrap();
+    let empty = NewPage { samples: 0, ..page(second, 0, None) };
+    journal.land(&empty, 0).unwrap();
+    journal.land(&page(third, 0, Some("a")), 0).unwrap();
+    let file = publish(&mut journal, Intent::Append);
+    assert_eq!(journal.prune(date(0)).unwrap(), Dropped { stays: 2, pages: 2 });
+    assert!(journal.is_pruned(date(0)).unwrap() && !journal.is_pruned(date(1)).unwrap());
+    for id in [first, second] {
+        assert!(matches!(bodies(&journal, id), Err(JournalError::Pruned { stay }) if stay == id));
+    }
+    assert_eq!(bodies(&journal, third).unwrap().len(), 1, "a stay that is not done keeps its pages");
+    assert_eq!(members(&journal, &file), ["ou_1"]);
+    assert_eq!(journal.prune(date(0)).unwrap(), Dropped::default());
+    journal.land(&page(third, 1, None), 0).unwrap();
+    assert_eq!(journal.prune(date(0)).unwrap(), Dropped::default(), "what is done meanwhile is in no file yet");
+}
+
+#[test]
+fn space_is_given_back() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &(0..50).map(stay).collect::<Vec<_>>());
+    let noise: Vec<u8> = (0..20_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    for stay in ids(&journal) {
+        journal.land(&NewPage { stay, number: 0, samples: 1, next_token: None, body: &noise }, 0).unwrap();
+    }
+    publish(&mut journal, Intent::Append);
+    let bytes = |name| fs::metadata(home.0.path().join(name)).unwrap().len();
+    let other = home.open();
+    journal.prune(date(0)).unwrap();
+    assert!(bytes("journal.sqlite") > 3_000_000);
+    assert!(journal.shrink().unwrap() > 3_000_000);
+    assert!(bytes("journal.sqlite") < 100_000 && bytes("journal.sqlite-wal") == 0);
+    assert_eq!(states(&other), [(State::Done, 50)], "another connection goes on");
+}
+
+#[test]
+fn a_damaged_body_is_an_error() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    let id = ids(&journal)[0];
+    journal.land(&page(id, 0, None), 0).unwrap();
+    for damage in ["zeroblob(10)", "substr(zstd, 1, length(zstd) - 1)", "x''"] {
+        journal.db.execute(&format!("UPDATE body SET zstd = {damage}"), []).unwrap();
+        assert!(matches!(bodies(&journal, id), Err(JournalError::Body { stay, number: 0 }) if stay == id), "{damage}");
+    }
+}
+
+#[test]
+fn a_journal_begun_otherwise_is_refused() {
+    let home = Home::new();
+    assert!(matches!(Journal::open_existing(home.0.path(), &identity()), Err(JournalError::Missing(_))));
+    let journal = home.open();
+    for (identity, refused) in [
+        (Identity { timezone: "Asia/Shanghai".into(), ..identity() }, "timezone"),
+        (Identity { user_id_type: "union_id".into(), ..identity() }, "api.user_id_type"),
+    ] {
+        let error = Journal::open(home.0.path(), &identity).err().unwrap();
+        assert!(matches!(&error, JournalError::Identity { key, .. } if *key == refused), "{error}");
+        assert!(error.is_usage());
+    }
+    journal.db.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+    let error = Journal::open(home.0.path(), &identity()).err().unwrap();
+    assert!(matches!(error, JournalError::Format { found, .. } if found == FORMAT + 1), "{error}");
+}
+
+#[test]
+fn the_state_folder_is_its_owners_alone() {
+    let home = Home::new();
+    let folder = home.0.path().join("deep/state");
+    Journal::open(&folder, &identity()).unwrap();
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn one_process_fetches_at_a_time() {
+    let home = Home::new();
+    let (journal, other) = (home.open(), home.open());
+    let fetching = journal.try_lock_fetching().unwrap().unwrap();
+    assert!(other.try_lock_fetching().unwrap().is_none());
+    drop(fetching);
+    assert!(other.try_lock_fetching().unwrap().is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Any manifests, one after the other: every stay is queued once, by lane and then in the order in which it came.
+    #[test]
+    fn every_row_is_accounted_for(manifests in vec((any::<bool>(), vec((0..3_i64, 0..6_u32), 0..12)), 1..5)) {
+        let home = Home::new();
+        let mut journal = home.open();
+        let mut known = BTreeSet::new();
+        for (is_backfill, rows) in &manifests {
+            let lane = if *is_backfill { Lane::Backfill } else { Lane::Nightly };
+            let stays: Vec<Stay> = rows.iter().map(|(day, who)| stay_on(*day, *who)).collect();
+            let merged = enqueue(&mut journal, lane, &stays);
+            let distinct: BTreeSet<_> = rows.iter().copied().collect();
+            prop_assert_eq!(merged.stays, distinct.len() as u64);
+            prop_assert_eq!(merged.stays + merged.duplicates, rows.len() as u64);
+            known.extend(distinct);
+        }
+        let queued: Vec<_> = queue(&journal).iter().map(|queued| (queued.lane, queued.id)).collect();
+        prop_assert!(queued.is_sorted());
+        prop_assert_eq!(queued.len(), known.len());
+        prop_assert_eq!(journal.queued().unwrap().iter().sum::<u64>(), known.len() as u64);
+        let covered: u64 = journal.coverage().unwrap().iter().map(|row| row.stays).sum();
+        prop_assert_eq!(covered, known.len() as u64);
+    }
+}
