@@ -1,0 +1,394 @@
+#!/usr/bin/env python3
+"""Plants deliberate defects, one at a time, and shows for each the test that fails.
+
+    tests/planted.py [WORD...]      all defects, or those whose names hold one of the words
+
+Works on the last commit, in a scratch worktree with a target folder of its own (`target/planted`): the first defect
+builds everything, each further one what depends on it. A defect is a replacement of exact text, so one that no longer
+fits the code is an error, and so is a test that fails without any defect. All of them take about half an hour.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# No test that is named below takes longer, so one that does hangs.
+TEST_SECONDS_MAX = 900
+
+
+@dataclass
+class Defect:
+    name: str
+    # Which tests to build (`lib` or the name of one under `tests/`), and the one that has to fail.
+    target: str
+    test: str
+    # File, text as it stands there once, text that takes its place.
+    edits: list[tuple[str, str, str]]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def every(calls):
+    return {"VCQ_CRASH_EVERY": str(calls)}
+
+
+DEFECTS = [
+    # Publishing.
+    Defect(
+        "a rename is not synced",
+        "lib",
+        "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
+        [
+            (
+                "src/dataset/publisher.rs",
+                '        disk.sync(&folder).map_err(DiskError::io("sync", &self.dataset.folder_of(date)))?;\n',
+                "",
+            )
+        ],
+    ),
+    Defect(
+        "a file is published before its content is synced",
+        "lib",
+        "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
+        [
+            (
+                "src/dataset/publisher.rs",
+                '        self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;\n',
+                "",
+            )
+        ],
+    ),
+    Defect(
+        "a sync that fails is passed over",
+        "lib",
+        "dataset::tests::a_fault_at_any_effect_leaves_whole_files_and_the_next_run_completes",
+        [
+            (
+                "src/dataset/publisher.rs",
+                'self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;',
+                "self.path.disk.sync(&self.file).ok();",
+            )
+        ],
+    ),
+    Defect(
+        "a rename replaces an existing name",
+        "lib",
+        "dataset::tests::a_visible_name_never_gets_other_bytes",
+        [("src/dataset/disk.rs", "RenameFlags::NOREPLACE", "RenameFlags::empty()")],
+    ),
+    Defect(
+        "a rebuild removes the old partition before the new one is there",
+        "lib",
+        "dataset::tests::a_reader_sees_the_old_partition_or_the_new_one",
+        [
+            (
+                "src/dataset/publisher.rs",
+                'disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;',
+                'disk.remove(&live).map_err(DiskError::io("remove", &live))?;\n'
+                '            disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;',
+            )
+        ],
+    ),
+    Defect(
+        "an intent is recorded as if it were carried out",
+        "crash",
+        "kill::killed_at_every_system_call",
+        [
+            (
+                "src/journal/intend.sql",
+                "INSERT INTO file (date, name, replaces, stays, samples) VALUES (?1, '', ?2, 0, 0)",
+                "INSERT INTO file (date, name, replaces, published, stays, samples) VALUES (?1, '', ?2, 1, 0, 0)",
+            )
+        ],
+        every(16),
+    ),
+    Defect(
+        "a file that is visible already is published again",
+        "crash",
+        "kill::killed_at_every_system_call",
+        [
+            (
+                "src/publish.rs",
+                "let visible = self.dataset.confirm(file.date, name_of(&file)?)?;",
+                "let visible = self.dataset.confirm(file.date, name_of(&file)?)?.filter(|_| false);",
+            )
+        ],
+        every(4),
+    ),
+    Defect(
+        "an append takes stays that are published",
+        "runs",
+        "limits::a_time_limit_ends_the_run_and_the_next_one_goes_on",
+        [("src/journal/assign_new.sql", " AND file IS NULL", "")],
+    ),
+    Defect(
+        "the numbers of samples begin again with each page",
+        "runs",
+        "calm::every_row_is_there_once_and_every_page_was_asked_for_once",
+        [
+            (
+                "src/publish.rs",
+                "            let mut rows = batcher.stay(stay);\n            bodies.each(id, |_, body| {\n",
+                "            bodies.each(id, |_, body| {\n                let mut rows = batcher.stay(stay);\n",
+            )
+        ],
+    ),
+    # Landing.
+    Defect(
+        "the journal is synced now and then",
+        "crash",
+        "sync::every_request_and_every_page_is_synced_before_it_counts",
+        [("src/journal.rs", '"synchronous", "FULL"', '"synchronous", "NORMAL"')],
+    ),
+    Defect(
+        "a page is acknowledged before it has landed",
+        "crash",
+        "kill::killed_at_every_system_call",
+        [
+            (
+                "src/journal/page.rs",
+                "        let transaction = self.db.transaction()?;\n"
+                "        landing.write(&transaction, now_s)?;\n"
+                "        Ok(transaction.commit()?)\n",
+                "        landing.write(&self.db, now_s)\n",
+            ),
+            (
+                "src/journal/page.rs",
+                "        let page = params![stay, number, samples, next_token, digest, body];\n"
+                '        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;\n',
+                "",
+            ),
+            (
+                "src/journal/page.rs",
+                '        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;\n',
+                '        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;\n'
+                "        let page = params![stay, number, samples, next_token, digest, body];\n"
+                '        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;\n',
+            ),
+        ],
+        every(4),
+    ),
+    Defect(
+        "answers under way are dropped at a stop",
+        "runs",
+        "limits::the_stop_signal_lands_the_answers_under_way",
+        [("src/fetch.rs", "        self.drain().await?;\n", "")],
+    ),
+    # Pace.
+    Defect(
+        "a slot is free a minute after sending",
+        "runs",
+        "quota::hours_of_work_use_the_quota_and_draw_no_refusal_under_any_window",
+        [
+            ("src/fetch.rs", "self.pace.take(slot, now + free_after);", "self.pace.take(slot, now + HOLD);"),
+            ("src/fetch/answer.rs", "        self.pace.answered(sent.slot, now);\n", ""),
+        ],
+    ),
+    Defect(
+        "a slot is free as soon as its answer is there",
+        "lib",
+        "fetch::pace::tests::a_slot_is_free_a_minute_after_its_answer",
+        [("src/fetch/pace.rs", "*free_at = now + HOLD;", "*free_at = now;")],
+    ),
+    Defect(
+        "a restart forgets the slots that are taken",
+        "runs",
+        "kills::restarted_in_quick_succession_a_run_keeps_its_pace",
+        [("src/fetch.rs", "for slot in journal.slots()? {", "for slot in journal.slots()?.into_iter().take(0) {")],
+    ),
+    Defect(
+        "a refusal leaves the gate open",
+        "runs",
+        "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
+        [("src/fetch/answer.rs", "        self.pace.close_gate(Instant::now() + wait);\n", "")],
+    ),
+    Defect(
+        "a throttled answer counts as an attempt",
+        "runs",
+        "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
+        [
+            ("src/fetch/answer.rs", "fn throttled(&mut self, task: Task,", "fn throttled(&mut self, mut task: Task,"),
+            (
+                "src/fetch/answer.rs",
+                "        (self.terms.emit)(Event::Refused { wait });\n",
+                "        (self.terms.emit)(Event::Refused { wait });\n"
+                "        task.attempts += 1;\n"
+                "        if task.attempts >= self.terms.config.retry.attempts_max {\n"
+                '            return self.settle(&task, State::Failed, "throttled".into(), None);\n'
+                "        }\n",
+            ),
+        ],
+    ),
+    Defect(
+        "the lanes are taken in reverse order",
+        "runs",
+        "lanes::a_nightly_export_goes_before_a_backfill_from_the_next_slot_on",
+        [("src/journal/next.sql", "ORDER BY stay.lane, stay.id", "ORDER BY stay.lane DESC, stay.id")],
+    ),
+    # Answers.
+    Defect(
+        "99991403 is taken for 99991400",
+        "lib",
+        "feishu::api::tests::every_code_of_the_table_has_its_meaning_whatever_the_status",
+        [
+            (
+                "src/feishu/api.rs",
+                "(99_991_403..=99_991_403, Meaning::MonthUsedUp)",
+                "(99_991_403..=99_991_403, Meaning::Throttled)",
+            )
+        ],
+    ),
+    Defect(
+        "page tokens are followed for ever",
+        "runs",
+        "faults::a_verdict_concerns_its_stay_alone",
+        [
+            ("src/fetch/answer.rs", "self.journal.token_seen(queued.id, token)?", "token.is_empty()"),
+            ("src/fetch/answer.rs", "queued.pages + 1 >= pages_max", "queued.pages + 1 >= pages_max * 1000"),
+        ],
+    ),
+    Defect(
+        "`has_more` is passed over",
+        "lib",
+        "feishu::api::tests::a_page_says_what_comes_after_it",
+        [
+            (
+                "src/feishu/api.rs",
+                "(Some(true), Some(token)) if !token.trim().is_empty() => Next::Token(token),\n"
+                "        (Some(true), _) => Next::TokenMissing,\n"
+                "        (Some(false) | None, _) => Next::End,\n",
+                "(Some(true), Some(token)) if token.trim() == token.repeat(2) => Next::Token(token),\n"
+                "        _ => Next::End,\n",
+            )
+        ],
+    ),
+    Defect(
+        "a refused token is renewed for ever",
+        "runs",
+        "faults::what_concerns_the_whole_app_stops_the_run_and_settles_nothing",
+        [("src/fetch/answer.rs", "|refused| refused < generation", "|refused| refused > generation")],
+    ),
+    Defect(
+        "an absent stay of a young meeting is settled for good",
+        "runs",
+        "faults::absent_stays_of_young_meetings_are_asked_for_again",
+        [("src/fetch/answer.rs", "if is_young { State::Young }", "if is_young { State::Absent }")],
+    ),
+    Defect(
+        "bytes are read as bits",
+        "lib",
+        "quality::unit::tests::numbers_that_cannot_be_read",
+        [
+            (
+                "src/quality/unit.rs",
+                "[prefix @ .., b'b', b'p' | b'P', b's' | b'S']",
+                "[prefix @ .., b'b' | b'B', b'p' | b'P', b's' | b'S']",
+            )
+        ],
+    ),
+    # Security.
+    Defect(
+        "redirects are followed",
+        "security",
+        "no_redirect_is_followed",
+        [("src/feishu/transport.rs", "redirect::Policy::none()", "redirect::Policy::limited(3)")],
+    ),
+    Defect(
+        "texts of the server are printed as they are",
+        "security",
+        "texts_of_the_server_are_escaped",
+        [("src/feishu/api.rs", ".take(MESSAGE_CHARS_MAX).flat_map(char::escape_debug)", ".take(MESSAGE_CHARS_MAX)")],
+    ),
+    Defect(
+        "everybody may read the journal",
+        "security",
+        "state_is_private_whatever_the_umask",
+        [("src/journal.rs", ".mode(0o600)", ".mode(0o644)")],
+    ),
+]
+
+
+class Scratch:
+    """A worktree of the last commit, which is removed in the end."""
+
+    def __init__(self, path):
+        self.path = path
+        self.environment = dict(os.environ, CARGO_TARGET_DIR=os.environ.get("CARGO_TARGET_DIR", f"{ROOT}/target/planted"))
+
+    def __enter__(self):
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", self.path, "HEAD"], cwd=ROOT, check=True)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["git", "worktree", "remove", "--force", self.path], cwd=ROOT, check=True)
+
+    def plant(self, defect):
+        for file, old, new in defect.edits:
+            path = self.path / file
+            text = path.read_text()
+            if text.count(old) != 1:
+                sys.exit(f"`{defect.name}` no longer fits: {file} has its text {text.count(old)} times\n{old}")
+            path.write_text(text.replace(old, new))
+
+    def clear(self):
+        subprocess.run(["git", "checkout", "--quiet", "."], cwd=self.path, check=True)
+
+    def fails(self, target, tests, environment):
+        """Those of the tests that fail, with the output of the run."""
+        select = ["--lib"] if target == "lib" else ["--test", target]
+        command = ["cargo", "test", "--quiet", "--locked", *select, "--", "--exact", "--test-threads=2", *tests]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.path,
+                env={**self.environment, **environment},
+                timeout=TEST_SECONDS_MAX,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except subprocess.TimeoutExpired:
+            sys.exit(f"{' '.join(command)} has not ended after {TEST_SECONDS_MAX} s")
+        counted = re.search(r"(\d+) passed; (\d+) failed", done.stdout)
+        if not counted or sum(map(int, counted.groups())) != len(tests):
+            sys.exit(f"{' '.join(command)} did not run its {len(tests)} tests:\n{done.stdout[-4000:]}")
+        return {test for test in tests if re.search(rf"^    {re.escape(test)}$", done.stdout, re.M)}, done.stdout
+
+
+def check_calm(scratch, defects):
+    """Without a defect, all tests pass: otherwise a failure would show nothing."""
+    for target in sorted({defect.target for defect in defects}):
+        tests = sorted({defect.test for defect in defects if defect.target == target})
+        failed, output = scratch.fails(target, tests, {})
+        if failed:
+            sys.exit(f"without any defect, these fail: {failed}\n{output[-4000:]}")
+
+
+def main():
+    words = sys.argv[1:]
+    defects = [defect for defect in DEFECTS if not words or any(word in defect.name for word in words)]
+    width = max(len(defect.name) for defect in defects)
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder, Scratch(Path(folder) / "planted") as scratch:
+        check_calm(scratch, defects)
+        for defect in defects:
+            start = time.monotonic()
+            scratch.plant(defect)
+            failed, output = scratch.fails(defect.target, [defect.test], defect.environment)
+            scratch.clear()
+            missed += not failed
+            verdict = "caught by" if failed else "MISSED by"
+            seconds = time.monotonic() - start
+            print(f"{defect.name:{width}}  {verdict}  {defect.target} {defect.test}  ({seconds:.0f} s)", flush=True)
+    print(f"{len(defects) - missed} of {len(defects)} defects caught")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
