@@ -35,7 +35,7 @@ use vcq::{
         in_process::{InProcess, wall_from},
         manifest,
         quota::QuotaSettings,
-        tenant::{SimulatedStay, TenantSettings},
+        tenant::TenantSettings,
     },
     start::{Start, Stop},
     status::status,
@@ -123,10 +123,6 @@ fn simulator(stays: u64) -> SharedSimulator {
         TenantSettings { stays, days: 3, meeting_minutes_max: 600, other_forms: 0.02, seed: 5, ..Default::default() };
     let quota = QuotaSettings { requests_per_minute: 10_000, ..QuotaSettings::default() };
     Simulator::shared(Settings { tenant, quota, ..Settings::default() })
-}
-
-fn stays_of(simulator: &SharedSimulator) -> Vec<SimulatedStay> {
-    simulator.lock().unwrap().tenant().stays().collect()
 }
 
 fn requests(simulator: &SharedSimulator) -> u64 {
@@ -357,12 +353,14 @@ fn a_stay_lands_from_its_first_page_to_the_first_gap() {
     }
 }
 
+/// The journal's pages, the archive's pages, its counts, and the first reason.
+type Case<'a> = (&'a [String], &'a [String], [u64; 6], &'a str);
+
 #[test]
 fn a_page_that_has_landed_keeps_its_body() {
-    // The journal's pages, the archive's pages, its counts, and the first reason.
     let two = [line("1", 0, 2, Some("a")), line("1", 1, 2, None)];
     let other_cut = [line("1", 0, 1, Some("b")), line("1", 1, 1, Some("c")), line("1", 2, 2, None)];
-    let cases: [(&[String], &[String], [u64; 6], &str); 4] = [
+    let cases: [Case<'_>; 4] = [
         (&two, &two, [0, 2, 0, 0, 0, 0], ""),
         (&two, &other_cut, [0, 0, 0, 2, 0, 1], "page 0 has landed already, with other content"),
         (&two[..1], &other_cut, [0, 0, 0, 2, 0, 1], "page 0 has landed already, with other content"),
@@ -519,7 +517,7 @@ fn an_import_waits_for_nobody_and_lands_beside_nobody() {
     let journal = home.journal();
     let fetching = journal.try_lock_fetching().unwrap().unwrap();
     let archive = home.write("pages.ndjson", line("1", 0, 1, None));
-    let error = import(&[archive.clone()], &home.config, &start()).unwrap_err();
+    let error = import(std::slice::from_ref(&archive), &home.config, &start()).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Again);
     drop(fetching);
     assert_eq!(home.import(&[archive]).landed, 1);

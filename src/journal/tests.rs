@@ -179,9 +179,9 @@ fn young_stays_are_asked_again_by_a_later_run_and_become_its_own() {
     drop(journal);
     let mut journal = home.open();
     enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
-    assert_eq!(journal.ask_young_again(100).unwrap(), 0, "asked at 100, not before it");
-    assert_eq!(journal.ask_young_again(101).unwrap(), 1);
-    assert_eq!(whos(&journal), ["1", "3"]);
+    assert_eq!(journal.ask_earlier_again(100, i64::MAX).unwrap(), 0, "asked at 100, not before it");
+    assert_eq!(journal.ask_earlier_again(101, i64::MAX).unwrap(), 1);
+    assert_eq!(whos(&journal), ["3", "1"], "after what the new manifest brings");
     let mut tally = journal.tally().unwrap();
     tally.sort_by_key(|(_, is_of_earlier_manifest, _)| *is_of_earlier_manifest);
     let one = Tally { stays: 1, ..Tally::default() };
@@ -263,7 +263,7 @@ fn a_date_is_ready_when_all_its_stays_are_settled_and_some_are_in_no_file() {
 
 fn publish(journal: &mut Journal, intent: Intent) -> FileRow {
     let file = journal.intend(date(0), intent, b"").unwrap().unwrap();
-    journal.published(&file, 1000).unwrap();
+    journal.published(&file, 1000, [7; 32]).unwrap();
     file
 }
 
@@ -289,16 +289,16 @@ fn an_intent_outlives_its_process() {
     drop(journal);
 
     let mut journal = home.open();
-    assert_eq!(journal.files().unwrap(), [intended.clone()]);
+    assert_eq!(journal.files().unwrap(), std::slice::from_ref(&intended));
     assert!(!journal.is_published(date(0)).unwrap());
     assert_eq!(members(&journal, &intended), ["ou_1", "ou_2"]);
     assert_eq!(journal.intend(date(0), Intent::Append, b"").unwrap(), None, "its stays are in a file");
-    journal.published(&intended, 1000).unwrap();
+    journal.published(&intended, 1000, [7; 32]).unwrap();
     drop(journal);
 
     let mut journal = home.open();
-    let published = FileRow { published: true, bytes: Some(1000), ..intended };
-    assert_eq!(journal.files().unwrap(), [published.clone()]);
+    let published = FileRow { published: true, bytes: Some(1000), sha256: Some([7; 32]), ..intended };
+    assert_eq!(journal.files().unwrap(), std::slice::from_ref(&published));
     assert!(journal.is_published(date(0)).unwrap());
     enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
     land_all(&mut journal);
@@ -308,10 +308,10 @@ fn an_intent_outlives_its_process() {
     let mut journal = home.open();
     assert_eq!(journal.files().unwrap(), [published, replacing.clone()], "both, until the new one is visible");
     assert_eq!(members(&journal, &replacing), ["ou_1", "ou_2", "ou_3"]);
-    journal.published(&replacing, 2000).unwrap();
+    journal.published(&replacing, 2000, [7; 32]).unwrap();
     drop(journal);
     let files = home.open().files().unwrap();
-    assert_eq!(files, [FileRow { published: true, bytes: Some(2000), ..replacing }]);
+    assert_eq!(files, [FileRow { published: true, bytes: Some(2000), sha256: Some([7; 32]), ..replacing }]);
 }
 
 #[test]
@@ -417,7 +417,8 @@ fn a_damaged_body_is_an_error() {
 fn a_journal_begun_otherwise_is_refused() {
     let home = Home::new();
     assert!(matches!(Journal::open_existing(home.0.path(), &identity()), Err(JournalError::Missing(_))));
-    let journal = home.open();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
     for (identity, refused) in [
         (Identity { timezone: "Asia/Shanghai".into(), ..identity() }, "timezone"),
         (Identity { user_id_type: "union_id".into(), ..identity() }, "api.user_id_type"),

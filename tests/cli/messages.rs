@@ -372,7 +372,19 @@ fn every_command_has_an_example_and_shells_their_completions() {
         .collect();
     assert_eq!(
         names,
-        ["demo", "export", "plan", "status", "rebuild", "archive", "verify", "check", "simulate", "completions", "help"]
+        [
+            "demo",
+            "export",
+            "plan",
+            "status",
+            "rebuild",
+            "archive",
+            "verify",
+            "check",
+            "simulate",
+            "completions",
+            "help"
+        ]
     );
     for name in names.iter().filter(|name| **name != "help") {
         let help = world.out(&format!("{name} --help"));
