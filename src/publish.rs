@@ -4,7 +4,14 @@
 //! with the journal, then it is made visible, then it is recorded as published. Cut anywhere, [`Publisher::finish_intents`]
 //! finds the intent: a file that is there is recorded, one that is not is built again.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io,
+    num::NonZero,
+    panic::resume_unwind,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
@@ -24,6 +31,9 @@ use crate::{
         parquet::{self, FileFacts, SCHEMA_VERSION, StayRuns},
     },
 };
+
+/// Dates built at the same time: each needs memory for a row group under construction.
+const WORKERS_MAX: usize = 2;
 
 /// Builds and publishes part files.
 #[derive(Clone, Debug)]
@@ -74,15 +84,52 @@ impl Publisher {
         for date in dates {
             refuse_pruned(journal, *date)?;
         }
-        let folder = self.dataset.publisher()?;
-        let mut publications = Vec::new();
-        for date in dates {
-            let salt = self.salt_to_replace(journal, *date)?;
-            if let Some(file) = journal.intend(*date, Intent::Replace, &salt)? {
-                publications.push(self.build_and_publish(journal, &folder, file)?);
+        self.replace_side_by_side(journal, &self.dataset.publisher()?, dates)
+    }
+
+    /// Builds several dates at the same time, each as a whole by one thread: the files are the same for any number of
+    /// threads. After an error no further date is begun.
+    fn replace_side_by_side(
+        &self,
+        journal: &Journal,
+        folder: &publisher::Publisher,
+        dates: &[NaiveDate],
+    ) -> Result<Vec<Publication>, Error> {
+        let next = AtomicUsize::new(0);
+        let replace_in_turn = |mut journal: Journal| {
+            let mut results = Vec::new();
+            while let Some(&date) = dates.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = self.replace_date(&mut journal, folder, date);
+                if result.is_err() {
+                    next.store(dates.len(), Ordering::Relaxed);
+                }
+                results.push((date, result));
             }
-        }
-        Ok(publications)
+            results
+        };
+        let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
+        let journals = (0..workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
+        let mut results = thread::scope(|scope| {
+            let replace_in_turn = &replace_in_turn;
+            let spawn = |journal| scope.spawn(move || replace_in_turn(journal));
+            let threads: Vec<_> = journals.into_iter().map(spawn).collect();
+            let join =
+                |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            threads.into_iter().flat_map(join).collect::<Vec<_>>()
+        });
+        results.sort_unstable_by_key(|(date, _)| *date);
+        results.into_iter().filter_map(|(_, result)| result.transpose()).collect()
+    }
+
+    fn replace_date(
+        &self,
+        journal: &mut Journal,
+        folder: &publisher::Publisher,
+        date: NaiveDate,
+    ) -> Result<Option<Publication>, Error> {
+        let salt = self.salt_to_replace(journal, date)?;
+        let Some(file) = journal.intend(date, Intent::Replace, &salt)? else { return Ok(None) };
+        Ok(Some(self.build_and_publish(journal, folder, file)?))
     }
 
     /// Carries out what an earlier process meant to publish and did not record as published.

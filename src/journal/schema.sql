@@ -25,7 +25,8 @@ CREATE TABLE stay (
     settled_at    INTEGER,
     reason        TEXT,                        -- why it is absent, rejected or failed
     log_id        TEXT,                        -- X-Tt-Logid of the answer that said so
-    file          INTEGER                      -- the part file that holds it, or is meant to
+    file          INTEGER                      -- the part file that holds it, or is meant to; not declared as a key of
+                                               -- `file`: to forget a file, SQLite would then look at every stay
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.

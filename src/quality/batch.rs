@@ -1,16 +1,19 @@
 //! Samples → `RecordBatch`: the dataset's schema, and the columns under construction.
 
 use std::{
-    mem::replace,
+    mem::take,
     sync::{Arc, LazyLock},
 };
 
 use arrow::{
     array::{
-        ArrayRef, Float64Builder, Int32Builder, MapBuilder, MapFieldNames, RecordBatch, StringBuilder,
-        TimestampMicrosecondBuilder,
+        ArrayBuilder, ArrayRef, Float64Builder, Int32Builder, MapBuilder, MapFieldNames, PrimitiveBuilder, RecordBatch,
+        StringBuilder, TimestampMicrosecondBuilder,
     },
-    datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit},
+    datatypes::{
+        ArrowPrimitiveType, DataType, Field as ArrowField, Fields, Float64Type, Int32Type, Schema, SchemaRef, TimeUnit,
+        TimestampMicrosecondType,
+    },
 };
 use chrono::FixedOffset;
 
@@ -89,25 +92,24 @@ struct Keys {
 
 #[derive(Debug)]
 enum Metric {
-    Time(TimestampMicrosecondBuilder),
-    Number(Kind, Float64Builder),
-    Resolution(Int32Builder),
+    Time(Values<TimestampMicrosecondType>),
+    Number(Kind, Values<Float64Type>),
+    Resolution(Values<Int32Type>),
 }
+
+/// The values of one column. Rows that have none become null when the next value comes: most samples lack some section.
+#[derive(Debug)]
+struct Values<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
 
 impl Batcher {
     /// A batcher that reads time texts without a zone as of `naive_offset`.
     pub fn new(naive_offset: FixedOffset) -> Self {
-        let metric = |kind| match kind {
-            Kind::Time => Metric::Time(time_builder()),
-            Kind::Resolution => Metric::Resolution(Int32Builder::with_capacity(ROWS_MAX)),
-            number => Metric::Number(number, Float64Builder::with_capacity(ROWS_MAX)),
-        };
         Self {
             naive_offset,
             rows: 0,
             unparsed_bytes: 0,
             keys: Keys::new(),
-            metrics: COLUMNS.iter().map(|column| metric(column.kind)).collect(),
+            metrics: COLUMNS.iter().map(|column| Metric::new(column.kind)).collect(),
             unparsed: unparsed_builder(),
             unreadable: Unreadable::default(),
         }
@@ -125,10 +127,10 @@ impl Batcher {
 
     /// The rows so far as a batch of [`SCHEMA`]; the batcher is empty after.
     pub fn take(&mut self) -> RecordBatch {
-        self.rows = 0;
+        let rows = take(&mut self.rows);
         self.unparsed_bytes = 0;
         let mut columns: Vec<ArrayRef> = self.keys.finish();
-        columns.extend(self.metrics.iter_mut().map(Metric::finish));
+        columns.extend(self.metrics.iter_mut().map(|metric| metric.finish(rows)));
         columns.push(Arc::new(self.unparsed.finish()));
         RecordBatch::try_new(Arc::clone(&SCHEMA), columns).expect("builders and schema come from the same tables")
     }
@@ -139,44 +141,31 @@ impl Batcher {
     }
 
     fn push(&mut self, stay: &Stay, sample_index: i32, sample: &Sample<'_>) {
-        self.rows += 1;
         let mut sample_time_us = None;
         let mut has_unparsed = false;
         for (index, (metric, field)) in self.metrics.iter_mut().zip(sample.fields()).enumerate() {
-            let text = match field {
-                Field::Absent => {
-                    metric.append_null();
-                    continue;
-                }
-                Field::Text(text) => text,
-                Field::Other(json) => {
-                    metric.append_null();
-                    self.unreadable.add(index, json);
-                    note(&mut self.unparsed, index, json);
-                    self.unparsed_bytes += json.len();
-                    has_unparsed = true;
-                    continue;
-                }
+            let unparsed = match field {
+                Field::Absent => continue,
+                Field::Other(json) => json,
+                Field::Text(text) => match metric.append(self.rows, text, self.naive_offset) {
+                    Appended::Unparsed => text.as_ref(),
+                    Appended::Other => continue,
+                    Appended::Time(time_us) => {
+                        sample_time_us = sample_time_us.or(Some(time_us));
+                        continue;
+                    }
+                },
             };
-            match metric.append(text, self.naive_offset) {
-                Appended::Time(time_us) => sample_time_us = sample_time_us.or(Some(time_us)),
-                Appended::Other => {}
-                Appended::Unparsed => {
-                    self.unreadable.add(index, text);
-                    note(&mut self.unparsed, index, text);
-                    self.unparsed_bytes += text.len();
-                    has_unparsed = true;
-                }
-            }
+            self.unreadable.add(index, unparsed);
+            self.unparsed.keys().append_value(COLUMNS[index].name);
+            self.unparsed.values().append_value(unparsed);
+            self.unparsed_bytes += unparsed.len();
+            has_unparsed = true;
         }
         self.unparsed.append(has_unparsed).expect("each key was appended with its value");
         self.keys.append(stay, sample_index, sample_time_us);
+        self.rows += 1;
     }
-}
-
-fn note(unparsed: &mut MapBuilder<StringBuilder, StringBuilder>, column: usize, text: &str) {
-    unparsed.keys().append_value(COLUMNS[column].name);
-    unparsed.values().append_value(text);
 }
 
 /// The rows of one stay.
@@ -213,55 +202,62 @@ enum Appended {
 }
 
 impl Metric {
-    fn append_null(&mut self) {
-        match self {
-            Self::Time(builder) => builder.append_null(),
-            Self::Number(_, builder) => builder.append_null(),
-            Self::Resolution(builder) => builder.append_null(),
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Time => Self::Time(Values(time_builder())),
+            Kind::Resolution => Self::Resolution(Values(Int32Builder::with_capacity(ROWS_MAX))),
+            number => Self::Number(number, Values(Float64Builder::with_capacity(ROWS_MAX))),
         }
     }
 
-    fn append(&mut self, text: &str, naive_offset: FixedOffset) -> Appended {
+    fn append(&mut self, row: usize, text: &str, naive_offset: FixedOffset) -> Appended {
         match self {
-            Self::Number(kind, builder) => match read_number(*kind, text) {
-                Reading::Value(value) => builder.append_value(value),
-                Reading::Absent => builder.append_null(),
-                Reading::Unparsed => {
-                    builder.append_null();
-                    return Appended::Unparsed;
-                }
-            },
-            Self::Time(builder) => match read_time(text, naive_offset) {
+            Self::Number(kind, values) => values.append(row, read_number(*kind, text)),
+            Self::Resolution(values) => values.append(row, read_resolution(text)),
+            Self::Time(values) => match read_time(text, naive_offset) {
                 Reading::Value(seconds) => {
                     let time_us = seconds * 1_000_000;
-                    builder.append_value(time_us);
-                    return Appended::Time(time_us);
+                    values.append(row, Reading::Value(time_us));
+                    Appended::Time(time_us)
                 }
-                Reading::Absent => builder.append_null(),
-                Reading::Unparsed => {
-                    builder.append_null();
-                    return Appended::Unparsed;
-                }
-            },
-            Self::Resolution(builder) => match read_resolution(text) {
-                Reading::Value(pixels) => builder.append_value(pixels),
-                Reading::Absent => builder.append_null(),
-                Reading::Unparsed => {
-                    builder.append_null();
-                    return Appended::Unparsed;
-                }
+                other => values.append(row, other),
             },
         }
-        Appended::Other
     }
 
-    /// The values so far; room for as many is made at once, rather than by growing.
-    fn finish(&mut self) -> ArrayRef {
+    fn finish(&mut self, rows: usize) -> ArrayRef {
         match self {
-            Self::Time(builder) => Arc::new(replace(builder, time_builder()).finish()),
-            Self::Number(_, builder) => Arc::new(replace(builder, Float64Builder::with_capacity(ROWS_MAX)).finish()),
-            Self::Resolution(builder) => Arc::new(replace(builder, Int32Builder::with_capacity(ROWS_MAX)).finish()),
+            Self::Time(values) => values.finish(rows),
+            Self::Number(_, values) => values.finish(rows),
+            Self::Resolution(values) => values.finish(rows),
         }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Values<T> {
+    fn append(&mut self, row: usize, reading: Reading<T::Native>) -> Appended {
+        match reading {
+            Reading::Value(value) => {
+                self.fill(row);
+                self.0.append_value(value);
+                Appended::Other
+            }
+            Reading::Absent => Appended::Other,
+            Reading::Unparsed => Appended::Unparsed,
+        }
+    }
+
+    /// Adds the nulls that make it `rows` long.
+    fn fill(&mut self, rows: usize) {
+        let missing = rows - self.0.len();
+        if missing > 0 {
+            self.0.append_nulls(missing);
+        }
+    }
+
+    fn finish(&mut self, rows: usize) -> ArrayRef {
+        self.fill(rows);
+        Arc::new(self.0.finish())
     }
 }
 

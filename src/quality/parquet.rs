@@ -34,6 +34,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Rows of a row group: a day of a large tenant, and no more than a writer holds in a few megabytes.
 const ROW_GROUP_ROWS_MAX: usize = 131_072;
 
+/// Rows that the library encodes at a time; its default of 1024 costs 2 % more time.
+const WRITE_BATCH_ROWS: usize = 8192;
+
 /// zstd's first level: higher ones cost more time than they save space.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -98,6 +101,7 @@ fn properties(facts: &FileFacts<'_>) -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(metadata(facts)));
     for name in delta_encoded() {

@@ -92,7 +92,7 @@ fn number(kind: Kind, text: &str) -> Option<f64> {
     }
     let (is_negative, text) = take_sign(kind, text);
     let (decimal, rest) = take_decimal(text)?;
-    let magnitude = decimal.scaled(exponent(kind, rest.trim_start())?)?;
+    let magnitude = decimal.scaled(exponent(kind, trim(rest))?)?;
     // Subtracting, because negating would give zero a sign.
     Some(if is_negative { 0.0 - magnitude } else { magnitude })
 }
