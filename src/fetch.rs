@@ -344,7 +344,7 @@ fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
     for slot in journal.slots()? {
         pace.take(slot.id, now + left(slot.free_ms).min(longest));
-        pace.resume(now, Duration::from_millis(u64::try_from(wall_ms - slot.sent_ms).unwrap_or(0)));
+        pace.resume(Duration::from_millis(u64::try_from(wall_ms - slot.sent_ms).unwrap_or(0)));
     }
     if let Some(gate_ms) = journal.gate_ms()? {
         pace.close_gate(now + left(gate_ms).min(THROTTLED_MAX));

@@ -27,6 +27,13 @@ pub fn slot_time(api: &Api) -> Duration {
     api.connect_timeout + api.request_timeout + HOLD
 }
 
+/// How long all slots take at the even pace: a little longer than a minute, because slots come back an answer's time
+/// late all the same, and a weighted window takes a request that its way has delayed for one too many in its minute.
+const ROUND: Duration = Duration::from_millis(60_400);
+
+/// Parts of the even pace's period; a request that had to wait for a slot makes up one of them.
+const PARTS: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+
 /// tokio's clock, which tests pause, for governor.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock(Instant);
@@ -44,9 +51,8 @@ impl Clock for TokioClock {
 pub struct Pace {
     spacing: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
+    /// From one request to the next at the even pace.
     period: Duration,
-    /// No turn before: an earlier process has sent a request less than a period before this one began.
-    first_turn: Instant,
     slots_max: usize,
     /// Slots taken, each with the moment from which it is free.
     slots: Vec<(SlotId, Instant)>,
@@ -69,22 +75,27 @@ impl Pace {
     pub fn new(requests_per_minute: u32) -> Self {
         let clock = TokioClock(Instant::now());
         let per_minute = NonZeroU32::new(requests_per_minute).unwrap_or(NonZeroU32::MIN);
-        let period = Duration::from_secs(60) / per_minute.get();
-        let quota = Quota::with_period(period).expect("a minute over a u32 is not zero");
+        let period = ROUND / per_minute.get();
+        let quota = Quota::with_period(period / PARTS.get())
+            .expect("a minute over some thousands is not zero")
+            .allow_burst(PARTS.saturating_add(1));
         Self {
             spacing: RateLimiter::direct_with_clock(quota, clock),
             clock,
             period,
-            first_turn: clock.0,
             slots_max: per_minute.get() as usize,
             slots: Vec::new(),
             gate: None,
         }
     }
 
-    /// Keeps the spacing to the last request of an earlier process, which was sent so long ago.
-    pub fn resume(&mut self, now: Instant, sent_ago: Duration) {
-        self.first_turn = now + self.period.saturating_sub(sent_ago);
+    /// Goes on where an earlier process ended, which sent its last request so long ago: less than a period ago, the
+    /// first turn comes after a whole one.
+    pub fn resume(&mut self, sent_ago: Duration) {
+        if sent_ago < self.period {
+            // All that a new limiter holds; of one that is not full any more nothing is taken.
+            let _ = self.spacing.check_n(PARTS.saturating_add(1));
+        }
     }
 
     /// Takes the next turn if it is there, or says when to ask again.
@@ -97,10 +108,7 @@ impl Pace {
             let first_free = self.slots.iter().map(|(_, free_at)| *free_at).min();
             return Turn::Quota(first_free.expect("there is at least one slot, and all are taken"));
         }
-        if now < self.first_turn {
-            return Turn::Quota(self.first_turn);
-        }
-        match self.spacing.check() {
+        match self.spacing.check_n(PARTS).expect("the burst has room for a request") {
             Ok(()) => Turn::Now,
             Err(not_until) => Turn::Quota(now + not_until.wait_time_from(self.clock.now())),
         }
@@ -129,35 +137,48 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const PERIOD: Duration = Duration::from_millis(604);
+
+    /// When the next turns come, each taken when it is there.
+    async fn next_turns(pace: &mut Pace, count: usize) -> Vec<Instant> {
+        let mut turns = Vec::new();
+        while turns.len() < count {
+            match pace.turn(Instant::now()) {
+                Turn::Now => turns.push(Instant::now()),
+                Turn::Quota(at) | Turn::Gate(at) => tokio::time::sleep_until(at).await,
+            }
+        }
+        turns
+    }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_are_spaced_evenly() {
+    async fn turns_are_spaced_evenly_and_a_quarter_is_made_up() {
         let mut pace = Pace::new(100);
-        let start = Instant::now();
-        assert_eq!(pace.turn(start), Turn::Now);
-        let Turn::Quota(next) = pace.turn(start) else { panic!("the second turn waits") };
-        assert_eq!(next - start, Duration::from_millis(600));
-        tokio::time::advance(Duration::from_secs(30)).await;
-        assert_eq!(pace.turn(Instant::now()), Turn::Now);
-        assert_ne!(pace.turn(Instant::now()), Turn::Now, "idle time gives no burst");
+        for idle in [Duration::ZERO, MINUTE / 2] {
+            tokio::time::advance(idle).await;
+            let turns = next_turns(&mut pace, 100).await;
+            for (number, turn) in (1..).zip(&turns[1..]) {
+                assert_eq!(*turn - turns[0] + PERIOD / 4, PERIOD * number, "idle time gives no burst");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_spacing_outlives_a_process() {
-        let now = Instant::now();
-        for (sent_ago_ms, wait_ms) in [(0, 600), (450, 150), (600, 0), (60_000, 0)] {
+        for (sent_ago, wait) in [(Duration::ZERO, PERIOD), (PERIOD / 2, PERIOD), (PERIOD, Duration::ZERO)] {
+            let start = Instant::now();
             let mut pace = Pace::new(100);
-            pace.resume(now, Duration::from_millis(sent_ago_ms));
-            let expected = if wait_ms == 0 { Turn::Now } else { Turn::Quota(now + Duration::from_millis(wait_ms)) };
-            assert_eq!(pace.turn(now), expected, "{sent_ago_ms}");
+            pace.resume(sent_ago);
+            let turns = next_turns(&mut pace, 2).await;
+            assert_eq!(turns[0] - start, wait, "{sent_ago:?}");
+            assert!(turns[1] - start >= wait + PERIOD * 3 / 4, "{sent_ago:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slot_is_free_a_minute_after_its_answer() {
         let mut pace = Pace::new(1);
-        let sent = Instant::now();
-        assert_eq!(pace.turn(sent), Turn::Now);
+        let sent = next_turns(&mut pace, 1).await[0];
         pace.take(1, sent + 90 * Duration::from_secs(1));
         tokio::time::advance(MINUTE + MINUTE / 4).await;
         assert_eq!(pace.turn(Instant::now()), Turn::Quota(sent + Duration::from_secs(90)), "no answer yet");
@@ -171,7 +192,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_closes_the_gate_for_all() {
         let mut pace = Pace::new(100);
-        let now = Instant::now();
+        let now = next_turns(&mut pace, 1).await[0];
         pace.close_gate(now + MINUTE);
         pace.close_gate(now + MINUTE / 2);
         assert_eq!(pace.turn(now), Turn::Gate(now + MINUTE), "a shorter refusal does not open it");
