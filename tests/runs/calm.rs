@@ -1,8 +1,12 @@
 //! Runs in which nothing goes wrong.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
-use vcq::simulator::{Settings, latency::Latency};
+use vcq::simulator::{
+    Settings,
+    latency::Latency,
+    tenant::{SimulatedStay, Tenant},
+};
 
 use crate::{
     invariants::{check, check_complete, check_idle, check_rebuild},
@@ -38,6 +42,25 @@ fn values_in_other_forms_are_read_as_contracted() {
         check(&world, &life);
         check_complete(&world);
     });
+}
+
+/// A meeting's number orders rows where its start does not.
+#[test]
+fn meetings_that_start_in_the_same_second_do_not_mix() {
+    let mut settings = settings(20);
+    settings.tenant.stays = 20_000;
+    let mut by_start: BTreeMap<i64, Vec<SimulatedStay>> = BTreeMap::new();
+    for stay in Tenant::new(settings.tenant.clone()).stays().filter(|stay| (1..40).contains(&stay.sample_count)) {
+        by_start.entry(stay.meeting_start_s).or_default().push(stay);
+    }
+    let is_shared = |stays: &&Vec<SimulatedStay>| stays.iter().any(|stay| stay.meeting_no != stays[0].meeting_no);
+    let stays: Vec<_> = by_start.values().filter(is_shared).take(6).flatten().cloned().collect();
+    assert!(stays.len() >= 24, "{}", stays.len());
+    let mut world = World::new(settings, &[], stays);
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
 }
 
 /// What the configuration and the latency may change: when requests are sent and where rows stand, never the rows.

@@ -78,21 +78,39 @@ fn a_fault_that_does_not_pass_fails_its_stay_until_the_next_run() {
     check_idle(&mut world, &life);
 }
 
+/// Being refused for the quota is no fault of a stay's: it is asked for again as often as it takes.
+#[test]
+fn throttling_costs_no_attempt() {
+    let stay = world(settings(19), 5, 0).stays[2].key;
+    let when = When::Page { stay, first_sample: 0, times: 30 };
+    let mut world = world(with_faults(19, [(FaultKind::ThrottledNoReset, when)]), 5, 0);
+    let start = world.now;
+    let life = world.export();
+    assert_eq!((ending(&life), life.outcomes("throttled")), ((0, [5, 0, 0, 0]), 30));
+    assert!(world.now - start >= TimeDelta::minutes(30), "each refusal holds for a minute");
+    check(&world, &life);
+    check_complete(&world);
+}
+
+/// Exit code, and the most requests for a stay whose length allows so many pages.
+type Verdict = (FaultKind, u8, fn(u32) -> u32);
+
 /// What the API says of a stay for good.
 #[test]
 fn a_verdict_concerns_its_stay_alone() {
     use FaultKind::*;
-    for (kind, exit) in [
-        (AbsentMeeting, 0),
-        (AbsentDevice, 0),
-        (AbsentData, 0),
-        (RejectedRow, 65),
-        (UnknownCode, 65),
-        (PageTokenRepeated, 65),
-        (PageTokenMissing, 65),
-        (EmptyPage, 65),
-        (EndlessPages, 65),
-    ] {
+    let rows: [Verdict; 9] = [
+        (AbsentMeeting, 0, |_| 1),
+        (AbsentDevice, 0, |_| 1),
+        (AbsentData, 0, |_| 1),
+        (RejectedRow, 65, |_| 1),
+        (UnknownCode, 65, |_| 1),
+        (PageTokenRepeated, 65, |_| 2),
+        (PageTokenMissing, 65, |_| 1),
+        (EmptyPage, 65, |_| 1),
+        (EndlessPages, 65, |pages| 2 * pages),
+    ];
+    for (kind, exit, requests_max) in rows {
         let mut world = world(with_faults(7, [(kind, When::Rate(0.25))]), 20, 6);
         let life = world.export();
         let outcomes: Vec<_> = world.stays.iter().map(|stay| world.server().expected(stay).outcome).collect();
@@ -102,7 +120,10 @@ fn a_verdict_concerns_its_stay_alone() {
         assert_eq!(ending(&life), (exit, expected), "{kind:?}");
         check(&world, &life);
         check_complete(&world);
-        check_bounded(&world, 2);
+        for (stay, _) in world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome != Outcome::Done) {
+            let asked = asked(&world, stay);
+            assert!(asked <= requests_max(pages_max(stay)), "{kind:?}: {asked} requests for {stay:?}");
+        }
         if expected[3] == 0 {
             check_idle(&mut world, &life);
             continue;
@@ -115,13 +136,13 @@ fn a_verdict_concerns_its_stay_alone() {
     }
 }
 
-/// No stay costs more than `times` the requests that its length allows.
-fn check_bounded(world: &World, times: u32) {
-    for stay in &world.stays {
-        let minutes = u32::try_from(stay.meeting_end_s - stay.join_s).unwrap() / 60 + 1;
-        let asked: u32 = world.books().pages().filter(|(key, ..)| *key == stay.key).map(|(.., page)| page.asked).sum();
-        assert!(asked <= times * minutes.div_ceil(100), "{asked} requests for {stay:?}");
-    }
+/// Pages that the length of a stay allows.
+fn pages_max(stay: &SimulatedStay) -> u32 {
+    (u32::try_from(stay.meeting_end_s - stay.join_s).unwrap() / 60 + 1).div_ceil(100)
+}
+
+fn asked(world: &World, stay: &SimulatedStay) -> u32 {
+    world.books().pages().filter(|(key, ..)| *key == stay.key).map(|(.., page)| page.asked).sum()
 }
 
 /// What strikes, and what each run comes to: exit code and failed stays.

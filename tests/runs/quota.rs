@@ -1,4 +1,6 @@
-//! How much of the quota a run uses while there is work, and what it does when it is refused.
+//! How much of the quota a run uses while there is work, that it never uses more, and what it does when it is refused.
+
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use vcq::simulator::{
@@ -7,10 +9,13 @@ use vcq::simulator::{
     tenant::{Tenant, TenantSettings},
 };
 
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
 use crate::{
     invariants::{check, check_complete},
+    seeds::with_seeds,
     settings, with_faults, world,
-    world::World,
+    world::{Kill, Orders, World},
 };
 
 /// Many stays of a few samples: what counts here is the pattern of the requests.
@@ -47,4 +52,22 @@ fn a_refusal_stops_all_requests_and_costs_no_attempt() {
     assert_eq!(pauses, REFUSALS as usize, "nobody asked for anything before a refusal was over");
     check(&world, &life);
     check_complete(&world);
+}
+
+/// The slots outlive the process: the server's last minute began before it.
+#[test]
+fn restarts_do_not_overrun_the_quota() {
+    with_seeds(|seed| {
+        let mut world = busy_world(seed, 700);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let kills = (0..8).map(|_| Kill::After(Duration::from_millis(rng.random_range(5_000..90_000))));
+        for kill in kills.collect::<Vec<_>>() {
+            let life = world.live_one(Orders { kill, ..world.orders() });
+            assert_eq!(life.exit, None);
+        }
+        let life = world.export();
+        assert_eq!(life.exit, Some(0));
+        check(&world, &life);
+        check_complete(&world);
+    });
 }
