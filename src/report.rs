@@ -35,7 +35,7 @@ pub struct Report {
     /// Why the run stopped before its end, if it did.
     stopped: Option<String>,
     manifest: Manifest,
-    /// Stays of earlier manifests, absent so far, that this run asked for again, by state.
+    /// Stays of earlier manifests, absent so far or failed, that this run asked for again, by state.
     asked_again: BTreeMap<&'static str, u64>,
     landed: Landed,
     requests: Requests,
