@@ -176,7 +176,10 @@ fn fail_everywhere(
             }
             let failed = disk.log.lock().unwrap()[fails_at].clone();
             // A staged file is tidied away when it is dropped; what is left then, the next publisher removes.
-            assert!(outcome.is_err() || failed.starts_with("remove ./quality.staging/part-"), "nobody is told: {failed}");
+            assert!(
+                outcome.is_err() || failed.starts_with("remove ./quality.staging/part-"),
+                "nobody is told: {failed}"
+            );
             assert!(allowed.contains(&visible(&output)), "after effect {fails_at}: {:?}", visible(&output));
             run(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
             assert_eq!(Some(&visible(&output)), allowed.last());

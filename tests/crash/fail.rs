@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::{
+    chosen,
     each::each,
-    every,
     scene::{Act, Scene},
     strace::{Blow, Cut, On},
     trial::{Trial, said},
@@ -22,7 +22,7 @@ const DISK: i32 = 74;
 fn every_call_on_a_disk_fails_once_and_for_good() {
     let scene = Scene::new();
     let points: Vec<(&Act, Cut)> = scene.acts.iter().flat_map(fail_points).collect();
-    let chosen: Vec<_> = points.iter().step_by(4 * every()).collect();
+    let chosen = chosen(&points, 64);
     let codes = Mutex::new(BTreeMap::<String, usize>::new());
     each(&chosen, |(act, cut)| {
         let code = fail_and_play_again(act, cut);

@@ -11,8 +11,9 @@ use std::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
+    chosen,
     each::each,
-    every, now,
+    now,
     scene::{Act, Scene},
     seed, soak,
     strace::{Blow, Cut, EFFECTS, On},
@@ -29,7 +30,7 @@ const LONGEST_US: u64 = 500_000;
 fn killed_at_every_system_call() {
     let scene = Scene::new();
     let points: Vec<(&Act, Cut)> = scene.acts.iter().flat_map(kill_points).collect();
-    let chosen: Vec<_> = points.iter().step_by(every()).collect();
+    let chosen = chosen(&points, 16);
     let killed = AtomicUsize::new(0);
     each(&chosen, |(act, cut)| {
         let output = Trial::cut_and_play_again(act, cut);
@@ -53,7 +54,6 @@ fn kill_points(act: &Act) -> impl Iterator<Item = (&Act, Cut)> {
 fn killed_at_random_moments() {
     let scene = Scene::new();
     let seed = seed();
-    println!("VCQ_CRASH_SEED={seed}");
     let began = now();
     let players: Vec<u64> = (0..4).collect();
     let killed = AtomicUsize::new(0);

@@ -17,7 +17,7 @@
 //! strace does the cutting; it counts calls by thread, so a call that two threads make is cut at the k-th of whichever
 //! comes first. The acts that have one thread make up for it.
 //!
-//! `cargo test --test crash` cuts at one in [`EVERY`] calls. All of them, and a soak by random kills:
+//! `cargo test --test crash` cuts at some of the calls, at others each time. All of them, and a soak by random kills:
 //!
 //! ```sh
 //! VCQ_CRASH_EVERY=1 cargo test --test crash every
@@ -46,15 +46,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of so many points, a run without `VCQ_CRASH_EVERY` takes one.
-const EVERY: usize = 16;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// How long random kills go on without `VCQ_CRASH_SECONDS`.
 const SOAK: Duration = Duration::from_secs(10);
 
-/// Which of the points to take: one in so many.
-fn every() -> usize {
-    number("VCQ_CRASH_EVERY").map_or(EVERY, |every| usize::try_from(every).unwrap().max(1))
+/// One of so many points as `VCQ_CRASH_EVERY` says, or else of so many as is usual.
+fn chosen<T>(points: &[T], usual: usize) -> Vec<&T> {
+    let every = number("VCQ_CRASH_EVERY").map_or(usual, |every| usize::try_from(every).unwrap().max(1));
+    let first = StdRng::seed_from_u64(seed()).random_range(0..every);
+    points.iter().skip(first).step_by(every).collect()
 }
 
 /// How long to go on with random kills.
@@ -62,9 +63,11 @@ fn soak() -> Duration {
     number("VCQ_CRASH_SECONDS").map_or(SOAK, Duration::from_secs)
 }
 
-/// Where random moments come from: chosen anew each time, unless `VCQ_CRASH_SEED` says it.
+/// Where points and moments come from: another one each time, unless `VCQ_CRASH_SEED` says it.
 fn seed() -> u64 {
-    number("VCQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(0))
+    let seed = number("VCQ_CRASH_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    println!("VCQ_CRASH_SEED={seed}");
+    seed
 }
 
 #[expect(clippy::disallowed_methods, reason = "how thorough a test is, is said by the environment")]
