@@ -92,7 +92,10 @@ pub enum Command {
     #[command(after_help = "Example: vcq rebuild --from 2026-03-01 --to 2026-03-31")]
     Rebuild(RebuildArgs),
     /// Landed pages as files: write them, land them again, or drop what is published
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: vcq archive export --from 2026-03-01 --to 2026-03-31 pages-2026-03.ndjson.zst"
+    )]
     Archive(ArchiveCommand),
     /// Read the dataset back and compare it with the journal
     #[command(after_help = "Example: vcq verify")]
