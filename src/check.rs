@@ -115,9 +115,11 @@ async fn try_permission(
             journal.set_gate_ms((start.now() + wait).timestamp_millis())?;
             Ok("not known: the API refuses requests for now".into())
         }
-        Outcome::MonthUsedUp(said) | Outcome::TokenRefused(said) | Outcome::Transient(said) | Outcome::Failed(said) => {
-            Err(Error::Upstream(said.text))
-        }
+        Outcome::MonthUsedUp(said)
+        | Outcome::TokenRefused(said)
+        | Outcome::Transient(said)
+        | Outcome::OffContract(said)
+        | Outcome::Failed(said) => Err(Error::Upstream(said.text)),
     }
 }
 

@@ -78,7 +78,7 @@ pub struct Retry {
     pub attempts_max: u32,
     /// How long a run sits an outage of the API out before it stops.
     pub outage_max: Duration,
-    /// Whether a run stops when most of the last 200 stays are not known to the API.
+    /// Whether a run stops when most of the last 200 answers are of stays unknown to the API, or off its contract.
     pub stop_on_anomaly: bool,
 }
 

@@ -439,6 +439,7 @@ fn a_scripted_fault_strikes_once_and_the_books_say_so() {
         (FaultKind::StalledBody, |reply| reply.delivery == Delivery::StalledBody),
         (FaultKind::InvalidJson, |reply| serde_json::from_slice::<Value>(&reply.body).is_err()),
         (FaultKind::EmptyBody, |reply| reply.status == 200 && reply.body.is_empty()),
+        (FaultKind::OtherForm, |reply| body(reply).get("code").and_then(Value::as_u64) == Some(0)),
         (FaultKind::OddCode, |reply| body(reply).get("code").and_then(Value::as_u64).is_none()),
         (FaultKind::OversizedBody, |reply| reply.body.len() > 32 << 20),
         (FaultKind::GzipBomb, |reply| reply.body.len() > 32 << 20 && reply.delivery == Delivery::Gzipped),

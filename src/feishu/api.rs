@@ -70,7 +70,9 @@ pub enum Outcome {
     Rejected(Said),
     /// Worth another attempt.
     Transient(Said),
-    /// Not worth one.
+    /// The API calls it a success, but it is not of the documented form.
+    OffContract(Said),
+    /// An unknown code: not worth another attempt.
     Failed(Said),
 }
 
@@ -87,6 +89,7 @@ impl Outcome {
             Self::Absent(_) => "absent",
             Self::Rejected(_) => "rejected",
             Self::Transient(_) => "transient",
+            Self::OffContract(_) => "off_contract",
             Self::Failed(_) => "failed",
         }
     }
@@ -205,7 +208,7 @@ pub fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> 
     };
     match envelope(&answer.body) {
         Some(Envelope { code: 0, .. }) => {
-            read_page(&answer.body).map_or_else(|| Outcome::Transient(said_unreadable(answer)), Outcome::Page)
+            read_page(&answer.body).map_or_else(|| Outcome::OffContract(said_unreadable(answer)), Outcome::Page)
         }
         Some(envelope) => by_code(answer, &envelope, now),
         None if answer.status == 429 => Outcome::Throttled { wait: throttled_for(answer, now) },

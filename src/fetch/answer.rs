@@ -7,7 +7,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Arrival, Ended, Loop, Task, anomaly, calendar::quota_month, outage::PROBE_EVERY, pace::HOLD, retry, token,
+    Arrival, Ended, Loop, Task, anomaly::Sign, calendar::quota_month, outage::PROBE_EVERY, pace::HOLD, retry, token,
 };
 use crate::{
     error::Error,
@@ -44,13 +44,15 @@ impl Loop<'_> {
             Outcome::Absent(said) => self.absent(task, said)?,
             Outcome::Rejected(said) => self.rejected(task, said)?,
             Outcome::Transient(said) => self.transient(task, said)?,
-            Outcome::Failed(said) => self.settle(&task, State::Failed, said.text, said.log_id)?,
+            Outcome::OffContract(said) => self.off_contract(task, said)?,
+            Outcome::Failed(said) => self.failed(&task, said)?,
         }
         Ok(())
     }
 
     fn page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
         if let Some(fault) = self.paging_fault(&task.queued, page)? {
+            self.note_sign(Sign::OffContract);
             return self.settle(&task, State::Failed, fault, answer.log_id.clone());
         }
         let next_token = match &page.next {
@@ -60,7 +62,7 @@ impl Loop<'_> {
         let (stay, number, samples) = (task.queued.id, task.queued.pages, page.samples);
         let landed = NewPage { stay, number, samples, next_token, body: &answer.body };
         self.journal.land(&landed, self.terms.start.now().timestamp())?;
-        self.note_known(true);
+        self.note_sign(Sign::Known);
         (self.terms.emit)(Event::Landed { samples });
         if let Some(token) = next_token {
             task.queued.pages += 1;
@@ -135,9 +137,9 @@ impl Loop<'_> {
         }
     }
 
-    fn note_known(&mut self, is_known: bool) {
-        if self.anomaly.note(is_known) && self.terms.config.retry.stop_on_anomaly {
-            self.end(Ended::Early(anomaly::STOPPED.into()));
+    fn note_sign(&mut self, sign: Sign) {
+        if let Some(why) = self.anomaly.note(sign).filter(|_| self.terms.config.retry.stop_on_anomaly) {
+            self.end(Ended::Early(why.into()));
         }
     }
 
@@ -178,7 +180,7 @@ impl Loop<'_> {
         if is_young {
             return self.settle(&task, State::Young, said.text, said.log_id);
         }
-        self.note_known(false);
+        self.note_sign(Sign::Unknown);
         self.settle(&task, State::Absent, said.text, said.log_id)
     }
 
@@ -186,7 +188,7 @@ impl Loop<'_> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        self.note_known(false);
+        self.note_sign(Sign::Unknown);
         self.settle(&task, State::Rejected, said.text, said.log_id)
     }
 
@@ -205,7 +207,18 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn transient(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
+    fn failed(&mut self, task: &Task, said: Said) -> Result<(), Error> {
+        self.note_sign(Sign::OffContract);
+        self.settle(task, State::Failed, said.text, said.log_id)
+    }
+
+    /// Worth another attempt, for it may have been damaged on its way; but the API is there, so it is no outage.
+    fn off_contract(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        self.note_sign(Sign::OffContract);
+        self.attempt_again(task, said)
+    }
+
+    fn transient(&mut self, task: Task, said: Said) -> Result<(), Error> {
         let now = Instant::now();
         if self.outage.fault(now) {
             let failed = self.outage.take_failed();
@@ -215,6 +228,10 @@ impl Loop<'_> {
             self.sit_out(task, lasted, &said);
             return Ok(());
         }
+        self.attempt_again(task, said)
+    }
+
+    fn attempt_again(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
         task.attempts += 1;
         let jitter = self.jitter.random();
         let Some(wait) = retry::backoff(task.attempts, self.terms.config.retry.attempts_max, jitter) else {

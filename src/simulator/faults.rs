@@ -73,6 +73,8 @@ fault_kinds! {
     EmptyBody = "empty-body",
     /// HTTP 200 whose code is a text, null, missing or huge
     OddCode = "odd-code",
+    /// HTTP 200 with code 0, but `data` is not of the documented form
+    OtherForm = "other-form",
     /// a body of more than 32 MiB
     OversizedBody = "oversized-body",
     /// a body of more than 32 MiB, small by gzip

@@ -51,6 +51,7 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         }
         FaultKind::EmptyBody => Reply::json(200, ""),
         FaultKind::OddCode => Reply::json(200, *one_of(rng, ODD_CODES)),
+        FaultKind::OtherForm => Reply::json(200, *one_of(rng, OTHER_FORMS)),
         FaultKind::OversizedBody => Reply::json(200, vec![b' '; OVERSIZED_BYTES]),
         FaultKind::GzipBomb => Reply::json(200, vec![b' '; OVERSIZED_BYTES]).delivered(Delivery::Gzipped),
         FaultKind::Redirect => Reply::new(302, "text/html", "").with_header("location", "http://elsewhere.invalid/"),
@@ -91,6 +92,12 @@ const ODD_CODES: &[&str] = &[
     r#"{"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
     "[]",
     "null",
+];
+
+const OTHER_FORMS: &[&str] = &[
+    r#"{"code":0,"msg":"success","data":[]}"#,
+    r#"{"code":0,"msg":"success","data":{"participant_quality_list":{"items":[]},"has_more":false}}"#,
+    r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":{}}}"#,
 ];
 
 /// The codes that the API documents as internal errors.

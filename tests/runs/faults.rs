@@ -43,6 +43,7 @@ fn faults_that_pass_leave_no_trace_in_the_dataset() {
         InvalidJson,
         EmptyBody,
         OddCode,
+        OtherForm,
         OversizedBody,
         GzipBomb,
         Redirect,

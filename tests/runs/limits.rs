@@ -86,6 +86,31 @@ fn the_stop_signal_lands_the_answers_under_way() {
     });
 }
 
+/// A manifest of another tenant, or an API that has changed, must not eat the quota.
+#[test]
+fn answers_that_say_nothing_stop_the_run_after_200() {
+    for (kind, why) in [
+        (FaultKind::AbsentMeeting, "not known to the API"),
+        (FaultKind::RejectedRow, "not known to the API"),
+        (FaultKind::UnknownCode, "not what the API documents"),
+        (FaultKind::OtherForm, "not what the API documents"),
+        (FaultKind::EmptyPage, "not what the API documents"),
+    ] {
+        let settings = with_faults(18, [(kind, When::Rate(1.0))]);
+        let stays = some_stays(&settings, 250, 10);
+        let mut world = World::new(settings.clone(), &[], stays.clone());
+        let life = world.export();
+        assert_eq!(life.exit, Some(75), "{kind:?}");
+        assert!((200..=204).contains(&life.sent), "{kind:?}: {} requests", life.sent);
+        assert!(life.report["stopped"].as_str().unwrap().contains(why), "{kind:?}: {}", life.report["stopped"]);
+        check(&world, &life);
+        let mut world = World::new(settings, &[("retry.stop_on_anomaly", "false")], stays);
+        let life = world.export();
+        assert!(matches!(life.exit, Some(0 | 65)) && life.sent >= 260, "{kind:?}: {} {:?}", life.sent, life.exit);
+        check(&world, &life);
+    }
+}
+
 /// An answer that does not come holds a stopped run for 20 s.
 #[test]
 fn a_stopped_run_waits_20_s_for_an_answer_that_does_not_come() {
