@@ -1,7 +1,10 @@
 //! `vcq status`: coverage by date, the queue, and the requests spent. Works while runs are under way.
 
-use std::{collections::BTreeMap, fmt};
+mod text;
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::{
@@ -29,8 +32,8 @@ pub struct Status {
 /// One partition.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DateStatus {
-    /// `YYYY-MM-DD`.
-    pub date: String,
+    /// The date, in the configured zone.
+    pub date: NaiveDate,
     /// Stays whose pages have all landed.
     pub done: u64,
     /// Stays that the API does not know.
@@ -115,32 +118,5 @@ fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
         date.samples += file.samples;
         date.files += 1;
     }
-    Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day.to_string(), ..date }).collect())
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "date        {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>6}",
-            "done", "absent", "rejected", "failed", "pending", "samples", "files"
-        )?;
-        for date in &self.dates {
-            let DateStatus { done, absent, rejected, failed, pending, samples, files, .. } = date;
-            let complete = if date.complete { "complete" } else { "" };
-            let line = format!(
-                "{}  {done:>9} {absent:>9} {rejected:>9} {failed:>9} {pending:>9} {samples:>11} {files:>6}  {complete}",
-                date.date
-            );
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        let time = humantime::format_duration(std::time::Duration::from_secs(self.seconds_left));
-        writeln!(f, "queue       {} nightly, {} backfill: at least {time}", self.queue.nightly, self.queue.backfill)?;
-        let Requests { last_minute, today, this_month, requests_per_month } = self.requests;
-        let limit = requests_per_month.map(|limit| format!(" of {limit}")).unwrap_or_default();
-        writeln!(
-            f,
-            "requests    {last_minute} in the last minute, {today} today, {this_month}{limit} this month (UTC+8)"
-        )
-    }
+    Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day, ..date }).collect())
 }

@@ -169,7 +169,7 @@ fn status_counts_what_is_there_while_an_export_runs_too() {
         assert_eq!(status["requests"][span].as_u64(), Some(sent), "{span}");
     }
     let text = world.out("status");
-    let complete = text.lines().filter(|line| line.starts_with("2025-03-0") && line.ends_with("  complete")).count();
+    let complete = text.lines().filter(|line| line.starts_with("2025-03-0") && line[10..].starts_with(" # ")).count();
     assert_eq!(complete, 2, "{text}");
     assert!(text.contains("queue       0 nightly, 0 backfill"), "{text}");
 }
