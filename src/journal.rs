@@ -6,6 +6,7 @@
 //!
 //! SQL lives in `journal/*.sql`.
 
+mod enqueue;
 mod file;
 mod import;
 mod lock;
@@ -24,13 +25,14 @@ use std::{
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::{
+    enqueue::Staging,
     file::{FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
     lock::Lock,
     page::{NewPage, StayPages},
     prune::Dropped,
     quota::{Slot, SlotId},
-    stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, Staging, State, StayId, Tally, Verdict},
+    stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, State, StayId, Tally, Verdict},
 };
 
 /// The format of the journal that this version writes; it reads no other.

@@ -34,6 +34,7 @@ CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, part
 CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
 CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
 CREATE INDEX stay_date ON stay (date, state);
+CREATE INDEX stay_unpublished ON stay (date) WHERE state = 1 AND samples > 0 AND file IS NULL;
 
 -- Landed pages.
 CREATE TABLE page (

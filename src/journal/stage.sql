@@ -1,2 +1,1 @@
-INSERT INTO incoming (meeting_start, meeting_no, join_time, participant, kind, meeting_end, file, line)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO incoming (key, meeting_end, file, line) VALUES (?1, ?2, ?3, ?4)

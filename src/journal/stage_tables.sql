@@ -1,13 +1,9 @@
 -- The manifest of this process: temporary, so that it ends with the process.
 CREATE TEMP TABLE IF NOT EXISTS incoming (
-    meeting_start INTEGER NOT NULL,
-    meeting_no    INTEGER NOT NULL,
-    join_time     INTEGER NOT NULL,
-    participant   TEXT    NOT NULL,
-    kind          INTEGER NOT NULL,
-    meeting_end   INTEGER NOT NULL,
-    file          INTEGER NOT NULL,
-    line          INTEGER NOT NULL
+    key         TEXT    NOT NULL,              -- start, number, join time, participant and kind, as a text that sorts
+    meeting_end INTEGER NOT NULL,
+    file        INTEGER NOT NULL,
+    line        INTEGER NOT NULL
 ) STRICT;
 -- The stays that this process reports and exits for; no file and line: asked for again for an earlier manifest.
 CREATE TEMP TABLE IF NOT EXISTS mine (

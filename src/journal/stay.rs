@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, Statement, TransactionBehavior, params};
 
 use super::{Journal, JournalError};
 use crate::stay::{MeetingNo, Participant, Stay, partition_date};
@@ -10,8 +10,8 @@ use crate::stay::{MeetingNo, Participant, Stay, partition_date};
 /// A stay's number in the journal; stays of one lane are asked for in this order.
 pub type StayId = i64;
 
-/// Manifest rows merged by one transaction: another process that fetches waits no longer than for these.
-const ROWS_PER_TRANSACTION: u64 = 20_000;
+/// Takes a stay in unless the journal knows it.
+pub(super) const INSERT: &str = include_str!("enqueue.sql");
 
 /// Priority in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -91,7 +91,7 @@ pub struct Enqueued {
 }
 
 impl Enqueued {
-    fn count(&mut self, stay: &Stay, known: Known) {
+    pub(super) fn count(&mut self, stay: &Stay, known: Known) {
         self.stays += 1;
         let pages = match known {
             Known::New | Known::Mended => 0,
@@ -108,7 +108,7 @@ impl Enqueued {
 
 /// What a manifest row means for what the journal knows of its stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+pub(super) enum Known {
     /// Nothing is known.
     New,
     /// It waits already, with so many pages landed.
@@ -122,7 +122,7 @@ enum Known {
 }
 
 impl Known {
-    fn of(found: Option<&Found>, stay: &Stay) -> Self {
+    pub(super) fn of(found: Option<&Found>, stay: &Stay) -> Self {
         let Some(found) = found else { return Self::New };
         let has_other_end = found.meeting_end_s != stay.meeting_end_s;
         match found.state {
@@ -205,44 +205,6 @@ pub struct DateCoverage {
 }
 
 impl Journal {
-    /// Begins to stage manifest rows: they go to a temporary table that ends with this connection.
-    pub fn stage(&mut self) -> Result<Staging<'_>, JournalError> {
-        self.db.execute_batch(include_str!("stage_tables.sql"))?;
-        Ok(Staging(self.db.transaction()?))
-    }
-
-    /// Merges the staged rows into the queue, in the order of their keys, and makes them this process's own.
-    ///
-    /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again, and
-    /// so is one that has no data if its meeting end has been mended.
-    pub fn enqueue(&mut self, lane: Lane, zone: Tz) -> Result<Enqueued, JournalError> {
-        let mut merged = Enqueued::default();
-        let mut rows_in_transaction = 0;
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
-        self.each_staged(&mut merged, |journal, merged, stay, at| {
-            rows_in_transaction += 1;
-            if rows_in_transaction % ROWS_PER_TRANSACTION == 0 {
-                journal.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
-            }
-            let (id, known) = journal.merge(stay, lane, zone)?;
-            merged.count(stay, known);
-            journal.db.prepare_cached(include_str!("own.sql"))?.execute(params![id, at.file, at.line])?;
-            Ok(())
-        })?;
-        self.db.execute_batch("COMMIT; DROP TABLE incoming; PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(merged)
-    }
-
-    /// What [`Journal::enqueue`] would find, without changing anything that outlives this process.
-    pub fn plan(&mut self) -> Result<Enqueued, JournalError> {
-        let mut merged = Enqueued::default();
-        self.each_staged(&mut merged, |journal, merged, stay, _| {
-            merged.count(stay, Known::of(journal.find(stay)?.as_ref(), stay));
-            Ok(())
-        })?;
-        Ok(merged)
-    }
-
     /// Stays of earlier manifests that were last asked for before `asked_before_s` and were absent so far, or failed
     /// although their meeting ended after `young_from_s`, become pending and this process's own.
     pub fn ask_earlier_again(&mut self, asked_before_s: i64, young_from_s: i64) -> Result<u64, JournalError> {
@@ -346,61 +308,11 @@ impl Journal {
         Ok(counts)
     }
 
-    /// Hands every distinct staged stay to `each`, in the order of the keys; of duplicates the first row counts.
-    fn each_staged(
-        &self,
-        merged: &mut Enqueued,
-        mut each: impl FnMut(&Self, &mut Enqueued, &Stay, Manifested) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
-        let mut statement = self.db.prepare(include_str!("staged.sql"))?;
-        let mut rows = statement.query([])?;
-        let mut last: Option<Stay> = None;
-        while let Some(row) = rows.next()? {
-            let stay = stay_from_row(row, 0)?;
-            if let Some(first) = last.as_ref().filter(|last| **last == stay) {
-                merged.duplicates += 1;
-                merged.contradicting += u64::from(first.meeting_end_s != stay.meeting_end_s);
-                continue;
-            }
-            each(self, merged, &stay, Manifested { file: row.get(6)?, line: row.get(7)? })?;
-            last = Some(stay);
-        }
-        Ok(())
-    }
-
-    fn merge(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<(StayId, Known), JournalError> {
-        if let Some(id) = self.insert(stay, lane, zone)? {
-            return Ok((id, Known::New));
-        }
-        let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let known = Known::of(Some(&found), stay);
-        if known == Known::Mended {
-            self.db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([found.id])?;
-            self.db.prepare_cached(include_str!("restart_pages.sql"))?.execute([found.id])?;
-            self.db.prepare_cached(include_str!("mend.sql"))?.execute(params![found.id, stay.meeting_end_s])?;
-        }
-        if matches!(known, Known::Again { .. }) || found.lane > lane as i64 {
-            self.db.prepare_cached(include_str!("ask_again.sql"))?.execute(params![found.id, lane as i64])?;
-        }
-        Ok((found.id, known))
-    }
-
     /// Puts a stay at the end of its lane; `None` if the journal knows it already.
     pub(super) fn insert(&self, stay: &Stay, lane: Lane, zone: Tz) -> Result<Option<StayId>, JournalError> {
-        let date = partition_date(stay.meeting_start_s, zone).to_epoch_days();
-        let (participant, kind) = participant_columns(&stay.participant);
-        let row = params![
-            stay.meeting_start_s,
-            meeting_no_column(stay.meeting_no),
-            stay.join_s,
-            participant,
-            kind,
-            stay.meeting_end_s,
-            date,
-            lane as i64
-        ];
-        let inserted = self.db.prepare_cached(include_str!("enqueue.sql"))?.execute(row)?;
-        Ok((inserted > 0).then(|| self.db.last_insert_rowid()))
+        let date = partition_date(stay.meeting_start_s, zone);
+        let mut statement = self.db.prepare_cached(INSERT)?;
+        Ok(insert(&mut statement, stay, date, lane)?.then(|| self.db.last_insert_rowid()))
     }
 
     pub(super) fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {
@@ -423,35 +335,30 @@ impl Journal {
 pub(super) struct Found {
     pub(super) id: StayId,
     state: State,
-    lane: i64,
+    pub(super) lane: i64,
     pages: u32,
     meeting_end_s: i64,
 }
 
-/// Takes manifest rows in, until [`Staging::finish`].
-pub struct Staging<'a>(Transaction<'a>);
-
-impl Staging<'_> {
-    /// Takes one row in.
-    pub fn push(&mut self, stay: &Stay, at: Manifested) -> Result<(), JournalError> {
-        let (participant, kind) = participant_columns(&stay.participant);
-        self.0.prepare_cached(include_str!("stage.sql"))?.execute(params![
-            stay.meeting_start_s,
-            meeting_no_column(stay.meeting_no),
-            stay.join_s,
-            participant,
-            kind,
-            stay.meeting_end_s,
-            at.file,
-            at.line
-        ])?;
-        Ok(())
-    }
-
-    /// Keeps the rows for [`Journal::enqueue`] or [`Journal::plan`].
-    pub fn finish(self) -> Result<(), JournalError> {
-        Ok(self.0.commit()?)
-    }
+/// Puts a stay at the end of its lane; false if the journal knows it already.
+pub(super) fn insert(
+    statement: &mut Statement<'_>,
+    stay: &Stay,
+    date: NaiveDate,
+    lane: Lane,
+) -> Result<bool, JournalError> {
+    let (participant, kind) = participant_columns(&stay.participant);
+    let inserted = statement.execute(params![
+        stay.meeting_start_s,
+        meeting_no_column(stay.meeting_no),
+        stay.join_s,
+        participant,
+        kind,
+        stay.meeting_end_s,
+        date.to_epoch_days(),
+        lane as i64
+    ])?;
+    Ok(inserted > 0)
 }
 
 fn participant_columns(participant: &Participant) -> (&str, i64) {
