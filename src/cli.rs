@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Override, journal::Lane, manifest::Format, simulator::command::SimulateArgs};
+use crate::{config::Override, journal::Lane, manifest::Format, refresh::Dates, simulator::command::SimulateArgs};
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
 ///
@@ -122,23 +122,18 @@ pub struct DemoArgs {
     pub dir: PathBuf,
 }
 
-/// Where manifests come from.
+/// Options of `vcq export`.
 #[derive(Debug, Args)]
-pub struct ManifestArgs {
+pub struct ExportArgs {
     /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
-    #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long = "manifest", value_name = "FILE", required_unless_present = "refresh", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-}
-
-/// Options of `vcq export`.
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    #[expect(missing_docs, reason = "a doc comment would become the command's help text")]
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
+    /// Ask again for the stays of these dates, and publish what differs: DATE, or DATE..DATE with both included
+    #[arg(long, value_name = "DATES", value_parser = dates)]
+    pub refresh: Option<Dates>,
     /// Nightly stays are asked for before backfill ones, whichever process brought them
     #[arg(long, value_enum, default_value_t = Lane::Nightly)]
     pub lane: Lane,
@@ -153,9 +148,12 @@ pub struct ExportArgs {
 /// Options of `vcq plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    #[expect(missing_docs, reason = "a doc comment would become the command's help text")]
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
+    /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
+    #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Form of the manifests whose names do not tell it
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -218,6 +216,14 @@ pub struct ArchiveExportArgs {
 
 fn date(text: &str) -> Result<NaiveDate, &'static str> {
     text.parse().map_err(|_| "must be a date such as 2026-03-31")
+}
+
+fn dates(text: &str) -> Result<Dates, &'static str> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(Dates { first, last }),
+        _ => Err("must be a date such as 2026-03-31, or a span of dates such as 2026-03-01..2026-03-31"),
+    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         manifests: Manifests { files: vec![manifest], format: None },
+        refresh: None,
         lane: Lane::Nightly,
         until: None,
         report: Some(folder.join("report.json")),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use crate::{
-    journal::{Enqueued, Lane, State},
+    journal::{Enqueued, Lane, Rereading, State},
     manifest::reject::Reject,
     quality::{batch::Unreadable, decode::Unknown},
+    refresh::Refreshed,
     stay::Stay,
 };
 
@@ -38,6 +39,22 @@ pub enum Event<'a> {
         lane: Lane,
         /// What became of them.
         rows: Enqueued,
+    },
+    /// Settled stays of chosen dates are asked for again.
+    Refreshing {
+        /// What of them, and whether an earlier run has begun to.
+        rereading: Rereading,
+    },
+    /// A stay that was done has been asked for again.
+    Refreshed {
+        /// Which.
+        stay: &'a Stay,
+        /// What came of it.
+        refreshed: Refreshed,
+        /// Why, if what had landed is kept.
+        reason: Option<&'a str>,
+        /// The `X-Tt-Logid` of the answer that says so.
+        log_id: Option<&'a str>,
     },
     /// Another process of this state folder is fetching; this one waits for its stays.
     Queued,

@@ -13,6 +13,7 @@ mod lock;
 mod page;
 mod prune;
 mod quota;
+mod reread;
 mod stay;
 
 use std::{
@@ -32,6 +33,7 @@ pub use self::{
     page::{NewPage, StayPages},
     prune::Dropped,
     quota::{Slot, SlotId},
+    reread::{Reread, Rereading},
     stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, State, StayId, Tally, Verdict},
 };
 

@@ -40,6 +40,7 @@ pub mod progress;
 pub mod publish;
 pub mod quality;
 pub mod rebuild;
+pub mod refresh;
 pub mod report;
 pub mod run;
 pub mod simulator;

@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, trace, warn};
 
-use crate::event::Event;
+use crate::{event::Event, journal::Rereading};
 
 /// Writes the line of one event, if it has one.
 pub fn log(event: &Event<'_>) {
@@ -20,6 +20,12 @@ pub fn log(event: &Event<'_>) {
             asked_again = rows.asked_again,
             "stays queued"
         ),
+        Event::Refreshing { rereading: Rereading { stays, continues } } => {
+            info!(stays, continues, "asking again for stays that are done");
+        }
+        Event::Refreshed { stay, refreshed, reason, log_id } => {
+            debug!(?stay, refreshed = refreshed.name(), reason, log_id, "asked again");
+        }
         Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
         Event::Fetching => info!("fetching"),
         Event::Sent | Event::Waiting { .. } | Event::Waited { .. } => {}

@@ -25,7 +25,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
     archive,
     check::check,
-    cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat, ManifestArgs},
+    cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat},
     config::Config,
     credentials::credentials,
     demo,
@@ -33,6 +33,7 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     intake::Manifests,
+    manifest::Format,
     observe::Observers,
     plan::plan,
     progress::Progress,
@@ -89,7 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(conclude(&outcome))
         }),
         Command::Plan(args) => {
-            let plan = plan(&manifests(&args.manifest), &config, &idle_start())?;
+            let plan = plan(&manifests(&args.files, args.format), &config, &idle_start())?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
             Ok(plan.exit_code())
         }
@@ -151,13 +152,18 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
-    let task =
-        Export { manifests: manifests(&args.manifest), lane: args.lane, until: limit, report: args.report.clone() };
+    let task = Export {
+        manifests: manifests(&args.files, args.format),
+        refresh: args.refresh,
+        lane: args.lane,
+        until: limit,
+        report: args.report.clone(),
+    };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }
 
-fn manifests(args: &ManifestArgs) -> Manifests {
-    Manifests { files: args.files.clone(), format: args.format }
+fn manifests(files: &[PathBuf], format: Option<Format>) -> Manifests {
+    Manifests { files: files.to_vec(), format }
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {

@@ -24,7 +24,7 @@ use crate::{
         publisher::{self, Staged},
     },
     error::Error,
-    journal::{FileRow, Intent, Journal},
+    journal::{FileRow, Intent, Journal, Lock},
     quality::{
         batch::{Batcher, Unreadable},
         decode::{Unknown, decode},
@@ -68,6 +68,18 @@ impl Publisher {
     pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
         let _publishing = journal.lock_publishing()?;
         let Some(file) = journal.intend(date, Intent::Append, &self.salt())? else { return Ok(None) };
+        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file)?))
+    }
+
+    /// Puts the second readings of the date in the place of the first ones, and publishes all its done stays in one file,
+    /// in the place of all its files; `None` if there are no second readings.
+    pub fn adopt(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        _publishing: &Lock,
+    ) -> Result<Option<Publication>, Error> {
+        let Some(file) = journal.adopt_rereads(date, &self.salt())? else { return Ok(None) };
         Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file)?))
     }
 

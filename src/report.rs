@@ -13,6 +13,7 @@ use crate::{
     journal::{State, Tally},
     manifest::reject::Reject,
     quality::{batch::Unreadable, decode::Unknown},
+    refresh::Refreshed,
     stay::Stay,
 };
 
@@ -37,6 +38,8 @@ pub struct Report {
     manifest: Manifest,
     /// Stays of earlier manifests, absent so far or failed, that this run asked for again, by state.
     asked_again: BTreeMap<&'static str, u64>,
+    /// What became of the done stays that this run asked for again (`--refresh`); none: it was not asked to.
+    refreshed: Option<BTreeMap<&'static str, u64>>,
     landed: Landed,
     requests: Requests,
     files: Vec<File>,
@@ -141,6 +144,7 @@ impl Report {
             stopped: None,
             manifest: Manifest::default(),
             asked_again: BTreeMap::new(),
+            refreshed: None,
             landed: Landed::default(),
             requests: Requests::default(),
             files: Vec::new(),
@@ -164,6 +168,13 @@ impl Report {
             Event::Enqueued { rows, .. } => {
                 self.manifest.duplicates = rows.duplicates;
                 self.manifest.contradicting_duplicates = rows.contradicting;
+            }
+            Event::Refreshing { .. } => self.refreshed = Some(BTreeMap::new()),
+            Event::Refreshed { stay, refreshed, reason, log_id } => {
+                *self.refreshed.get_or_insert_default().entry(refreshed.name()).or_default() += 1;
+                if *refreshed == Refreshed::Failed {
+                    self.stay_failed(stay, *reason, *log_id);
+                }
             }
             Event::Sent => self.requests.sent += 1,
             Event::Answered { outcome, .. } => *self.requests.by_outcome.entry(outcome).or_default() += 1,
@@ -293,7 +304,12 @@ impl Report {
         self.requests.without_answer = self.requests.sent.saturating_sub(answered);
         let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
         self.requests.quota_used = (allowed >= 1.0).then(|| share(self.requests.sent, allowed));
+        let failed = failed + self.refreshed_as(Refreshed::Failed);
         Ok(if rejected + failed > 0 { ExitCode::SomeFailed } else { ExitCode::Complete })
+    }
+
+    fn refreshed_as(&self, refreshed: Refreshed) -> u64 {
+        self.refreshed.as_ref().and_then(|counts| counts.get(refreshed.name())).copied().unwrap_or_default()
     }
 
     /// Sets the code that the process exits with.
@@ -345,6 +361,13 @@ impl Report {
         }
         for (state, count) in &self.asked_again {
             writeln!(f, "           {count} of earlier manifests asked for again: {state}")?;
+        }
+        if let Some(counts) = &self.refreshed {
+            write!(f, "refreshed  {} stays", counts.values().sum::<u64>())?;
+            for (refreshed, count) in counts {
+                write!(f, ", {count} {refreshed}")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -407,7 +430,8 @@ impl Report {
                 None => writeln!(f)?,
             }
         }
-        let unlisted = self.manifest.failed.saturating_sub(self.failures.len() as u64);
+        let failed = self.manifest.failed + self.refreshed_as(Refreshed::Failed);
+        let unlisted = failed.saturating_sub(self.failures.len() as u64);
         if unlisted > 0 {
             writeln!(f, "           and {unlisted} more")?;
         }

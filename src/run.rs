@@ -24,6 +24,7 @@ use crate::{
     intake::{Manifests, Rejects, take_in},
     journal::{Enqueued, Identity, Journal, Lane, State},
     publish::{Publication, Publisher},
+    refresh::{self, Dates},
     report::Report,
     start::Start,
 };
@@ -42,7 +43,9 @@ const ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
 pub struct Export {
     /// The participants to ask for.
     pub manifests: Manifests,
-    /// Their priority.
+    /// Dates whose settled stays are to be asked for again.
+    pub refresh: Option<Dates>,
+    /// The priority of all of them.
     pub lane: Lane,
     /// When to send no more requests.
     pub until: Option<DateTime<Utc>>,
@@ -169,7 +172,12 @@ fn enqueue(
     let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
     let young_from = around.start.now() - around.config.absent_retry_for;
     let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp())?;
-    emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again, ..merged } });
+    let rereading = task.refresh.map(|dates| refresh::begin(journal, dates, task.lane)).transpose()?;
+    let reread = rereading.map_or(0, |rereading| rereading.stays);
+    emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
+    if let Some(rereading) = rereading {
+        emit(Event::Refreshing { rereading });
+    }
     Ok(())
 }
 
@@ -296,6 +304,10 @@ fn publish_own(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> 
                 failure.get_or_insert(error);
             }
         }
+    }
+    if let Err(error) = refresh::conclude(journal, publisher, emit, |publication| emit_published(publication, emit)) {
+        emit(Event::PublishFailed { date: None, why: &Chain(&error).to_string() });
+        failure.get_or_insert(error);
     }
     // Another process may have meant to publish some of these stays meanwhile: then they are visible when it has.
     match failure {

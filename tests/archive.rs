@@ -149,6 +149,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
     };
     let task = run::Export {
         manifests: Manifests { files: vec![path], format: None },
+        refresh: None,
         lane: Lane::Nightly,
         until: None,
         report: None,

@@ -36,7 +36,7 @@ pub fn prune(config: &Config, before: NaiveDate) -> Result<Pruned, Error> {
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
     let publishing = journal.lock_publishing()?;
     for date in journal.known_dates(NaiveDate::MIN, last)? {
-        if !journal.is_published(date)? {
+        if !journal.is_published(date)? || journal.is_reread(date)? {
             pruned.unpublished.push(date);
             continue;
         }
@@ -56,7 +56,7 @@ impl fmt::Display for Pruned {
             writeln!(f, "pruned    date={date}  {stays} stays  {pages} pages")?;
         }
         for date in &self.unpublished {
-            writeln!(f, "kept      date={date}  not all of its stays that are done are published")?;
+            writeln!(f, "kept      date={date}  not all that is known of it is published: `vcq export` first")?;
         }
         writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)
     }

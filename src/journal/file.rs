@@ -1,7 +1,7 @@
 //! Part files: which stays each holds, from intent to publication.
 
 use chrono::NaiveDate;
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -52,10 +52,25 @@ impl Journal {
     ///
     /// The name is a digest of `salt`, the stays and their pages: what decides the file's bytes decides its name.
     pub fn intend(&mut self, date: NaiveDate, intent: Intent, salt: &[u8]) -> Result<Option<FileRow>, JournalError> {
+        self.intend_after(date, intent, salt, |_| Ok(true))
+    }
+
+    /// The same after a change that is made with it or not at all; `None` too if `change` says that there is none.
+    pub(super) fn intend_after(
+        &mut self,
+        date: NaiveDate,
+        intent: Intent,
+        salt: &[u8],
+        change: impl FnOnce(&Connection) -> Result<bool, JournalError>,
+    ) -> Result<Option<FileRow>, JournalError> {
         let replaces = intent == Intent::Replace;
         let days = date.to_epoch_days();
         self.db.execute_batch("BEGIN IMMEDIATE")?;
-        let row = self.try_intend(days, replaces, salt);
+        let row = match change(&self.db) {
+            Ok(true) => self.try_intend(days, replaces, salt),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
         match &row {
             Ok(Some(_)) => self.db.execute_batch("COMMIT")?,
             Ok(None) | Err(_) => self.db.execute_batch("ROLLBACK")?,

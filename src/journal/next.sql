@@ -1,5 +1,5 @@
 SELECT stay.id, stay.meeting_start, stay.meeting_no, stay.join_time, stay.participant, stay.kind, stay.meeting_end,
-       stay.date, stay.lane, stay.pages, stay.samples, stay.restarts,
+       coalesce(stay.date, (SELECT date FROM stay AS first WHERE first.id = stay.rereads)), stay.lane, stay.pages, stay.samples, stay.restarts,
        (SELECT next_token FROM page WHERE page.stay = stay.id AND page.number = stay.pages - 1)
 FROM stay
 WHERE stay.state = 0

@@ -16,7 +16,7 @@ CREATE TABLE stay (
     participant   TEXT    NOT NULL,            -- the user's or the room's id
     kind          INTEGER NOT NULL,            -- 0 user, 1 room
     meeting_end   INTEGER NOT NULL,
-    date          INTEGER NOT NULL,            -- the partition
+    date          INTEGER,                     -- the partition; null for a second reading, which is in none
     lane          INTEGER NOT NULL,            -- 0 nightly, 1 backfill: taken in this order
     state         INTEGER NOT NULL DEFAULT 0,  -- 0 pending, 1 done, 2 absent, 3 rejected, 4 failed, 5 absent so far
     pages         INTEGER NOT NULL DEFAULT 0,  -- landed
@@ -25,12 +25,14 @@ CREATE TABLE stay (
     settled_at    INTEGER,
     reason        TEXT,                        -- why it is absent, rejected or failed
     log_id        TEXT,                        -- X-Tt-Logid of the answer that said so
-    file          INTEGER                      -- the part file that holds it, or is meant to; not declared as a key of
+    file          INTEGER,                     -- the part file that holds it, or is meant to; not declared as a key of
                                                -- `file`: to forget a file, SQLite would then look at every stay
+    rereads       INTEGER                      -- the stay of which this row is a second reading
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.
-CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind);
+CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL;
+CREATE UNIQUE INDEX stay_rereads ON stay (rereads) WHERE rereads IS NOT NULL;
 CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
 CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
 CREATE INDEX stay_date ON stay (date, state);

@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    fn from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Self> {
         let number: usize = row.get(column)?;
         Self::ALL
             .get(number)

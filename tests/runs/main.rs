@@ -23,6 +23,7 @@ mod kills;
 mod lanes;
 mod limits;
 mod quota;
+mod refresh;
 
 #[path = "../support/invariants.rs"]
 mod invariants;

@@ -31,6 +31,7 @@ use vcq::{
     },
     intake::Manifests,
     journal::Lane,
+    refresh::Dates,
     run::{Export, Outcome, Surroundings, export},
     simulator::{
         Settings, SharedSimulator, Simulator,
@@ -74,6 +75,8 @@ pub(crate) struct SentRequest {
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     pub(crate) manifest: PathBuf,
+    /// `--refresh`, without a manifest.
+    pub(crate) refresh: Option<Dates>,
     pub(crate) lane: Lane,
     /// How long after the runtime's beginning the process starts.
     pub(crate) starts_after: Duration,
@@ -174,6 +177,7 @@ impl World {
     pub(crate) fn orders(&self) -> Orders {
         Orders {
             manifest: self.path("manifest.csv"),
+            refresh: None,
             lane: Lane::Nightly,
             starts_after: Duration::ZERO,
             until: None,
@@ -209,6 +213,15 @@ impl World {
     /// Runs one process to its end.
     pub(crate) fn live_one(&mut self, orders: Orders) -> Life {
         self.live(&[orders]).remove(0)
+    }
+
+    /// Another server takes the place of this one, whose books are closed: the same stays, by other settings.
+    pub(crate) fn serve_anew(&mut self, settings: Settings) {
+        self.rest(TimeDelta::minutes(2));
+        self.witnesses = witnesses(settings.tenant.seed);
+        self.simulator = Simulator::shared(settings);
+        self.sent.clear();
+        (self.restarted_pages, self.abandoned) = (0, 0);
     }
 
     /// Lets time pass while no process lives.
@@ -263,8 +276,10 @@ impl World {
             start: &start,
             observe: &observe,
         };
+        let files = if orders.refresh.is_some() { Vec::new() } else { vec![orders.manifest.clone()] };
         let task = Export {
-            manifests: Manifests { files: vec![orders.manifest.clone()], format: None },
+            manifests: Manifests { files, format: None },
+            refresh: orders.refresh,
             lane: orders.lane,
             until: orders.until.map(|after| start.now() + after),
             report: Some(orders.manifest.with_extension("report.json")),

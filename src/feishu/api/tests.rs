@@ -72,17 +72,21 @@ fn what_is_not_the_documented_json_is_never_a_page() {
         r#"{"code":0.5}"#,
         r#"{"code":100000000000000000000}"#,
         r#"{"code":0,"data":{}} x"#,
+        r#"{"code":0,"code":0}"#,
         r#"{"code":0,"data":{"participant_quality_list":[{"#,
+    ] {
+        for status in [200, 302, 404, 503] {
+            assert_eq!(name(status, body), "transient", "{body} with HTTP {status}");
+        }
+    }
+    for body in [
         r#"{"code":0,"data":{"participant_quality_list":{}}}"#,
         r#"{"code":0,"data":{"participant_quality_list":"none"}}"#,
         r#"{"code":0,"data":{"has_more":"perhaps"}}"#,
         r#"{"code":0,"data":{"has_more":1}}"#,
         r#"{"code":0,"data":[1]}"#,
-        r#"{"code":0,"code":0}"#,
     ] {
-        for (status, expected) in [(200, "transient"), (302, "transient"), (404, "transient"), (503, "transient")] {
-            assert_eq!(name(status, body), expected, "{body} with HTTP {status}");
-        }
+        assert_eq!(name(200, body), "off_contract", "{body}");
     }
     assert_eq!(name(429, "slow down"), "throttled");
     assert_eq!(name(429, ""), "throttled");

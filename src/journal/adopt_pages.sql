@@ -1,0 +1,1 @@
+UPDATE page SET stay = ?2 WHERE stay = ?1

@@ -1,0 +1,1 @@
+DELETE FROM stay WHERE id = ?1

@@ -1,0 +1,6 @@
+-- A second reading of every done stay from ?1 to ?2.
+INSERT INTO stay (meeting_start, meeting_no, join_time, participant, kind, meeting_end, lane, rereads)
+SELECT meeting_start, meeting_no, join_time, participant, kind, meeting_end, ?3, id
+FROM stay
+WHERE date BETWEEN ?1 AND ?2 AND state = 1
+ORDER BY id
