@@ -1,6 +1,6 @@
 //! `vcq check`: one line per matter, each with its remedy.
 
-use std::fmt;
+use std::{fmt, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -48,6 +48,9 @@ pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start)
     checked.add("dataset", dataset.map(|_| writable(&config.output.display())).map_err(|error| fault_of(&error)));
     let journal = Journal::open(&config.state, &identity(config)).map_err(Error::from);
     checked.add("journal", journal.as_ref().map(|_| writable(&config.state.display())).map_err(fault_of));
+    if journal.is_ok() {
+        checked.add("state folder", state_finding(&config.state));
+    }
     let credentials = credentials(config, secret);
     checked.add("credentials", credentials.as_ref().map(|c| format!("app id {}", c.app_id)).map_err(fault_of));
     if let (Ok(credentials), Ok(journal)) = (credentials, journal) {
@@ -140,6 +143,20 @@ fn zone_finding(zone: Tz, now: DateTime<Utc>) -> String {
 
 fn writable(folder: &dyn fmt::Display) -> String {
     format!("`{folder}` can be written")
+}
+
+/// A folder that vcq has made is closed to others; one that was there is left as it is, but not without a word.
+fn state_finding(folder: &Path) -> Result<String, (ExitCode, String, Option<String>)> {
+    let name = folder.display();
+    let metadata = fs::metadata(folder).map_err(|error| {
+        let failed = Error::File { operation: "look at", path: name.to_string(), source: error };
+        fault_of(&failed)
+    })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    let is_open = mode & 0o077 > 0;
+    let finding = format!("`{name}` has mode {mode:04o}: others can see what is in it");
+    let fault = || (ExitCode::Usage, finding, Some(format!("chmod 700 {name}")));
+    if is_open { Err(fault()) } else { Ok(format!("`{name}` is closed to others")) }
 }
 
 fn fault_of(error: &Error) -> (ExitCode, String, Option<String>) {

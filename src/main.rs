@@ -71,6 +71,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let progress = Progress::new(config.rate.requests_per_minute);
     start_log(&cli.global, progress.bar())?;
     match cli.command {
+        Command::Demo(_) if !cli.global.overrides().is_empty() => Err(Error::Usage(
+            "the demo has a folder, an API and a rate of its own: of these it takes `--dir` alone".into(),
+        )),
         Command::Demo(args) => with_signals(|start| async move {
             let observers = Observers::new(progress, None, config.rate.requests_per_minute);
             let outcome = demo::demo(&args.dir, &start, &|event| observers.take(&event)).await;

@@ -1,6 +1,10 @@
 //! Exit codes and messages: a contract with cron, systemd, scripts and the person who is called at night.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+};
 
 use serde_json::Value;
 use vcq::simulator::{
@@ -179,7 +183,7 @@ fn credentials() {
     assert_eq!(run(&|_| ()), "vcq: no app secret\nhint: set VCQ_APP_SECRET, or `app_secret_file` in the configuration");
     let of_file = |mode: u32, text: &str| {
         world.write("secret", text);
-        fs::set_permissions(world.path("secret"), fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(world.path("secret"), Permissions::from_mode(mode)).unwrap();
         run(&|vcq| _ = vcq.env("VCQ_APP_SECRET_FILE", "secret"))
     };
     let needed = "hint: `app_secret_file` must name a file that holds the app's secret and nothing else";
@@ -272,6 +276,33 @@ fn a_journal_without_stays_takes_the_configuration_on() {
     let ran = world.ran(world.vcq("export --manifest manifest.csv").env("VCQ_TIMEZONE", "UTC"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(world.run("status").code, Some(2), "from the first stay on the zone is fixed");
+}
+
+#[test]
+fn a_state_folder_that_others_can_open_is_told_of() {
+    let world = World::new(small());
+    fs::create_dir(world.path("state")).unwrap();
+    for (mode, code, finding) in
+        [(0o755, 2, "has mode 0755"), (0o750, 2, "has mode 0750"), (0o700, 0, "is closed to others")]
+    {
+        fs::set_permissions(world.path("state"), Permissions::from_mode(mode)).unwrap();
+        let ran = world.run("check");
+        assert_eq!(ran.code, Some(code), "{}", ran.out);
+        assert!(ran.out.contains(finding), "{}", ran.out);
+        assert_eq!(ran.out.contains("chmod 700 "), code != 0, "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_demo_takes_no_option_in_silence() {
+    let world = World::new(small());
+    for option in
+        ["--state elsewhere", "--output elsewhere", "--base-url http://127.0.0.1:1", "--requests-per-minute 5"]
+    {
+        let message = "vcq: the demo has a folder, an API and a rate of its own: of these it takes `--dir` alone";
+        check(&world, &format!("demo --dir demo {option}"), 2, message);
+        assert!(!world.path("demo").exists());
+    }
 }
 
 #[test]
