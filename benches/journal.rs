@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use vcq::{
-    journal::{Identity, Journal, Lane, Manifested, NewPage, StayId},
+    journal::{Identity, Journal, Lane, Manifested, NewPage, Staged, StayId},
     stay::{MeetingNo, Participant, Stay},
 };
 
@@ -44,17 +44,18 @@ fn open(folder: &Path) -> Journal {
     Journal::open(folder, &identity).expect("a temporary folder takes a journal")
 }
 
-fn stage(journal: &mut Journal, rows: impl Iterator<Item = u32>) {
+fn stage(journal: &Journal, rows: impl Iterator<Item = u32>) -> Staged {
     let mut staging = journal.stage().expect("a journal can stage");
     for (line, n) in (1..).zip(rows) {
         staging.push(&stay(n), Manifested { file: 0, line }).expect("a row can be staged");
     }
-    staging.finish().expect("the rows can be kept");
+    staging.finish().expect("the rows can be kept")
 }
 
 fn enqueue(journal: &mut Journal, rows: impl Iterator<Item = u32>) {
-    stage(journal, rows);
-    let merged = journal.enqueue(Lane::Backfill, Tz::Asia__Shanghai).expect("staged rows can be merged");
+    let staged = stage(journal, rows);
+    let merging = journal.enqueue(staged, Lane::Backfill, Tz::Asia__Shanghai).expect("staged rows can be merged");
+    let merged = merging.finish().expect("staged rows can be merged");
     assert_eq!(merged.stays, u64::from(ROWS));
 }
 
@@ -81,8 +82,8 @@ fn rows(criterion: &mut Criterion) {
     });
     group.bench_function("plan", |bencher| {
         let plan = |journal: &mut Journal| {
-            stage(journal, 0..ROWS);
-            journal.plan().expect("staged rows can be counted")
+            let staged = stage(journal, 0..ROWS);
+            journal.plan(staged).expect("staged rows can be counted")
         };
         bencher.iter_batched_ref(again, plan, BatchSize::PerIteration);
     });

@@ -143,12 +143,13 @@ fn columns(criterion: &mut Criterion) {
 fn journal_of(folder: &std::path::Path, pages: &[String]) -> Journal {
     let identity = Identity { timezone: "Asia/Shanghai".into(), user_id_type: "open_id".into() };
     let mut journal = Journal::open(folder, &identity).expect("a new journal");
-    let mut staging = journal.stage().expect("a temporary table");
+    let mut staging = journal.stage().expect("a temporary file");
     for (number, line) in (0..STAYS).zip(1..) {
         staging.push(&stay(number), Manifested { file: 0, line }).expect("a new stay");
     }
-    staging.finish().expect("staged rows");
-    journal.enqueue(Lane::Backfill, Tz::Asia__Shanghai).expect("staged stays");
+    let staged = staging.finish().expect("staged rows");
+    let merging = journal.enqueue(staged, Lane::Backfill, Tz::Asia__Shanghai).expect("a new journal");
+    merging.finish().expect("staged stays");
     for page in pages {
         let stay = journal.next(1, |_| false).expect("a queue").expect("a stay for each page");
         let body = page.as_bytes();

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     event::{Emit, Event},
     file::folder_of,
-    journal::{Journal, Manifested, Staging},
+    journal::{Journal, Manifested, Staged, Staging},
     manifest::{
         self, Format, Reader,
         reject::{Reject, RejectsWriter},
@@ -45,13 +45,13 @@ impl Manifests {
 ///
 /// If a file cannot be read as a manifest at all: then nothing has been queued.
 pub fn take_in(
-    journal: &mut Journal,
+    journal: &Journal,
     manifests: &Manifests,
     config: &Config,
     start: &Start,
     rejects: &mut Rejects,
     emit: Emit<'_>,
-) -> Result<(), Error> {
+) -> Result<Staged, Error> {
     let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
     let spool_folder = journal.folder().to_owned();
     let mut staging = journal.stage()?;
@@ -67,7 +67,7 @@ fn take_in_file(
     mut reader: Reader,
     file: u32,
     name: &str,
-    staging: &mut Staging<'_>,
+    staging: &mut Staging,
     rejects: &mut Rejects,
     emit: Emit<'_>,
     stop: &Stop,

@@ -14,6 +14,7 @@ mod page;
 mod prune;
 mod quota;
 mod reread;
+mod sort;
 mod stay;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::{
-    enqueue::Staging,
+    enqueue::{Merging, Staged, Staging},
     file::{FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
     lock::Lock,
@@ -45,6 +46,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// SQLite's page cache of one connection.
 const CACHE_KIB: i64 = 16 * 1024;
+
+/// The log's pages are written to the database once there are so many: 16 MiB, as the page cache has.
+const LOG_PAGES: i64 = 4096;
 
 /// Prepared statements kept by one connection: more than the journal has.
 const STATEMENTS_MAX: usize = 64;
@@ -95,6 +99,9 @@ pub enum JournalError {
     /// There is no journal where a command needs one.
     #[error("there is no journal at `{0}`")]
     Missing(PathBuf),
+    /// Manifest rows could not be sorted through the disk.
+    #[error("cannot sort the manifest's rows in the state folder")]
+    Sort(#[from] std::io::Error),
     /// A body could not be compressed.
     #[error("cannot compress a page")]
     Compress {
@@ -136,6 +143,7 @@ impl JournalError {
                 }
                 _ => Some("check the state folder's disk and permissions, then run again: nothing is lost"),
             },
+            Self::Sort(_) => Some("free space on the state folder's disk and run again: nothing is lost"),
             Self::Io { .. } => Some("check `state` in the configuration and the folder's permissions"),
             Self::Format { .. } => Some("use the version of vcq that wrote it, or another `state` folder"),
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
@@ -195,6 +203,7 @@ impl Journal {
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "temp_store", "FILE")?;
         Ok(Self { db, folder: folder.to_owned(), freed: Vec::new() })

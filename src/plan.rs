@@ -54,7 +54,7 @@ const REJECTS_LISTED_MAX: usize = 20;
 ///
 /// If a manifest cannot be read, or the journal that is there was begun otherwise.
 pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Plan, Error> {
-    let mut journal = Journal::open(&config.state, &identity(config))?;
+    let journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"));
     let counts = RefCell::new((0, 0, Vec::new()));
     let emit = |event: Event<'_>| {
@@ -70,8 +70,8 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
             _ => {}
         }
     };
-    take_in(&mut journal, manifests, config, start, &mut rejects, &emit)?;
-    let merged = journal.plan()?;
+    let staged = take_in(&journal, manifests, config, start, &mut rejects, &emit)?;
+    let merged = journal.plan(staged)?;
     let (rows, rejected, listed) = counts.into_inner();
     let (first, last, _) = quota_month(start.now());
     let requests_per_month = config.rate.requests_per_month;

@@ -167,8 +167,8 @@ fn enqueue(
     rejects: &mut Rejects,
     emit: Emit<'_>,
 ) -> Result<(), Error> {
-    take_in(journal, &task.manifests, around.config, around.start, rejects, emit)?;
-    let merged = journal.enqueue(task.lane, around.config.timezone)?;
+    let staged = take_in(journal, &task.manifests, around.config, around.start, rejects, emit)?;
+    let merged = journal.enqueue(staged, task.lane, around.config.timezone)?.finish()?;
     let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
     let young_from = around.start.now() - around.config.absent_retry_for;
     let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp())?;

@@ -267,8 +267,8 @@ fn a_body_of_several_lines_comes_back_as_it_was_sent() {
     };
     let mut staging = journal.stage().unwrap();
     staging.push(&stay, Manifested { file: 0, line: 1 }).unwrap();
-    staging.finish().unwrap();
-    journal.enqueue(Lane::Nightly, home.config.timezone).unwrap();
+    let staged = staging.finish().unwrap();
+    journal.enqueue(staged, Lane::Nightly, home.config.timezone).unwrap().finish().unwrap();
     let id = journal.next(1, |_| false).unwrap().unwrap().id;
     let page = NewPage { stay: id, number: 0, samples: 1, next_token: None, body: body.as_bytes() };
     journal.land(&page, 0).unwrap();

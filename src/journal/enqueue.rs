@@ -1,16 +1,17 @@
 //! From manifest rows to the queue: staged as they come, sorted, merged with what the journal knows.
 //!
-//! Ten million rows go this way in constant memory: the rows stand in a temporary table, and SQLite sorts them through
-//! the disk. It does so by one text, which it compares much faster than the key's columns one after the other.
+//! Rows are merged in the order of their keys: so the indexes grow at their ends, or are changed from one end to the
+//! other, and ten million rows need no more memory than a thousand.
 
-use std::fmt::Write as _;
+use std::io;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use rusqlite::{CachedStatement, Transaction, TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::{
     Enqueued, Journal, JournalError, Lane, Manifested, StayId,
+    sort::{Sorted, Sorter},
     stay::{INSERT, Known, insert},
 };
 use crate::stay::{MeetingNo, Participant, Stay, partition_date};
@@ -18,163 +19,167 @@ use crate::stay::{MeetingNo, Participant, Stay, partition_date};
 /// Manifest rows merged by one transaction: another process that fetches waits no longer than for these.
 const ROWS_PER_TRANSACTION: u64 = 20_000;
 
-/// Stands between the parts of a staged key: ids have no control characters, so that it sorts before what they hold.
-const SEPARATOR: char = '\u{1}';
-
 impl Journal {
-    /// Begins to stage manifest rows: they go to a temporary table that ends with this connection.
-    pub fn stage(&mut self) -> Result<Staging<'_>, JournalError> {
-        self.db.execute_batch(include_str!("stage_tables.sql"))?;
-        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
-        let insert = self.db.prepare_cached(include_str!("stage.sql"))?;
-        Ok(Staging { insert, transaction, key: String::new() })
+    /// Begins to stage manifest rows: they stand in a file without a name, which ends with this process.
+    pub fn stage(&self) -> Result<Staging, JournalError> {
+        Ok(Staging { sorter: Sorter::new(&self.folder)?, record: Vec::new() })
     }
 
-    /// Merges the staged rows into the queue, in the order of their keys, and makes them this process's own.
+    /// Begins to merge the staged rows into the queue and to make them this process's own.
     ///
     /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again, and
     /// so is one that has no data if its meeting end has been mended.
-    pub fn enqueue(&mut self, lane: Lane, zone: Tz) -> Result<Enqueued, JournalError> {
-        let mut merged = Enqueued::default();
-        let mut rows_in_transaction = 0;
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
-        let mut merging = Merging::new(self, lane, zone)?;
-        self.each_staged(&mut merged, |merged, stay, at| {
-            rows_in_transaction += 1;
-            if rows_in_transaction % ROWS_PER_TRANSACTION == 0 {
-                self.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
-            }
-            merging.merge(merged, stay, at)
-        })?;
-        drop(merging);
-        self.db.execute_batch("COMMIT; DROP TABLE incoming; PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(merged)
+    pub fn enqueue(&mut self, staged: Staged, lane: Lane, zone: Tz) -> Result<Merging<'_>, JournalError> {
+        self.db.execute_batch(include_str!("own_table.sql"))?;
+        Ok(Merging { journal: self, staged, lane, zone, merged: Enqueued::default(), last_date: None })
     }
 
-    /// What [`Journal::enqueue`] would find, without changing anything that outlives this process.
-    pub fn plan(&mut self) -> Result<Enqueued, JournalError> {
+    /// What merging them would find. Nothing is changed.
+    pub fn plan(&self, mut staged: Staged) -> Result<Enqueued, JournalError> {
         let mut merged = Enqueued::default();
-        self.each_staged(&mut merged, |merged, stay, _| {
+        while let Some((stay, _)) = staged.next(&mut merged)? {
             merged.count(stay, Known::of(self.find(stay)?.as_ref(), stay));
-            Ok(())
-        })?;
+        }
         Ok(merged)
-    }
-
-    /// Hands every distinct staged stay to `each`, in the order of the keys; of duplicates the first row counts.
-    fn each_staged(
-        &self,
-        merged: &mut Enqueued,
-        mut each: impl FnMut(&mut Enqueued, &Stay, Manifested) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
-        let mut statement = self.db.prepare(include_str!("staged.sql"))?;
-        let mut rows = statement.query([])?;
-        let mut last: Option<Stay> = None;
-        while let Some(row) = rows.next()? {
-            let key = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-            let stay = from_key(key, row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?;
-            if let Some(first) = last.as_ref().filter(|last| **last == stay) {
-                merged.duplicates += 1;
-                merged.contradicting += u64::from(first.meeting_end_s != stay.meeting_end_s);
-                continue;
-            }
-            each(merged, &stay, Manifested { file: row.get(2)?, line: row.get(3)? })?;
-            last = Some(stay);
-        }
-        Ok(())
-    }
-}
-
-/// What merging needs for every row, made once.
-struct Merging<'journal> {
-    journal: &'journal Journal,
-    insert: CachedStatement<'journal>,
-    own: CachedStatement<'journal>,
-    lane: Lane,
-    zone: Tz,
-    /// The last meeting start and its date: in the order of the keys, stays of one meeting follow each other.
-    last_date: Option<(i64, NaiveDate)>,
-}
-
-impl<'journal> Merging<'journal> {
-    fn new(journal: &'journal Journal, lane: Lane, zone: Tz) -> Result<Self, JournalError> {
-        let insert = journal.db.prepare_cached(INSERT)?;
-        let own = journal.db.prepare_cached(include_str!("own.sql"))?;
-        Ok(Self { journal, insert, own, lane, zone, last_date: None })
-    }
-
-    fn merge(&mut self, merged: &mut Enqueued, stay: &Stay, at: Manifested) -> Result<(), JournalError> {
-        let date = self.date(stay.meeting_start_s);
-        let (id, known) = if insert(&mut self.insert, stay, date, self.lane)? {
-            (self.journal.db.last_insert_rowid(), Known::New)
-        } else {
-            self.merge_known(stay)?
-        };
-        merged.count(stay, known);
-        self.own.execute(params![id, at.file, at.line])?;
-        Ok(())
-    }
-
-    fn merge_known(&self, stay: &Stay) -> Result<(StayId, Known), JournalError> {
-        let (journal, lane) = (self.journal, self.lane as i64);
-        let found = journal.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let known = Known::of(Some(&found), stay);
-        if known == Known::Mended {
-            journal.db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([found.id])?;
-            journal.db.prepare_cached(include_str!("restart_pages.sql"))?.execute([found.id])?;
-            journal.db.prepare_cached(include_str!("mend.sql"))?.execute(params![found.id, stay.meeting_end_s])?;
-        }
-        if matches!(known, Known::Again { .. }) || found.lane > lane {
-            journal.db.prepare_cached(include_str!("ask_again.sql"))?.execute([found.id, lane])?;
-        }
-        Ok((found.id, known))
-    }
-
-    fn date(&mut self, meeting_start_s: i64) -> NaiveDate {
-        match self.last_date {
-            Some((start_s, date)) if start_s == meeting_start_s => date,
-            _ => self.last_date.insert((meeting_start_s, partition_date(meeting_start_s, self.zone))).1,
-        }
     }
 }
 
 /// Takes manifest rows in, until [`Staging::finish`].
-pub struct Staging<'a> {
-    insert: CachedStatement<'a>,
-    transaction: Transaction<'a>,
-    key: String,
+pub struct Staging {
+    sorter: Sorter,
+    record: Vec<u8>,
 }
 
-impl Staging<'_> {
+impl Staging {
     /// Takes one row in. Its times are those that the manifest's rules admit.
     pub fn push(&mut self, stay: &Stay, at: Manifested) -> Result<(), JournalError> {
-        self.key.clear();
-        write_key(&mut self.key, stay);
-        self.insert.execute(params![self.key, stay.meeting_end_s, at.file, at.line])?;
-        Ok(())
+        self.record.clear();
+        write_record(&mut self.record, stay, at);
+        Ok(self.sorter.push(&self.record)?)
     }
 
     /// Keeps the rows for [`Journal::enqueue`] or [`Journal::plan`].
-    pub fn finish(self) -> Result<(), JournalError> {
-        Ok(self.transaction.commit()?)
+    pub fn finish(self) -> Result<Staged, JournalError> {
+        Ok(Staged { sorted: self.sorter.finish()?, last: None })
     }
 }
 
-/// The key of a stay as one text, which sorts as [`Stay`] does: times in the eleven digits that the rules admit.
-fn write_key(key: &mut String, stay: &Stay) {
-    let Stay { meeting_no, meeting_start_s, join_s, participant, .. } = stay;
-    let kind = u8::from(participant.room_id().is_some());
-    let id = participant.id();
-    write!(key, "{meeting_start_s:011}{SEPARATOR}{meeting_no}{SEPARATOR}{join_s:011}{SEPARATOR}{id}{SEPARATOR}{kind}")
-        .expect("a string takes any text");
+/// Manifest rows in the order of their stays.
+pub struct Staged {
+    sorted: Sorted,
+    last: Option<Stay>,
 }
 
-fn from_key(key: &str, meeting_end_s: i64) -> Option<Stay> {
-    let mut parts = key.splitn(4, SEPARATOR);
-    let meeting_start_s = parts.next()?.parse().ok()?;
-    let meeting_no = MeetingNo::parse(parts.next()?)?;
-    let join_s = parts.next()?.parse().ok()?;
-    let (id, kind) = parts.next()?.rsplit_once(SEPARATOR)?;
-    let participant = if kind == "0" { Participant::User(id.into()) } else { Participant::Room(id.into()) };
-    Some(Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant })
+impl Staged {
+    /// The next distinct stay; of duplicates the first row counts, and the others are counted.
+    fn next(&mut self, merged: &mut Enqueued) -> Result<Option<(&Stay, Manifested)>, JournalError> {
+        while let Some(record) = self.sorted.next()? {
+            let (stay, at) = from_record(record).ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
+            if let Some(first) = self.last.as_ref().filter(|last| **last == stay) {
+                merged.duplicates += 1;
+                merged.contradicting += u64::from(first.meeting_end_s != stay.meeting_end_s);
+                continue;
+            }
+            return Ok(Some((self.last.insert(stay), at)));
+        }
+        Ok(None)
+    }
+}
+
+/// Staged rows on their way into the queue.
+pub struct Merging<'journal> {
+    journal: &'journal Journal,
+    staged: Staged,
+    lane: Lane,
+    zone: Tz,
+    merged: Enqueued,
+    /// The last meeting start and its date: in the order of the keys, stays of one meeting follow each other.
+    last_date: Option<(i64, NaiveDate)>,
+}
+
+impl Merging<'_> {
+    /// Merges the next rows, by one transaction; false if none are left.
+    pub fn step(&mut self) -> Result<bool, JournalError> {
+        let db = &self.journal.db;
+        let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+        let mut insertion = db.prepare_cached(INSERT)?;
+        let mut own = db.prepare_cached(include_str!("own.sql"))?;
+        let mut is_left = true;
+        for _ in 0..ROWS_PER_TRANSACTION {
+            let Some((stay, at)) = self.staged.next(&mut self.merged)? else {
+                is_left = false;
+                break;
+            };
+            let date = date_of(stay.meeting_start_s, self.zone, &mut self.last_date);
+            let (id, known) = if insert(&mut insertion, stay, date, self.lane)? {
+                (db.last_insert_rowid(), Known::New)
+            } else {
+                merge_known(self.journal, stay, self.lane)?
+            };
+            self.merged.count(stay, known);
+            own.execute(params![id, at.file, at.line])?;
+        }
+        transaction.commit()?;
+        Ok(is_left)
+    }
+
+    /// Merges all rows that are left, and tells what became of all.
+    pub fn finish(mut self) -> Result<Enqueued, JournalError> {
+        while self.step()? {}
+        Ok(self.merged)
+    }
+}
+
+fn merge_known(journal: &Journal, stay: &Stay, lane: Lane) -> Result<(StayId, Known), JournalError> {
+    let found = journal.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let known = Known::of(Some(&found), stay);
+    if known == Known::Mended {
+        journal.db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([found.id])?;
+        journal.db.prepare_cached(include_str!("restart_pages.sql"))?.execute([found.id])?;
+        journal.db.prepare_cached(include_str!("mend.sql"))?.execute(params![found.id, stay.meeting_end_s])?;
+    }
+    if matches!(known, Known::Again { .. }) || found.lane > lane as i64 {
+        journal.db.prepare_cached(include_str!("ask_again.sql"))?.execute([found.id, lane as i64])?;
+    }
+    Ok((found.id, known))
+}
+
+fn date_of(meeting_start_s: i64, zone: Tz, last: &mut Option<(i64, NaiveDate)>) -> NaiveDate {
+    match last {
+        Some((start_s, date)) if *start_s == meeting_start_s => *date,
+        _ => last.insert((meeting_start_s, partition_date(meeting_start_s, zone))).1,
+    }
+}
+
+/// Writes a row so that its bytes sort as [`Stay`] does, and then by where the row stands. Times are not negative, and
+/// ids have no control characters, so that a zero byte ends them.
+fn write_record(record: &mut Vec<u8>, stay: &Stay, at: Manifested) {
+    let Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant } = stay;
+    record.extend_from_slice(&meeting_start_s.to_be_bytes());
+    record.extend_from_slice(meeting_no.as_str().as_bytes());
+    record.extend_from_slice(&join_s.to_be_bytes());
+    record.extend_from_slice(participant.id().as_bytes());
+    record.extend_from_slice(&[0, u8::from(participant.room_id().is_some())]);
+    record.extend_from_slice(&at.file.to_be_bytes());
+    record.extend_from_slice(&at.line.to_be_bytes());
+    record.extend_from_slice(&meeting_end_s.to_be_bytes());
+}
+
+fn from_record(record: &[u8]) -> Option<(Stay, Manifested)> {
+    let (meeting_start_s, rest) = record.split_first_chunk()?;
+    let (meeting_no, rest) = rest.split_first_chunk::<9>()?;
+    let (join_s, rest) = rest.split_first_chunk()?;
+    let (rest, meeting_end_s) = rest.split_last_chunk()?;
+    let (rest, line) = rest.split_last_chunk()?;
+    let (rest, file) = rest.split_last_chunk()?;
+    let (id, &[_, is_room]) = rest.split_last_chunk()?;
+    let id = str::from_utf8(id).ok()?.to_owned();
+    let stay = Stay {
+        meeting_no: MeetingNo::parse(str::from_utf8(meeting_no).ok()?)?,
+        meeting_start_s: i64::from_be_bytes(*meeting_start_s),
+        meeting_end_s: i64::from_be_bytes(*meeting_end_s),
+        join_s: i64::from_be_bytes(*join_s),
+        participant: if is_room == 0 { Participant::User(id) } else { Participant::Room(id) },
+    };
+    Some((stay, Manifested { file: u32::from_be_bytes(*file), line: u64::from_be_bytes(*line) }))
 }

@@ -67,7 +67,7 @@ impl Journal {
     ///
     /// The caller holds the right to fetch: who lands pages of a stay must be the only one.
     pub fn import(&mut self, zone: Tz, now_s: i64) -> Result<Import<'_>, JournalError> {
-        self.db.execute_batch(include_str!("stage_tables.sql"))?;
+        self.db.execute_batch(include_str!("own_table.sql"))?;
         self.db.execute_batch(include_str!("import_tables.sql"))?;
         Ok(Import { journal: self, transaction: None, pages_in_transaction: 0, zone, now_s })
     }

@@ -48,17 +48,17 @@ fn date(day: u64) -> NaiveDate {
     NaiveDate::from_ymd_opt(2025, 3, 3).unwrap() + chrono::Days::new(day)
 }
 
-fn stage(journal: &mut Journal, stays: &[Stay]) {
+fn stage(journal: &Journal, stays: &[Stay]) -> Staged {
     let mut staging = journal.stage().unwrap();
     for (line, stay) in (1..).zip(stays) {
         staging.push(stay, Manifested { file: 0, line }).unwrap();
     }
-    staging.finish().unwrap();
+    staging.finish().unwrap()
 }
 
 fn enqueue(journal: &mut Journal, lane: Lane, stays: &[Stay]) -> Enqueued {
-    stage(journal, stays);
-    journal.enqueue(lane, Tz::UTC).unwrap()
+    let staged = stage(journal, stays);
+    journal.enqueue(staged, lane, Tz::UTC).unwrap().finish().unwrap()
 }
 
 /// The whole queue, in order.
@@ -119,8 +119,7 @@ fn a_plan_is_what_an_export_finds_and_changes_nothing() {
     let first = ids(&journal)[0];
     journal.land(&page(first, 0, None), 0).unwrap();
     let rows = [stay(1), stay(2), stay(3), stay(3)];
-    stage(&mut journal, &rows);
-    let planned = journal.plan().unwrap();
+    let planned = journal.plan(stage(&journal, &rows)).unwrap();
     assert_eq!(whos(&journal), ["2"]);
     drop(journal);
     let mut journal = home.open();
@@ -394,6 +393,7 @@ fn space_is_given_back() {
     let bytes = |name| fs::metadata(home.0.path().join(name)).unwrap().len();
     let other = home.open();
     journal.prune(date(0)).unwrap();
+    journal.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert!(bytes("journal.sqlite") > 3_000_000);
     assert!(journal.shrink().unwrap() > 3_000_000);
     assert!(bytes("journal.sqlite") < 100_000 && bytes("journal.sqlite-wal") == 0);

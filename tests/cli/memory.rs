@@ -106,8 +106,8 @@ fn land(world: &World, stays: u64) {
             Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
         staging.push(&stay, Manifested { file: 0, line: number + 2 }).unwrap();
     }
-    staging.finish().unwrap();
-    journal.enqueue(Lane::Nightly, config.timezone).unwrap();
+    let staged = staging.finish().unwrap();
+    journal.enqueue(staged, Lane::Nightly, config.timezone).unwrap().finish().unwrap();
     while let Some(queued) = journal.next(1, |_| false).unwrap() {
         for number in 0..PAGES {
             let next_token = (number + 1 < PAGES).then_some("more");

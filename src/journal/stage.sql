@@ -1,1 +1,0 @@
-INSERT INTO incoming (key, meeting_end, file, line) VALUES (?1, ?2, ?3, ?4)

@@ -1,1 +1,0 @@
-SELECT key, meeting_end, file, line FROM incoming ORDER BY key, rowid
