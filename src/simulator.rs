@@ -38,7 +38,7 @@ use faults::{Fault, FaultKind, Faults, Occasion, Outcome};
 use latency::Latency;
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
-use reply::{Reply, Request};
+use reply::{Delivery, LATE, Reply, Request};
 use tenant::{SimulatedStay, Tenant, TenantSettings};
 use token::{TokenSettings, Tokens};
 use values::{ExpectedSample, Samples};
@@ -150,7 +150,8 @@ impl Simulator {
             _ => Reply::not_found(),
         };
         self.answers += 1;
-        let delay = self.latency.answer(&mut stream(self.seed(), Purpose::Answer, self.answers, 0));
+        let usual = self.latency.answer(&mut stream(self.seed(), Purpose::Answer, self.answers, 0));
+        let delay = if reply.delivery == Delivery::Late { usual + LATE } else { usual };
         let log_id = format!("{:014}{:018X}", self.now_us / 1_000_000, self.answers);
         (delay, reply.signed(log_id))
     }
@@ -223,7 +224,8 @@ impl Simulator {
             None => served,
         };
         if let Some((stay, first_sample)) = page {
-            self.books.page_mut(stay, first_sample).enter(&reply);
+            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample));
+            self.books.page_mut(stay, first_sample).enter(&reply, is_spoilt);
         }
         reply
     }

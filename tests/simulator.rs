@@ -446,6 +446,12 @@ fn a_scripted_fault_strikes_once_and_the_books_say_so() {
         (FaultKind::Redirect, |reply| reply.status == 302 && header(reply, "location").is_some()),
         (FaultKind::TokenRejected, |reply| body(reply)["code"] == 99_991_663),
         (FaultKind::NoScope, |reply| body(reply)["code"] == 99_991_672),
+        (FaultKind::PortalHtml, |reply| reply.status == 200 && reply.body.starts_with(b"<html>")),
+        (FaultKind::OddStatus, |reply| reply.status != 200 && reply.body.is_empty()),
+        (FaultKind::TrailingBytes, |reply| {
+            reply.body.starts_with(b"{\"code\":0") && serde_json::from_slice::<Value>(&reply.body).is_err()
+        }),
+        (FaultKind::OddJson, |reply| reply.body.starts_with(b"{\"code\":0") && reply.code.is_none()),
     ] {
         let mut client = Client::new(with_faults([(kind, When::Request(2))]));
         let stay = client.stay_of(1);

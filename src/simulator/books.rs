@@ -16,20 +16,21 @@ use super::{
 pub struct PageBook {
     /// Requests for the page that passed quota, token and parameter checks.
     pub asked: u32,
-    /// Answers with code 0 that reached the client whole.
+    /// Answers with code 0 that reached the client whole and as they should be.
     pub answered: u32,
-    /// Answers with code 0 that were served and counted, but did not reach the client whole.
+    /// Answers with code 0 that were served and counted, but were no use to the client: they did not reach it whole, or
+    /// a fault of paging spoilt them.
     pub lost: u32,
 }
 
 impl PageBook {
-    /// Enters the answer to a request for the page.
-    pub(super) fn enter(&mut self, reply: &Reply) {
+    /// Enters the answer to a request for the page, which a fault may have spoilt.
+    pub(super) fn enter(&mut self, reply: &Reply, is_spoilt: bool) {
         self.asked += 1;
         if reply.code == Some(0) {
-            let whole = reply.delivery.is_whole();
-            self.answered += u32::from(whole);
-            self.lost += u32::from(!whole);
+            let is_of_use = reply.delivery.is_whole() && !is_spoilt;
+            self.answered += u32::from(is_of_use);
+            self.lost += u32::from(!is_of_use);
         }
     }
 }

@@ -117,6 +117,26 @@ fault_kinds! {
     EndlessPages = "endless-pages",
     /// a refusal with 99991400 that is over after a second
     ThrottledBriefly = "throttled-briefly",
+    /// HTTP 200 with a web page, as from the sign-in of a network
+    PortalHtml = "portal-html",
+    /// a status that the API does not document, such as 204, 304 or 408, with an empty body
+    OddStatus = "odd-status",
+    /// HTTP 200 whose body has bytes after its JSON
+    TrailingBytes = "trailing-bytes",
+    /// HTTP 200 whose body looks like the documented JSON and is none: no UTF-8, NaN, a key twice, a comma too many
+    OddJson = "odd-json",
+    /// the answer as it is, under another media type
+    OtherMediaType = "other-media-type",
+    /// the answer as it is, after 25 seconds
+    SlowAnswer = "slow-answer",
+    /// the page as it is, `has_more` written as text
+    HasMoreAsText = "has-more-as-text",
+    /// the last page as it is, with a page token all the same
+    TokenAtEnd = "token-at-end",
+    /// pages have half as many samples as were asked for
+    ShortPages = "short-pages",
+    /// a good token whose life is missing, zero, huge or a text
+    TokenOddLife = "token-odd-life",
 }
 
 /// What a stay with a lasting fault comes to.
@@ -154,14 +174,24 @@ impl FaultKind {
         }
     }
 
+    /// Whether the fault spoils the page that begins with the given sample: what it says of the next one leads nowhere.
+    pub(super) fn spoils_page(self, first_sample: u32) -> bool {
+        match self {
+            // The token that comes again is the one that a first page names.
+            Self::PageTokenRepeated => first_sample > 0,
+            _ => matches!(self, Self::PageTokenMissing | Self::EmptyPage | Self::EndlessPages),
+        }
+    }
+
     /// Whether the fault is a matter of the token endpoint only.
     fn is_of_token_endpoint(self) -> bool {
-        matches!(self, Self::TokenUnavailable | Self::TokenDenied)
+        matches!(self, Self::TokenUnavailable | Self::TokenDenied | Self::TokenOddLife)
     }
 
     /// Whether the fault is one of network or gateway, and so strikes every endpoint while it lasts.
     fn is_of_network(self) -> bool {
-        matches!(self, Self::GatewayHtml | Self::GatewayJson | Self::NoConnection | Self::Reset | Self::Hang)
+        let of_gateway = matches!(self, Self::GatewayHtml | Self::GatewayJson | Self::PortalHtml);
+        of_gateway || matches!(self, Self::NoConnection | Self::Reset | Self::Hang)
     }
 }
 

@@ -111,7 +111,7 @@ async fn deliver(reply: Reply) -> Result<Response<Body>, Cut> {
     let body = match reply.delivery {
         Delivery::Reset | Delivery::NoConnection => return Err(Cut),
         Delivery::Hang => std::future::pending().await,
-        Delivery::Whole => whole(reply.body),
+        Delivery::Whole | Delivery::Late => whole(reply.body),
         Delivery::Gzipped => {
             response = response.header("content-encoding", "gzip");
             whole(gzip(&reply.body))

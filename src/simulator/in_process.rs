@@ -92,10 +92,10 @@ fn seen_by_client(reply: Reply) -> Result<Answer, TransportError> {
         Delivery::NoConnection => return Err(TransportError::Connect),
         Delivery::Reset | Delivery::CutBody => return Err(TransportError::Cut),
         Delivery::Hang | Delivery::StalledBody => return Err(TransportError::Timeout),
-        Delivery::Whole | Delivery::Gzipped if reply.body.len() > BODY_BYTES_MAX => {
+        Delivery::Whole | Delivery::Gzipped | Delivery::Late if reply.body.len() > BODY_BYTES_MAX => {
             return Err(TransportError::TooLarge);
         }
-        Delivery::Whole | Delivery::Gzipped => {}
+        Delivery::Whole | Delivery::Gzipped | Delivery::Late => {}
     }
     let header = |name| reply.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.clone());
     Ok(Answer {

@@ -1,5 +1,7 @@
 //! What the simulated server says: status, headers, body, and how much of it reaches the client.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -33,6 +35,9 @@ pub struct Reply {
     pub delivery: Delivery,
 }
 
+/// How much later a late answer comes: just before the default limit of a request.
+pub(super) const LATE: Duration = Duration::from_secs(25);
+
 /// How much of an answer reaches the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -40,6 +45,8 @@ pub enum Delivery {
     Whole,
     /// All of it, compressed with gzip.
     Gzipped,
+    /// All of it, [`LATE`] later than other answers.
+    Late,
     /// Headers and the first half of the body, then the connection is cut.
     CutBody,
     /// Headers and the first half of the body, then nothing more.
@@ -55,7 +62,7 @@ pub enum Delivery {
 impl Delivery {
     /// Whether the client gets to see the whole answer.
     pub fn is_whole(self) -> bool {
-        matches!(self, Self::Whole | Self::Gzipped)
+        matches!(self, Self::Whole | Self::Gzipped | Self::Late)
     }
 }
 

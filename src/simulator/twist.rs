@@ -1,7 +1,10 @@
 //! What a fault does to an answer.
 
-use rand::rngs::StdRng;
-use serde_json::json;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use rand::{Rng as _, rngs::StdRng};
+use serde_json::{Value, json};
 
 use super::{
     api::{self, Asked, PARAM_ERROR, Page, page_token},
@@ -12,7 +15,7 @@ use super::{
 };
 
 /// Larger than any client should read: its limit is 32 MiB.
-const OVERSIZED_BYTES: usize = (32 << 20) + 1;
+static OVERSIZED: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; (32 << 20) + 1].into());
 
 /// Changes a page as the fault demands, before it is written.
 pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed: u64) {
@@ -31,6 +34,11 @@ pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed:
                 page.samples = 0..asked.stay.sample_count.clamp(1, asked.page_size);
             }
             (page.has_more, page.next_token) = (true, token(next));
+        }
+        FaultKind::TokenAtEnd if !page.has_more => page.next_token = token(page.samples.end),
+        FaultKind::ShortPages if page.samples.len() > (asked.page_size / 2) as usize => {
+            page.samples.end = page.samples.start + asked.page_size / 2;
+            (page.has_more, page.next_token) = (true, token(page.samples.end));
         }
         _ => {}
     }
@@ -52,8 +60,8 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::EmptyBody => Reply::json(200, ""),
         FaultKind::OddCode => Reply::json(200, *one_of(rng, ODD_CODES)),
         FaultKind::OtherForm => Reply::json(200, *one_of(rng, OTHER_FORMS)),
-        FaultKind::OversizedBody => Reply::json(200, vec![b' '; OVERSIZED_BYTES]),
-        FaultKind::GzipBomb => Reply::json(200, vec![b' '; OVERSIZED_BYTES]).delivered(Delivery::Gzipped),
+        FaultKind::OversizedBody => Reply::json(200, OVERSIZED.clone()),
+        FaultKind::GzipBomb => Reply::json(200, OVERSIZED.clone()).delivered(Delivery::Gzipped),
         FaultKind::Redirect => Reply::new(302, "text/html", "").with_header("location", "http://elsewhere.invalid/"),
         FaultKind::TokenRejected | FaultKind::TokenRevoked | FaultKind::TokenDead => token::rejected(),
         FaultKind::NoPermission => api::no_permission(),
@@ -65,7 +73,8 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::UnknownCode => Reply::failure(400, 777_777, "\u{1b}[31mnew\u{1b}[0m \u{7}\u{202e}trouble\r\n"),
         FaultKind::MonthUsedUp => month_used_up(),
         FaultKind::GatewayHtml | FaultKind::TokenUnavailable => gateway(rng),
-        FaultKind::GatewayJson => Reply::json(*one_of(rng, GATEWAY_STATUSES), r#"{"error":"upstream"}"#),
+        FaultKind::GatewayJson => Reply::json(*one_of(rng, GATEWAY_STATUSES), r#"{"error":"upstream"}"#)
+            .with_header("retry-after", *one_of(rng, RETRY_AFTERS)),
         FaultKind::InternalError => internal_error(rng),
         FaultKind::TokenDenied => Reply::json(200, json!({"code": 10014, "msg": "app secret invalid"}).to_string()),
         FaultKind::ThrottledEmpty => Reply { headers: Vec::new(), ..Reply::json(429, "") },
@@ -75,13 +84,30 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::ThrottledOtherCode => {
             Reply::failure(*one_of(rng, &[429, 400]), *one_of(rng, &[1_000_004, 1_000_005]), "too many requests")
         }
-        FaultKind::PageTokenRepeated | FaultKind::PageTokenMissing | FaultKind::EmptyPage | FaultKind::EndlessPages => {
-            served
-        }
+        FaultKind::PortalHtml => Reply::new(200, "text/html", "<html><body><form>Sign in</form></body></html>"),
+        FaultKind::OddStatus => Reply::new(*one_of(rng, ODD_STATUSES), "text/plain", ""),
+        FaultKind::TrailingBytes => Reply::json(200, [served.body.as_ref(), *one_of(rng, TRAILING)].concat()),
+        FaultKind::OddJson => Reply::json(200, odd_json(rng)),
+        FaultKind::OtherMediaType => Reply { headers: vec![("content-type", "text/html".into())], ..served },
+        FaultKind::SlowAnswer => served.delivered(Delivery::Late),
+        FaultKind::HasMoreAsText => has_more_as_text(served),
+        FaultKind::TokenOddLife => odd_life(served, rng),
+        FaultKind::PageTokenRepeated
+        | FaultKind::PageTokenMissing
+        | FaultKind::EmptyPage
+        | FaultKind::EndlessPages
+        | FaultKind::TokenAtEnd
+        | FaultKind::ShortPages => served,
     }
 }
 
 const GATEWAY_STATUSES: &[u16] = &[500, 502, 503, 504];
+
+const RETRY_AFTERS: &[&str] = &["3", "Thu, 10 Apr 2025 00:00:30 GMT", "soon", "1000000000", "-1"];
+
+const ODD_STATUSES: &[u16] = &[204, 206, 304, 408, 421, 425, 499];
+
+const TRAILING: &[&[u8]] = &[b"x", b"{}", b"\0", b"\n<!-- -->"];
 
 const ODD_RESETS: &[&str] = &["soon", "-1", "", "0", "1e9", "99999999999999999999", "NaN"];
 
@@ -102,6 +128,38 @@ const OTHER_FORMS: &[&str] = &[
 
 /// The codes that the API documents as internal errors.
 const INTERNAL_CODES: &[u64] = &[121_001, 1500, 1663, 1668, 2200, 5000, 10_101, 55_001, 65_001, 105_001];
+
+/// A body that a lenient reader could take for a page.
+fn odd_json(rng: &mut StdRng) -> Vec<u8> {
+    let page = |list: &[u8], msg: &[u8]| {
+        let parts: [&[u8]; 5] = [
+            b"{\"code\":0,\"msg\":\"",
+            msg,
+            b"\",\"data\":{\"participant_quality_list\":",
+            list,
+            b",\"has_more\":false}}",
+        ];
+        parts.concat()
+    };
+    match rng.random_range(0..4) {
+        0 => page(b"[]", b"\xff"),
+        1 => page(b"[NaN]", b"success"),
+        2 => page(b"[]", b"success\",\"code\":0,\"msg\":\""),
+        _ => page(b"[],", b"success"),
+    }
+}
+
+fn has_more_as_text(served: Reply) -> Reply {
+    let body = String::from_utf8_lossy(&served.body).into_owned();
+    let body = body.replace("\"has_more\":true", "\"has_more\":\"true\"");
+    Reply { body: body.replace("\"has_more\":false", "\"has_more\":\"false\"").into(), ..served }
+}
+
+fn odd_life(served: Reply, rng: &mut StdRng) -> Reply {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&served.body) else { return served };
+    body["expire"] = one_of(rng, &[Value::Null, json!(0), json!(-1), json!("7200"), json!(1_000_000_000)]).clone();
+    Reply { body: body.to_string().into(), ..served }
+}
 
 fn nothing(delivery: Delivery) -> Reply {
     Reply::json(200, "").delivered(delivery)
