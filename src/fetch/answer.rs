@@ -22,6 +22,14 @@ use crate::{
 /// Answers of "no permission" in a row that stop the run.
 const NO_PERMISSION_MAX: usize = 5;
 
+/// What is wrong with a stay's paging.
+enum PagingFault {
+    /// What the page says of the next one leads nowhere; the pages before it are sound.
+    OfPage(String),
+    /// There are more pages than there can be, and which of them should not be there cannot be told.
+    OfStay(String),
+}
+
 impl Loop<'_> {
     /// One answer: free its slot, decide what it means, and do that.
     pub(super) fn take_in(&mut self, (sent, answer): Arrival) -> Result<(), Error> {
@@ -53,7 +61,15 @@ impl Loop<'_> {
     fn page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
         if let Some(fault) = self.paging_fault(&task.queued, page)? {
             self.note_sign(Sign::OffContract);
-            return self.settle(&task, State::Failed, fault, answer.log_id.clone());
+            let reason = match fault {
+                PagingFault::OfPage(reason) => reason,
+                PagingFault::OfStay(reason) => {
+                    // Whoever asks again reads the stay from its first page.
+                    self.journal.restart(task.queued.id)?;
+                    reason
+                }
+            };
+            return self.settle(&task, State::Failed, reason, answer.log_id.clone());
         }
         let next_token = match &page.next {
             Next::Token(token) => Some(token.as_str()),
@@ -77,23 +93,24 @@ impl Loop<'_> {
     }
 
     /// What is wrong with the paging, if anything: a server that says `has_more` for ever must not eat the quota.
-    fn paging_fault(&self, queued: &QueuedStay, page: &Page) -> Result<Option<String>, Error> {
+    fn paging_fault(&self, queued: &QueuedStay, page: &Page) -> Result<Option<PagingFault>, Error> {
+        let of_page = |reason: String| Ok(Some(PagingFault::OfPage(reason)));
         let token = match &page.next {
             Next::End => return Ok(None),
-            Next::TokenMissing => return Ok(Some("`has_more` without a `page_token`".into())),
+            Next::TokenMissing => return of_page("`has_more` without a `page_token`".into()),
             Next::Token(token) => token,
         };
+        if page.samples == 0 {
+            return of_page(format!("`has_more` after an empty page {}", queued.pages));
+        }
+        if self.journal.token_seen(queued.id, token)? {
+            return of_page(format!("page {} repeats an earlier `page_token`", queued.pages));
+        }
         let pages_max = queued.stay.pages_max().saturating_mul(2);
-        let fault = if page.samples == 0 {
-            Some(format!("`has_more` after an empty page {}", queued.pages))
-        } else if self.journal.token_seen(queued.id, token)? {
-            Some(format!("page {} repeats an earlier `page_token`", queued.pages))
-        } else if queued.pages + 1 >= pages_max {
-            Some(format!("`has_more` after {pages_max} pages, twice as many as the stay's length allows"))
-        } else {
-            None
-        };
-        Ok(fault)
+        Ok((queued.pages + 1 >= pages_max).then(|| {
+            let reason = format!("`has_more` after {pages_max} pages, twice as many as the stay's length allows");
+            PagingFault::OfStay(reason)
+        }))
     }
 
     fn throttled(&mut self, task: Task, wait: Duration) -> Result<(), Error> {
