@@ -18,6 +18,7 @@ use vcq::simulator::{
 use crate::world::World;
 
 mod calm;
+mod clock;
 mod faults;
 mod kills;
 mod lanes;

@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use vcq::{
     config::Config,
     event::Event,
@@ -85,6 +85,8 @@ pub(crate) struct Orders {
     /// When, counted from the start, the stop signal comes.
     pub(crate) stop_after: Option<Duration>,
     pub(crate) kill: Kill,
+    /// From when on, counted from the start, the process's wall clock is off, and by how much. The server's is not.
+    pub(crate) clock_jump: Option<(Duration, TimeDelta)>,
 }
 
 /// When a process is killed: nothing of it runs after that, and its connections are cut.
@@ -183,6 +185,7 @@ impl World {
             until: None,
             stop_after: None,
             kill: Kill::Never,
+            clock_jump: None,
         }
     }
 
@@ -256,7 +259,7 @@ impl World {
     ) -> Life {
         sleep(orders.starts_after).await;
         let (stop_sender, stop) = Stop::new();
-        let start = Start::new(wall.clone(), self.seed, stop);
+        let start = Start::new(jumping(wall.clone(), orders.clock_jump), self.seed, stop);
         let own_sent = Cell::new(0);
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());
@@ -331,6 +334,15 @@ fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     let has_room = rustix::fs::statvfs(&memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize > ROOM_BYTES);
     if has_room { memory } else { std::env::temp_dir() }
+}
+
+/// The wall clock, which is off by some time from a moment on, counted from now.
+fn jumping<W: Fn() -> DateTime<Utc>>(wall: W, jump: Option<(Duration, TimeDelta)>) -> impl Fn() -> DateTime<Utc> {
+    let began = Instant::now();
+    move || match jump {
+        Some((after, by)) if began.elapsed() >= after => wall() + by,
+        _ => wall(),
+    }
 }
 
 /// Ends after some time, or never.
