@@ -127,18 +127,39 @@ fn a_stopped_run_waits_20_s_for_an_answer_that_does_not_come() {
     check_complete(&world);
 }
 
+/// From a second to three days: what is left when it is over is asked for at the full rate.
 #[test]
-fn an_outage_fails_what_it_outlasts_and_the_next_run_mends_it() {
-    for (seconds, exits) in [(10, vec![0]), (36_000, vec![65, 0])] {
-        let from_s = world(settings(17), 20, 2).now.timestamp() + 5;
-        let when = When::Between { from_s, until_s: from_s + seconds };
-        let mut world = world(with_faults(17, [(FaultKind::NoConnection, when)]), 20, 2);
-        for exit in exits {
-            let life = world.export();
-            assert_eq!(life.exit, Some(exit), "{seconds} s: {:#}", life.report["manifest"]);
-            check(&world, &life);
+fn an_outage_of_any_length_loses_nothing() {
+    // A minute takes some stays all their attempts; of few stays, there are not faults enough to see an outage.
+    let outages = [(90, 1, 0), (90, 60, 65), (90, 1200, 0), (90, 3600, 75), (90, 259_200, 75), (20, 3600, 65)];
+    for (short, seconds, exit) in outages {
+        let from_s = world(settings(17), short, 2).now.timestamp() + 5;
+        let over_s = from_s + seconds;
+        let when = When::Between { from_s, until_s: over_s };
+        let mut world = world(with_faults(17, [(FaultKind::NoConnection, when)]), short, 2);
+        let mut life = world.export();
+        assert_eq!(life.exit, Some(exit), "{seconds} s: {:#}", life.report["manifest"]);
+        check(&world, &life);
+        while life.exit != Some(0) {
             world.rest(TimeDelta::hours(10));
+            let expected = if world.now.timestamp() < over_s { 75 } else { 0 };
+            life = world.export();
+            assert_eq!(life.exit, Some(expected), "{seconds} s: {:#}", life.report["manifest"]);
+            check(&world, &life);
         }
         check_complete(&world);
+        assert!(world.books().faults[FaultKind::NoConnection.name()] > 0);
+        if exit == 0 {
+            check_recovery(&world, over_s);
+        }
     }
+}
+
+/// Within a minute of the end of an outage the first request gets through, and those after it come at the full rate.
+fn check_recovery(world: &World, over_s: i64) {
+    let since: Vec<_> = world.sent.iter().map(|sent| sent.at).filter(|at| at.timestamp() >= over_s).collect();
+    let (first, last) = (since[0], since[since.len() - 1]);
+    assert!(first.timestamp() - over_s <= 61, "the first request came at {first}");
+    let longest = TimeDelta::seconds(60) + TimeDelta::milliseconds(604) * i32::try_from(since.len()).unwrap();
+    assert!(last - first <= longest, "{} requests took {}", since.len(), last - first);
 }
