@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bug;
 mod job;
 mod kill;
 mod memory;
@@ -11,4 +12,5 @@ mod python;
 mod readme;
 mod report;
 mod secrets;
+mod way;
 mod world;
