@@ -187,10 +187,12 @@ mod tests {
     fn sorted(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         let mut sorter = Sorter::new(folder.path()).unwrap();
-        records.iter().for_each(|record| sorter.push(record).unwrap());
-        let mut sorted = sorter.finish().unwrap();
+        for record in records {
+            sorter.push(record).unwrap();
+        }
+        let mut in_order = sorter.finish().unwrap();
         let mut all = Vec::new();
-        while let Some(record) = sorted.next().unwrap() {
+        while let Some(record) = in_order.next().unwrap() {
             all.push(record.to_vec());
         }
         all
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn several_runs_are_merged() {
-        let record = |n: u32| [n.wrapping_mul(2_654_435_761).to_be_bytes().as_slice(), &[7; 100_000]].concat();
+        let record = |n: u32| [n.wrapping_mul(2_654_435_761).to_be_bytes().to_vec(), vec![7; 100_000]].concat();
         let mut records: Vec<Vec<u8>> = (0..500).map(record).collect();
         assert!(records.len() * records[0].len() > 2 * RUN_BYTES);
         let given = records.clone();
