@@ -13,7 +13,7 @@ mod answer;
 mod outage;
 mod token;
 
-use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
+use std::{cell::Cell, cmp::Ordering, collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -59,6 +59,8 @@ pub struct Terms<'a> {
     pub credentials: &'a Credentials,
     /// When to send no more requests.
     pub until: Option<DateTime<Utc>>,
+    /// Which stays to fetch for.
+    pub scope: Scope<'a>,
     /// Wall time, jitter and the stop signal.
     pub start: &'a Start,
     /// Where events go.
@@ -67,10 +69,19 @@ pub struct Terms<'a> {
     pub date_ready: &'a dyn Fn(NaiveDate),
 }
 
+/// Which stays have to be settled before fetching is complete; the queue's order is kept in any case.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// This process's own.
+    Own,
+    /// Whatever is queued, for as long as this is true: this process does not know its own stays yet.
+    Queued(&'a Cell<bool>),
+}
+
 /// How phase 1 ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// All stays of this process are settled.
+    /// All stays of the scope are settled.
     Complete,
     /// The stop signal came.
     Interrupted,
@@ -80,9 +91,9 @@ pub enum Ended {
     Denied(Said, Remedy),
 }
 
-/// Asks for every pending stay of this process, and for those of others that come before them in the queue.
+/// Asks for every pending stay of the scope, and for those that come before them in the queue.
 ///
-/// Returns when this process's stays are settled, or when the run has to end before; requests under way are waited for
+/// Returns when the scope's stays are settled, or when the run has to end before; requests under way are waited for
 /// up to [`DRAIN_MAX`] and their answers landed.
 ///
 /// # Errors
@@ -184,8 +195,9 @@ impl<'a> Loop<'a> {
 
     fn step(&mut self) -> Result<Step, Error> {
         let now = Instant::now();
-        let Some(first_pending) = self.journal.own_pending(self.settled_before)? else { return Ok(Step::Finish) };
-        self.settled_before = first_pending;
+        if !self.has_work()? {
+            return Ok(Step::Finish);
+        }
         if let Some(ended) = self.limit_reached()? {
             self.end(ended);
             return Ok(Step::Finish);
@@ -208,6 +220,15 @@ impl<'a> Loop<'a> {
         };
         self.put_back(task);
         Ok(Step::Wait(cause, until))
+    }
+
+    fn has_work(&mut self) -> Result<bool, Error> {
+        let own_pending = match self.terms.scope {
+            Scope::Queued(is_wanted) => return Ok(is_wanted.get()),
+            Scope::Own => self.journal.own_pending(self.settled_before)?,
+        };
+        self.settled_before = own_pending.unwrap_or(self.settled_before);
+        Ok(own_pending.is_some())
     }
 
     /// The task that comes first by lane and number: one that waits and is due, or a stay not begun yet.

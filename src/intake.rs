@@ -15,13 +15,16 @@ use crate::{
     file::folder_of,
     journal::{Journal, Manifested, Staged, Staging},
     manifest::{
-        self, Format, Reader,
+        self, Format, Reader, Row,
         reject::{Reject, RejectsWriter},
         rules::Rules,
     },
     start::{Start, Stop},
     stay::Stay,
 };
+
+/// Rows read at a time: between two steps, answers are taken in and requests are sent.
+const ROWS_PER_STEP: u32 = 20_000;
 
 /// The manifests of one command.
 #[derive(Clone, Debug)]
@@ -33,62 +36,113 @@ pub struct Manifests {
 }
 
 impl Manifests {
+    /// True if all of them are files on a disk: anything else may keep its reader waiting.
+    pub fn are_on_disk(&self) -> bool {
+        self.files.iter().all(|path| path.is_file())
+    }
+
     /// The name of a file, for messages.
     pub fn name(&self, file: u32) -> String {
         self.files.get(file as usize).map(|path| path.display().to_string()).unwrap_or_default()
     }
 }
 
-/// Reads all manifests into the journal's stage, and the rows that break a rule into `rejects`.
-///
-/// # Errors
-///
-/// If a file cannot be read as a manifest at all: then nothing has been queued.
-pub fn take_in(
-    journal: &Journal,
-    manifests: &Manifests,
-    config: &Config,
-    start: &Start,
-    rejects: &mut Rejects,
-    emit: Emit<'_>,
-) -> Result<Staged, Error> {
-    let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
-    let spool_folder = journal.folder().to_owned();
-    let mut staging = journal.stage()?;
-    for (number, path) in (0_u32..).zip(&manifests.files) {
-        let name = manifests.name(number);
-        let reader = open(path, manifests.format, rules, &spool_folder).map_err(|error| error.of(&name))?;
-        take_in_file(reader, number, &name, &mut staging, rejects, emit, &start.stop)?;
-    }
-    Ok(staging.finish()?)
+/// Manifests on their way to the journal's stage.
+pub struct Intake<'a> {
+    manifests: &'a Manifests,
+    rules: Rules,
+    spool_folder: PathBuf,
+    staging: Staging,
+    /// Files opened so far.
+    opened: u32,
+    reading: Option<Reading>,
+    emit: Emit<'a>,
+    stop: Stop,
 }
 
-fn take_in_file(
-    mut reader: Reader,
+/// The manifest that is being read.
+struct Reading {
     file: u32,
-    name: &str,
-    staging: &mut Staging,
-    rejects: &mut Rejects,
-    emit: Emit<'_>,
-    stop: &Stop,
-) -> Result<(), Error> {
-    let mut rows = 0;
-    for row in &mut reader {
-        let row = row.map_err(|source| OpenError::Manifest(source).of(name))?;
-        rows += 1;
-        if stop.is_requested() {
+    name: String,
+    reader: Reader,
+    rows: u64,
+}
+
+impl<'a> Intake<'a> {
+    /// Begins with the first one.
+    pub fn begin(
+        journal: &Journal,
+        manifests: &'a Manifests,
+        config: &Config,
+        start: &Start,
+        emit: Emit<'a>,
+    ) -> Result<Self, Error> {
+        let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
+        let (staging, stop) = (journal.stage()?, start.stop.clone());
+        let spool_folder = journal.folder().to_owned();
+        Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, emit, stop })
+    }
+
+    /// Reads some rows, and writes those that break a rule to `rejects`; false once all manifests are read.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read as a manifest at all: then nothing has been queued.
+    pub fn step(&mut self, rejects: &mut Rejects) -> Result<bool, Error> {
+        if self.stop.is_requested() {
             return Err(Error::Interrupted);
         }
+        for _ in 0..ROWS_PER_STEP {
+            let Some(reading) = self.reading.as_mut() else {
+                if self.open_next()? {
+                    continue;
+                }
+                return Ok(false);
+            };
+            match reading.reader.next() {
+                Some(Ok(row)) => reading.take(row, &mut self.staging, rejects, self.emit)?,
+                Some(Err(source)) => return Err(OpenError::Manifest(source).of(&reading.name)),
+                None => {
+                    let Reading { name, rows, reader, .. } = reading;
+                    let ignored_columns = reader.ignored_names();
+                    (self.emit)(Event::ManifestRead { file: name, rows: *rows, ignored_columns });
+                    self.reading = None;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads all rows that are left.
+    pub fn finish(mut self, rejects: &mut Rejects) -> Result<Staged, Error> {
+        while self.step(rejects)? {}
+        Ok(self.staging.finish()?)
+    }
+
+    /// Opens the next manifest; false if there is none.
+    fn open_next(&mut self) -> Result<bool, Error> {
+        let Some(path) = self.manifests.files.get(self.opened as usize) else { return Ok(false) };
+        let file = self.opened;
+        let name = self.manifests.name(file);
+        let reader =
+            open(path, self.manifests.format, self.rules, &self.spool_folder).map_err(|error| error.of(&name))?;
+        self.opened += 1;
+        self.reading = Some(Reading { file, name, reader, rows: 0 });
+        Ok(true)
+    }
+}
+
+impl Reading {
+    fn take(&mut self, row: Row, staging: &mut Staging, rejects: &mut Rejects, emit: Emit<'_>) -> Result<(), Error> {
+        self.rows += 1;
         match row.stay {
-            Ok(stay) => staging.push(&stay, Manifested { file, line: row.line })?,
+            Ok(stay) => Ok(staging.push(&stay, Manifested { file: self.file, line: row.line })?),
             Err(reject) => {
-                emit(Event::RowRejected { file: name, line: row.line, reject: &reject });
-                rejects.write(name, row.line, &reject)?;
+                emit(Event::RowRejected { file: &self.name, line: row.line, reject: &reject });
+                rejects.write(&self.name, row.line, &reject)
             }
         }
     }
-    emit(Event::ManifestRead { file: name, rows, ignored_columns: reader.ignored_names() });
-    Ok(())
 }
 
 /// Why a manifest could not be opened, before it is said of which file.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ExitCode},
     event::Event,
     fetch::calendar::{quota_day, quota_month},
-    intake::{Manifests, Rejects, take_in},
+    intake::{Intake, Manifests, Rejects},
     journal::Journal,
     report::share,
     run::identity,
@@ -70,7 +70,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
             _ => {}
         }
     };
-    let staged = take_in(&journal, manifests, config, start, &mut rejects, &emit)?;
+    let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let merged = journal.plan(staged)?;
     let (rows, rejected, listed) = counts.into_inner();
     let (first, last, _) = quota_month(start.now());

@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use tokio::{
     sync::mpsc,
+    task::yield_now,
     time::{Instant, sleep},
 };
 
@@ -19,9 +20,9 @@ use crate::{
     error::{Chain, Error, ExitCode},
     event::{Emit, Event},
     feishu::{token::Credentials, transport::Transport},
-    fetch::{Ended, Terms, fetch},
+    fetch::{Ended, Scope, Terms, fetch},
     file::{self, Readers, folder_of},
-    intake::{Manifests, Rejects, take_in},
+    intake::{Intake, Manifests, Rejects},
     journal::{Enqueued, Identity, Journal, Lane, State},
     publish::{Publication, Publisher},
     refresh::{self, Dates},
@@ -97,9 +98,19 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(rejects_path(task, config));
-    enqueue(&mut journal, task, around, &mut rejects, &emit)?;
     let mut fetched_for = Duration::ZERO;
-    let settled = settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await;
+    let mut queue = journal.again()?;
+    let is_enqueuing = Cell::new(true);
+    let (enqueued, fetched) = tokio::join!(
+        biased;
+        enqueue(&mut journal, task, around, &mut rejects, (&emit, &is_enqueuing)),
+        fetch_queued(&mut queue, task, around, &publisher, (&emit, &is_enqueuing, &mut fetched_for)),
+    );
+    enqueued?;
+    let settled = match fetched {
+        Ok(Ended::Complete) => settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await,
+        ended => ended,
+    };
     let done = publish_own(&mut journal, &publisher, &emit);
     let ended = settled.and_then(|ended| done.map(|()| ended));
     if let Err(error) = &ended {
@@ -160,15 +171,44 @@ fn rejects_path(task: &Export, config: &Config) -> PathBuf {
     task.report.as_ref().map_or_else(|| config.state.clone(), |report| folder_of(report).to_owned()).join("rejects.csv")
 }
 
-fn enqueue(
+/// Takes the manifests in and merges them into the queue, a little at a time: in between, what is queued is fetched.
+///
+/// `is_enqueuing` is false when this returns.
+async fn enqueue(
     journal: &mut Journal,
     task: &Export,
     around: &Surroundings<'_>,
     rejects: &mut Rejects,
+    (emit, is_enqueuing): (Emit<'_>, &Cell<bool>),
+) -> Result<(), Error> {
+    let enqueued = async {
+        let mut intake = Intake::begin(journal, &task.manifests, around.config, around.start, emit)?;
+        while intake.step(rejects)? {
+            yield_now().await;
+        }
+        let mut merging = journal.enqueue(intake.finish(rejects)?, task.lane, around.config.timezone)?;
+        while merging.step()? {
+            if around.start.stop.is_requested() {
+                return Err(Error::Interrupted);
+            }
+            yield_now().await;
+        }
+        let merged = merging.finish()?;
+        own_earlier(journal, task, around, merged, emit)
+    };
+    let enqueued = enqueued.await;
+    is_enqueuing.set(false);
+    enqueued
+}
+
+/// What the manifests do not name and this run asks for all the same.
+fn own_earlier(
+    journal: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    merged: Enqueued,
     emit: Emit<'_>,
 ) -> Result<(), Error> {
-    let staged = take_in(journal, &task.manifests, around.config, around.start, rejects, emit)?;
-    let merged = journal.enqueue(staged, task.lane, around.config.timezone)?.finish()?;
     let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
     let young_from = around.start.now() - around.config.absent_retry_for;
     let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp())?;
@@ -179,6 +219,29 @@ fn enqueue(
         emit(Event::Refreshing { rereading });
     }
     Ok(())
+}
+
+/// Fetches what an earlier process left in the queue until this one's manifests are merged into it: a restarted run need
+/// not read ten million rows before its first request.
+///
+/// A manifest that is no file on a disk is waited for: its writer might keep answers under way from being taken in.
+async fn fetch_queued(
+    queue: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    publisher: &Publisher,
+    (emit, is_enqueuing, fetched_for): (Emit<'_>, &Cell<bool>, &mut Duration),
+) -> Result<Ended, Error> {
+    if !is_enqueuing.get() || !task.manifests.are_on_disk() || queue.next(1, |_| false)?.is_none() {
+        return Ok(Ended::Complete);
+    }
+    let Some(_fetching) = queue.try_lock_fetching()? else { return Ok(Ended::Complete) };
+    emit(Event::Fetching);
+    let began = Instant::now();
+    let scope = Scope::Queued(is_enqueuing);
+    let ended = fetch_and_publish(queue, task, around, publisher, (emit, scope)).await;
+    *fetched_for += began.elapsed();
+    ended
 }
 
 /// Waits for the right to fetch, and fetches, until this process's stays are settled.
@@ -197,8 +260,8 @@ async fn settle_own(
         if let Some(_fetching) = journal.try_lock_fetching()? {
             emit(Event::Fetching);
             let began = Instant::now();
-            let ended = fetch_and_publish(journal, task, around, publisher, emit).await;
-            *fetched_for = began.elapsed();
+            let ended = fetch_and_publish(journal, task, around, publisher, (emit, Scope::Own)).await;
+            *fetched_for += began.elapsed();
             return ended;
         }
         if !is_queued {
@@ -223,7 +286,7 @@ async fn fetch_and_publish(
     task: &Export,
     around: &Surroundings<'_>,
     publisher: &Publisher,
-    emit: Emit<'_>,
+    (emit, scope): (Emit<'_>, Scope<'_>),
 ) -> Result<Ended, Error> {
     let (sender, receiver) = mpsc::channel(DATES_READY_MAX);
     let publishing = publish_ready(receiver, journal.again()?, publisher.clone(), emit);
@@ -241,6 +304,7 @@ async fn fetch_and_publish(
             config: around.config,
             credentials: around.credentials,
             until: task.until,
+            scope,
             start: around.start,
             emit,
             date_ready: &date_ready,

@@ -109,6 +109,8 @@ pub(crate) struct Life {
     pub(crate) hint: Option<String>,
     /// Requests for data that it sent, by the transport's count.
     pub(crate) sent: u64,
+    /// Of these, before its manifest was in the queue.
+    pub(crate) sent_early: u64,
     /// Events that it emitted.
     pub(crate) events: u64,
 }
@@ -123,11 +125,11 @@ impl Kill {
 }
 
 impl Life {
-    fn new(outcome: Option<Outcome>, sent: u64, events: u64) -> Self {
+    fn new(outcome: Option<Outcome>, sent: u64, sent_early: u64, events: u64) -> Self {
         let exit = outcome.as_ref().map(|outcome| outcome.exit_code as u8);
         let report = outcome.as_ref().map(|outcome| serde_json::from_str(&outcome.report.to_json()).unwrap());
         let hint = outcome.and_then(|outcome| outcome.hint);
-        Self { exit, report: report.unwrap_or_default(), hint, sent, events }
+        Self { exit, report: report.unwrap_or_default(), hint, sent, sent_early, events }
     }
 
     /// A count of the report, by its JSON pointer.
@@ -264,8 +266,11 @@ impl World {
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());
         let transport = Recorder { inner, wall: &wall, sent, own_sent: &own_sent, abandoned };
-        let events = Cell::new(0);
-        let observe = |_: Event<'_>| {
+        let (events, sent_early) = (Cell::new(0), Cell::new(0));
+        let observe = |event: Event<'_>| {
+            if matches!(event, Event::Enqueued { .. }) {
+                sent_early.set(own_sent.get());
+            }
             if orders.kill == Kill::AtEvent(events.get()) {
                 resume_unwind(Box::new("killed"));
             }
@@ -298,7 +303,7 @@ impl World {
             () = passing(orders.kill.time()) => None,
             never = stopping => match never {},
         };
-        Life::new(outcome, own_sent.get(), events.get())
+        Life::new(outcome, own_sent.get(), sent_early.get(), events.get())
     }
 
     /// The server's books.
