@@ -1,7 +1,5 @@
 //! Arguments and environment in, exit code out; nothing else.
 
-#![expect(clippy::print_stderr, reason = "errors and hints of a command go to standard error")]
-
 use std::{
     env,
     ffi::OsString,
@@ -52,9 +50,9 @@ fn main() -> process::ExitCode {
     let code = match done.unwrap_or_else(|_| Err(Error::Bug("panicked".into()))) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("vcq: {}", Chain(&error));
+            tell(&format!("vcq: {}", Chain(&error)));
             if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
+                tell(&format!("hint: {hint}"));
             }
             error.exit_code()
         }
@@ -171,10 +169,10 @@ fn manifests(files: &[PathBuf], format: Option<Format>) -> Manifests {
 
 fn conclude(outcome: &Outcome) -> ExitCode {
     if let Some(error) = &outcome.failure {
-        eprintln!("vcq: {}", Chain(error));
+        tell(&format!("vcq: {}", Chain(error)));
     }
     if let Some(hint) = &outcome.hint {
-        eprintln!("hint: {hint}");
+        tell(&format!("hint: {hint}"));
     }
     outcome.exit_code
 }
@@ -234,11 +232,13 @@ struct LogLine(ProgressBar);
 
 impl Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        // A line that is lost must not end a run: the subscriber would panic over it.
+        self.0.suspend(|| io::stderr().write_all(bytes).ok());
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
@@ -270,6 +270,12 @@ fn start_now(stop: Stop) -> Start {
 fn idle_start() -> Start {
     let (_, stop) = Stop::new();
     start_now(stop)
+}
+
+/// Writes a line to standard error, if that can be written: the exit code says the same.
+fn tell(line: &str) {
+    // On a full disk there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Prints data. A reader that has gone away, such as `head`, is no error.

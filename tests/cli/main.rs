@@ -12,5 +12,6 @@ mod python;
 mod readme;
 mod report;
 mod secrets;
+mod surroundings;
 mod way;
 mod world;
