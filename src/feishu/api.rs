@@ -6,7 +6,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use url::form_urlencoded;
 
 use super::transport::{Answer, TransportError};
@@ -250,13 +250,18 @@ pub(super) struct Envelope {
 
 /// Reads the envelope of a body, if it is JSON with a numeric code.
 pub(super) fn envelope(body: &[u8]) -> Option<Envelope> {
-    serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
+    object(std::str::from_utf8(body).ok()?)
+}
+
+/// Reads a JSON object. serde would take a list for one, its items for the fields in their order.
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
 }
 
 #[derive(Debug, Deserialize)]
-struct PageBody {
-    #[serde(default)]
-    data: Option<PageData>,
+struct PageBody<'a> {
+    #[serde(default, borrow)]
+    data: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -290,7 +295,8 @@ pub fn read_stored(body: &[u8]) -> Result<Page, Unusable> {
 /// A page is landed only if phase 2 can read it, so it is decoded once here.
 fn read_page(body: &[u8]) -> Option<Page> {
     let samples = decode(body, &mut Unknown::default(), |_| {}).ok()?;
-    let data = serde_json::from_slice::<PageBody>(body).ok()?.data.unwrap_or_default();
+    let data = serde_json::from_slice::<PageBody<'_>>(body).ok()?.data;
+    let data = data.map_or_else(|| Some(PageData::default()), |data| object(data.get()))?;
     Some(Page { samples, next: next_of(&data)? })
 }
 

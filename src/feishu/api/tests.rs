@@ -66,6 +66,8 @@ fn what_is_not_the_documented_json_is_never_a_page() {
         "",
         "null",
         "[]",
+        "[0]",
+        r#"[0,"success",{}]"#,
         "{}",
         "<html>ok</html>",
         r#"{"code":"0","data":{}}"#,
@@ -85,6 +87,7 @@ fn what_is_not_the_documented_json_is_never_a_page() {
         r#"{"code":0,"data":{"has_more":"perhaps"}}"#,
         r#"{"code":0,"data":{"has_more":1}}"#,
         r#"{"code":0,"data":[1]}"#,
+        r#"{"code":0,"data":[]}"#,
     ] {
         assert_eq!(name(200, body), "off_contract", "{body}");
     }
