@@ -33,7 +33,7 @@ fn killed_at_every_system_call() {
     let chosen = chosen(&points, 16);
     let killed = AtomicUsize::new(0);
     each(&chosen, |(act, cut)| {
-        let output = Trial::cut_and_play_again(act, cut);
+        let (output, _) = Trial::cut_and_play_again(act, cut);
         killed.fetch_add(usize::from(output.status.signal() == Some(KILL)), Ordering::Relaxed);
     });
     let killed = killed.into_inner();

@@ -119,6 +119,9 @@ impl Act {
         match on {
             On::Everything => Vec::new(),
             On::Staging => names.map(|name| stage.path().join("quality.staging").join(name)).collect(),
+            On::Journal => {
+                ["journal.sqlite", "journal.sqlite-wal"].map(|name| stage.path().join("state").join(name)).into()
+            }
         }
     }
 
@@ -293,7 +296,7 @@ pub(crate) fn csv(stays: &[SimulatedStay]) -> String {
 fn only_intents(empty: &Path, to: &Path) {
     copy(empty, to);
     let cut = Cut::new("renameat2", 1, Blow::FailForGood("EIO"));
-    let (_, output) = serve_while(simulator(), |url| cut.run(&vcq(to, url, FIRST), &[]));
+    let (_, (output, _)) = serve_while(simulator(), |url| cut.run(&vcq(to, url, FIRST), &[]));
     assert_eq!(output.status.code(), Some(74), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(files(to), Vec::<PathBuf>::new());
 }

@@ -53,6 +53,8 @@ pub(crate) enum On {
     Everything,
     /// Files that are built in staging.
     Staging,
+    /// The journal's database and its log.
+    Journal,
 }
 
 /// See [`Cut`].
@@ -71,21 +73,26 @@ impl Cut {
         Self { call: call.to_owned(), ordinal, blow, on: On::Everything }
     }
 
-    /// The same, of calls on files in staging alone.
-    pub(crate) fn in_staging(self) -> Self {
-        Self { on: On::Staging, ..self }
+    /// The same, of calls on these files alone.
+    pub(crate) fn on(self, on: On) -> Self {
+        Self { on, ..self }
     }
 
-    /// Runs `vcq` to where this ends it. If `paths` are given, only calls on them count.
-    pub(crate) fn run(&self, vcq: &Command, paths: &[PathBuf]) -> Output {
+    /// Runs `vcq` to where this ends it, and says how many calls were made to fail. If `paths` are given, only calls on
+    /// them count.
+    pub(crate) fn run(&self, vcq: &Command, paths: &[PathBuf]) -> (Output, usize) {
         let Self { call, ordinal, .. } = self;
         let (what, from) = match self.blow {
             Blow::Kill => ("signal=KILL".to_owned(), ""),
             Blow::Fail(error) => (format!("error={error}"), ""),
             Blow::FailForGood(error) => (format!("error={error}"), "+"),
         };
-        let inject = format!("inject={call}:{what}:when={ordinal}{from}");
-        strace(&["-o", "/dev/null", "-e", &inject], vcq, paths)
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{what}:when={ordinal}{from}"));
+        let options = ["-o", log.path().to_str().unwrap(), "-e", &trace, "-e", &inject];
+        let output = strace(&options, vcq, paths);
+        let struck = fs::read_to_string(log.path()).unwrap().matches("(INJECTED)").count();
+        (output, struck)
     }
 }
 

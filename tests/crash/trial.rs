@@ -47,13 +47,18 @@ impl<'a> Trial<'a> {
         Self { act, stage, what, simulator: Some(simulator), paid }
     }
 
-    /// Plays the act to where `cut` ends it, and then again; returns how the first one ended.
-    pub(crate) fn cut_and_play_again(act: &'a Act, cut: &Cut) -> Output {
+    /// Plays the act to where `cut` ends it, and then again; returns how the first one ended, and how many of its calls
+    /// were made to fail.
+    pub(crate) fn cut_and_play_again(act: &'a Act, cut: &Cut) -> (Output, usize) {
         let mut trial = Self::new(act, format!("{}, {cut}", act.name));
-        let output =
-            trial.play(|trial, url| cut.run(&act.command(&trial.stage, url), &act.paths(&trial.stage, cut.on)));
+        let mut struck = 0;
+        let output = trial.play(|trial, url| {
+            let (output, count) = cut.run(&act.command(&trial.stage, url), &act.paths(&trial.stage, cut.on));
+            struck = count;
+            output
+        });
         trial.play_to_its_end();
-        output
+        (output, struck)
     }
 
     /// Lets one process play the act, or a part of it, and checks what holds at any moment: under the dataset stand
