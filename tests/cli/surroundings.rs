@@ -88,3 +88,24 @@ fn a_manifest_may_be_a_pipe_or_a_link_and_no_folder() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.contains("folder.csv"), "{}", ran.err);
 }
+
+#[test]
+fn a_manifest_without_rows_is_complete() {
+    let world = World::new(small());
+    let header = world.read("manifest.csv").lines().next().unwrap().to_owned();
+    world.write("none.csv", &header);
+    let out = world.out("export --manifest none.csv");
+    assert!(out.contains("0 rows = "), "{out}");
+    assert_eq!(world.simulator().books().token_requests, 0);
+}
+
+#[test]
+fn metrics_that_cannot_be_written_stop_nothing() {
+    let world = World::new(small());
+    for path in ["/proc/vcq.prom", "/dev/full/vcq.prom"] {
+        let mut command = world.vcq("export --manifest manifest.csv");
+        let ran = world.ran(command.env("VCQ_METRICS_TEXTFILE", path));
+        assert_eq!(ran.code, Some(0), "{path}: {}", ran.err);
+        assert_eq!(ran.err.matches("metrics are not written any more").count(), 1, "{path}: {}", ran.err);
+    }
+}
