@@ -267,7 +267,7 @@ impl<'a> Loop<'a> {
         let free_after = slot_time(&self.terms.config.api);
         let free_ms = (wall + free_after).timestamp_millis();
         let slot = self.journal.spend(wall.timestamp_millis(), free_ms, quota_day(wall))?;
-        self.pace.take(slot, now + free_after);
+        self.pace.take(slot, now, now + free_after);
         self.taken.insert(task.queued.id);
         (self.terms.emit)(Event::Sent);
         let (bearer, token_generation) = self.tokens.current();
@@ -363,9 +363,13 @@ fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<
     let (now, wall_ms) = (Instant::now(), terms.start.now().timestamp_millis());
     let longest = slot_time(&terms.config.api);
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
+    let past = |at_ms: i64| Duration::from_millis(u64::try_from(wall_ms - at_ms).unwrap_or(0));
     for slot in journal.slots()? {
-        pace.take(slot.id, now + left(slot.free_ms).min(longest));
-        pace.resume(Duration::from_millis(u64::try_from(wall_ms - slot.sent_ms).unwrap_or(0)));
+        let sent_ago = past(slot.sent_ms);
+        let free_at = now + left(slot.free_ms).min(longest);
+        let (sent, free_at) = (now.checked_sub(sent_ago), free_at.checked_sub(past(slot.free_ms)));
+        pace.take(slot.id, sent.unwrap_or(now), free_at.unwrap_or(now));
+        pace.resume(sent_ago);
     }
     if let Some(gate_ms) = journal.gate_ms()? {
         pace.close_gate(now + left(gate_ms).min(THROTTLED_MAX));

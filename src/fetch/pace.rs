@@ -3,8 +3,12 @@
 //! The API counts requests in a window of unknown kind, at their arrival, which the client does not see. So a request
 //! takes one of `requests_per_minute` slots when it is sent, and the slot is free again [`HOLD`] after its answer came
 //! (after its timeout, if none did). The server counted it before it answered, so by then it has left every window of
-//! 60 seconds: the server can never see more. Governor spaces the requests within that, so that a small token bucket
-//! or a weighted window is not overrun by a burst. A refusal closes the gate for all requests.
+//! 60 seconds: the server can never see more.
+//!
+//! A server that weights the minute before by the share of it that is not over yet takes requests that came in clumps
+//! for more than there were. Where its minutes begin is unknown, so a request waits until no beginning gives it too many
+//! ([`weighted_room`]). Governor spaces the requests within that, so that a small token bucket is not overrun by a burst.
+//! A refusal closes the gate for all requests.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -27,12 +31,16 @@ pub fn slot_time(api: &Api) -> Duration {
     api.connect_timeout + api.request_timeout + HOLD
 }
 
-/// How long all slots take at the even pace: a little longer than a minute, because slots come back an answer's time
-/// late all the same, and a weighted window takes a request that its way has delayed for one too many in its minute.
-const ROUND: Duration = Duration::from_millis(60_400);
+/// The API's minute.
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// Parts of the even pace's period; a request that had to wait for a slot makes up one of them.
-const PARTS: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+/// A request that waits for its answer longer than this has arrived: what is slow then is the answer. Only
+/// [`weighted_room`] relies on it, because a single slow answer would cost every minute that it overlaps a request.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Requests that may be sent at once with another one, after an idle time: one that had to wait for a slot makes up for
+/// it.
+const MADE_UP: NonZeroU32 = NonZeroU32::new(1).expect("one is not zero");
 
 /// tokio's clock, which tests pause, for governor.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +62,26 @@ pub struct Pace {
     /// From one request to the next at the even pace.
     period: Duration,
     slots_max: usize,
-    /// Slots taken, each with the moment from which it is free.
-    slots: Vec<(SlotId, Instant)>,
+    /// The slots taken, and those that have been free for less than [`HOLD`].
+    slots: Vec<Slot>,
     gate: Option<Instant>,
+}
+
+/// A request's slot.
+#[derive(Debug)]
+struct Slot {
+    id: SlotId,
+    sent: Instant,
+    free_at: Instant,
+}
+
+impl Slot {
+    /// The latest moment at which the request has arrived, as far as weighted windows are concerned.
+    fn arrived_by(&self) -> Instant {
+        // What is free at the latest `HOLD` after the answer was answered `HOLD` before that.
+        let answered = self.free_at.checked_sub(HOLD).unwrap_or(self.sent);
+        answered.min(self.sent + ARRIVES_WITHIN)
+    }
 }
 
 /// What a request has to wait for.
@@ -75,26 +100,22 @@ impl Pace {
     pub fn new(requests_per_minute: u32) -> Self {
         let clock = TokioClock(Instant::now());
         let per_minute = NonZeroU32::new(requests_per_minute).unwrap_or(NonZeroU32::MIN);
-        let period = ROUND / per_minute.get();
-        let quota = Quota::with_period(period / PARTS.get())
+        let period = MINUTE / per_minute.get();
+        let quota = Quota::with_period(period)
             .expect("a minute over some thousands is not zero")
-            .allow_burst(PARTS.saturating_add(1));
-        Self {
-            spacing: RateLimiter::direct_with_clock(quota, clock),
-            clock,
-            period,
-            slots_max: per_minute.get() as usize,
-            slots: Vec::new(),
-            gate: None,
-        }
+            .allow_burst(MADE_UP.saturating_add(1));
+        let spacing = RateLimiter::direct_with_clock(quota, clock);
+        // Nothing is to be made up yet: processes that start one after the other would send a burst each.
+        let _ = spacing.check_n(MADE_UP);
+        Self { spacing, clock, period, slots_max: per_minute.get() as usize, slots: Vec::new(), gate: None }
     }
 
     /// Goes on where an earlier process ended, which sent its last request so long ago: less than a period ago, the
     /// first turn comes after a whole one.
     pub fn resume(&mut self, sent_ago: Duration) {
         if sent_ago < self.period {
-            // All that a new limiter holds; of one that is not full any more nothing is taken.
-            let _ = self.spacing.check_n(PARTS.saturating_add(1));
+            // The one that a new limiter holds; where there is none any more nothing is taken.
+            let _ = self.spacing.check();
         }
     }
 
@@ -103,26 +124,35 @@ impl Pace {
         if let Some(gate) = self.gate.filter(|gate| *gate > now) {
             return Turn::Gate(gate);
         }
-        self.slots.retain(|(_, free_at)| *free_at > now);
-        if self.slots.len() >= self.slots_max {
-            let first_free = self.slots.iter().map(|(_, free_at)| *free_at).min();
-            return Turn::Quota(first_free.expect("there is at least one slot, and all are taken"));
+        self.slots.retain(|slot| slot.free_at + HOLD > now);
+        if let Some(room) = self.room().filter(|room| *room > now) {
+            return Turn::Quota(room);
         }
-        match self.spacing.check_n(PARTS).expect("the burst has room for a request") {
+        match self.spacing.check() {
             Ok(()) => Turn::Now,
             Err(not_until) => Turn::Quota(now + not_until.wait_time_from(self.clock.now())),
         }
     }
 
-    /// Marks a slot as taken until `free_at` at the latest: the request's timeout and [`HOLD`].
-    pub fn take(&mut self, slot: SlotId, free_at: Instant) {
-        self.slots.push((slot, free_at));
+    /// From when on another request fits into every window, if there is one that it does not fit into for ever.
+    fn room(&self) -> Option<Instant> {
+        let mut free_at: Vec<Instant> = self.slots.iter().map(|slot| slot.free_at).collect();
+        free_at.sort_unstable();
+        let slot_free = free_at.len().checked_sub(self.slots_max).map(|taken| free_at[taken]);
+        let mut arrived_by: Vec<Instant> = self.slots.iter().map(Slot::arrived_by).collect();
+        arrived_by.sort_unstable();
+        slot_free.max(weighted_room(&arrived_by, self.slots_max))
+    }
+
+    /// Marks a slot as taken by a request sent at `sent`, until `free_at` at the latest: its timeout and [`HOLD`].
+    pub fn take(&mut self, id: SlotId, sent: Instant, free_at: Instant) {
+        self.slots.push(Slot { id, sent, free_at });
     }
 
     /// The slot's answer came: it is free [`HOLD`] from now on.
-    pub fn answered(&mut self, slot: SlotId, now: Instant) {
-        if let Some((_, free_at)) = self.slots.iter_mut().find(|(id, _)| *id == slot) {
-            *free_at = now + HOLD;
+    pub fn answered(&mut self, id: SlotId, now: Instant) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
+            slot.free_at = now + HOLD;
         }
     }
 
@@ -132,12 +162,37 @@ impl Pace {
     }
 }
 
+/// From when on fewer than `limit` requests count, wherever the minutes of a weighted window begin; `arrived_by` says of
+/// each request, in order, when it has arrived at the latest.
+///
+/// With `count` requests after the beginning of a minute and `before` in the minute before it, such a window counts
+/// `count + before * (1 - age / 60 s)`, `age` being that of the minute. A request that may have arrived on either side
+/// of the beginning counts most as one after it. So the count is largest for a beginning just before a moment of
+/// `arrived_by`, or just before such a moment leaves the minute before; it falls below `limit` as the minute grows older.
+fn weighted_room(arrived_by: &[Instant], limit: usize) -> Option<Instant> {
+    let mut room = None;
+    let (mut first, mut begin) = (0, 0);
+    while let Some(oldest) = arrived_by.get(first) {
+        let leaves = *oldest + HOLD;
+        let next = arrived_by.get(begin).filter(|next| **next <= leaves);
+        let (before, count) = (begin - first, arrived_by.len() - begin);
+        if let Some(excess) = (before + count).checked_sub(limit).filter(|excess| (1..=before).contains(excess)) {
+            let part = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let minute = next.copied().unwrap_or(leaves);
+            room = room.max(Some(minute + HOLD / part(before) * part(excess)));
+        }
+        if next.is_some() { begin += 1 } else { first += 1 }
+    }
+    room
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
-    const PERIOD: Duration = Duration::from_millis(604);
+    const PERIOD: Duration = Duration::from_millis(600);
 
     /// When the next turns come, each taken when it is there.
     async fn next_turns(pace: &mut Pace, count: usize) -> Vec<Instant> {
@@ -152,26 +207,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_are_spaced_evenly_and_a_quarter_is_made_up() {
+    async fn turns_are_spaced_evenly_and_one_is_made_up() {
         let mut pace = Pace::new(100);
-        for idle in [Duration::ZERO, MINUTE / 2] {
+        for (idle, made_up) in [(Duration::ZERO, 0), (MINUTE / 2, 1)] {
             tokio::time::advance(idle).await;
             let turns = next_turns(&mut pace, 100).await;
             for (number, turn) in (1..).zip(&turns[1..]) {
-                assert_eq!(*turn - turns[0] + PERIOD / 4, PERIOD * number, "idle time gives no burst");
+                assert_eq!(*turn - turns[0], PERIOD * (number - made_up), "idle time gives no burst");
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_spacing_outlives_a_process() {
-        for (sent_ago, wait) in [(Duration::ZERO, PERIOD), (PERIOD / 2, PERIOD), (PERIOD, Duration::ZERO)] {
+        for (sent_ago, waits) in [(Duration::ZERO, [1, 2]), (PERIOD / 2, [1, 2]), (PERIOD, [0, 1])] {
             let start = Instant::now();
             let mut pace = Pace::new(100);
             pace.resume(sent_ago);
             let turns = next_turns(&mut pace, 2).await;
-            assert_eq!(turns[0] - start, wait, "{sent_ago:?}");
-            assert!(turns[1] - start >= wait + PERIOD * 3 / 4, "{sent_ago:?}");
+            assert_eq!(turns, waits.map(|periods| start + PERIOD * periods), "{sent_ago:?}");
         }
     }
 
@@ -179,7 +233,7 @@ mod tests {
     async fn a_slot_is_free_a_minute_after_its_answer() {
         let mut pace = Pace::new(1);
         let sent = next_turns(&mut pace, 1).await[0];
-        pace.take(1, sent + 90 * Duration::from_secs(1));
+        pace.take(1, sent, sent + 90 * Duration::from_secs(1));
         tokio::time::advance(MINUTE + MINUTE / 4).await;
         assert_eq!(pace.turn(Instant::now()), Turn::Quota(sent + Duration::from_secs(90)), "no answer yet");
         let answered = Instant::now();
@@ -198,5 +252,43 @@ mod tests {
         assert_eq!(pace.turn(now), Turn::Gate(now + MINUTE), "a shorter refusal does not open it");
         tokio::time::advance(MINUTE).await;
         assert_eq!(pace.turn(Instant::now()), Turn::Now);
+    }
+
+    /// What a weighted window counts at `now_ms` at most, wherever its minutes begin, in parts of `HOLD`.
+    fn counted_at_most(arrived_by_ms: &[u64], now_ms: u64) -> u64 {
+        let hold_ms = u64::try_from(HOLD.as_millis()).unwrap();
+        let beginnings = arrived_by_ms.iter().flat_map(|by_ms| [*by_ms, by_ms + hold_ms]);
+        let counted = |begin_ms: u64| {
+            let count = arrived_by_ms.iter().filter(|by_ms| **by_ms >= begin_ms).count() as u64;
+            let is_before = |by_ms: &&u64| **by_ms < begin_ms && **by_ms + hold_ms >= begin_ms;
+            let before = arrived_by_ms.iter().filter(is_before).count() as u64;
+            count * hold_ms + before * (begin_ms + hold_ms - now_ms)
+        };
+        beginnings
+            .filter(|begin_ms| (now_ms..now_ms + hold_ms).contains(&(begin_ms + hold_ms)))
+            .map(counted)
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_waits_until_no_weighted_window_is_full_and_no_longer(
+            mut arrived_by_ms in prop::collection::vec(0_u64..120_000, 1..30), limit in 2_usize..20,
+        ) {
+            arrived_by_ms.sort_unstable();
+            let start = Instant::now();
+            let arrived_by: Vec<_> = arrived_by_ms.iter().map(|by_ms| start + Duration::from_millis(*by_ms)).collect();
+            let last_ms = arrived_by_ms.last().unwrap();
+            let slot_free_ms = arrived_by_ms.len().checked_sub(limit).map_or(0, |taken| arrived_by_ms[taken] + 60_010);
+            let others_ms = slot_free_ms.max(*last_ms);
+            let room_ms = weighted_room(&arrived_by, limit).map_or(0, |room| (room - start).as_micros().div_ceil(1000));
+            let room_ms = u64::try_from(room_ms).unwrap();
+            let full = limit as u64 * 60_010;
+            prop_assert!(counted_at_most(&arrived_by_ms, room_ms.max(others_ms) + 1) < full);
+            if room_ms > others_ms + 1 {
+                prop_assert!(counted_at_most(&arrived_by_ms, room_ms - 1) >= full);
+            }
+        }
     }
 }

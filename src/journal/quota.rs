@@ -7,7 +7,11 @@ use super::{Journal, JournalError};
 /// A request's number in the journal.
 pub type SlotId = i64;
 
-/// A request whose slot is not free yet. Times are unix milliseconds.
+/// How long a slot is kept after it is free, in milliseconds: a window that weights the minute before looks two minutes
+/// back.
+const KEPT_MS: i64 = 61_000;
+
+/// A request whose slot is not free yet, or has not been for long. Times are unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Its number.
@@ -20,12 +24,12 @@ pub struct Slot {
 
 impl Journal {
     /// Records a request before it is sent, on day `day` of UTC+8 (days since 1970-01-01); it is on disk when this
-    /// returns. Slots that are free by now are forgotten.
+    /// returns. Slots that have been free for a minute are forgotten.
     pub fn spend(&mut self, sent_ms: i64, free_ms: i64, day: i32) -> Result<SlotId, JournalError> {
         let freed = std::mem::take(&mut self.freed);
         let transaction = self.db.transaction()?;
         write_freed(&transaction, &freed)?;
-        transaction.prepare_cached(include_str!("drop_free_slots.sql"))?.execute([sent_ms])?;
+        transaction.prepare_cached(include_str!("drop_free_slots.sql"))?.execute([sent_ms - KEPT_MS])?;
         transaction.prepare_cached(include_str!("spend_slot.sql"))?.execute([sent_ms, free_ms])?;
         let id = transaction.last_insert_rowid();
         transaction.prepare_cached(include_str!("spend_day.sql"))?.execute([day])?;
@@ -47,7 +51,7 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    /// The slots that may not be free yet, oldest first.
+    /// The slots that are taken or were in the last minute, oldest first.
     pub fn slots(&self) -> Result<Vec<Slot>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("slots.sql"))?;
         let rows =

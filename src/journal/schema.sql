@@ -56,7 +56,7 @@ CREATE TABLE body (
     zstd BLOB NOT NULL
 ) STRICT;
 
--- Requests whose slot of the quota is not free yet, in unix milliseconds.
+-- Requests whose slot of the quota is not free yet or was taken a minute ago, in unix milliseconds.
 CREATE TABLE slot (
     id      INTEGER PRIMARY KEY,
     sent_ms INTEGER NOT NULL,
