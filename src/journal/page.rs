@@ -12,8 +12,9 @@ use zstd::{
 use super::{Journal, JournalError, State, StayId};
 use crate::feishu::transport::BODY_BYTES_MAX;
 
-/// zstd level of a landed body: higher levels do not make these bodies smaller.
-const ZSTD_LEVEL: i32 = 1;
+/// zstd level of a landed body: the first of those that look for the best match. One page at a time is landed, and is kept
+/// and read for years: on generated pages its body is 17 % smaller than at level 1, and is decompressed no slower.
+const ZSTD_LEVEL: i32 = 7;
 
 /// Bytes kept of a body's SHA-256.
 const DIGEST_BYTES: usize = 16;
