@@ -60,8 +60,30 @@ const ABSENT: [&str; 8] = ["", "-", "--", "—", "N/A", "n/a", "null", "/"];
 /// assert_eq!(read_number(Kind::Delay, "8kbps"), Reading::Unparsed);
 /// ```
 pub fn read_number(kind: Kind, text: &str) -> Reading<f64> {
+    if let Some(value) = common_number(kind, text) {
+        return Reading::Value(value.into());
+    }
     let text = trim(text);
     Reading::new(text, number(kind, text))
+}
+
+/// The fast path: a few digits with the unit of the column, as the API writes it. Any other text is left to [`number`],
+/// which reads these the same way.
+fn common_number(kind: Kind, text: &str) -> Option<u32> {
+    /// As many digits as surely fit.
+    const DIGITS_MAX: usize = 9;
+    let digits = match kind {
+        Kind::Delay => text.strip_suffix("ms"),
+        Kind::BitRate => text.strip_suffix("kbps"),
+        Kind::Percent => text.strip_suffix('%'),
+        Kind::Volume => text.strip_suffix("dB"),
+        Kind::FrameRate => text.strip_suffix("fps"),
+        Kind::Time | Kind::Resolution => None,
+    }?;
+    if !(1..=DIGITS_MAX).contains(&digits.len()) {
+        return None;
+    }
+    digits.bytes().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
 }
 
 /// Reads `text` as a resolution: the shorter side of the picture in pixels, not negative.
