@@ -65,12 +65,21 @@ pub struct PartFile {
     pub bytes: u64,
 }
 
-/// What stands under the dataset's folder, in order.
+/// What stands in the dataset's folder, in order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Dates {
+    /// The partitions.
+    pub dates: Vec<NaiveDate>,
+    /// Everything that is no partition; readers may take it for data.
+    pub strangers: Vec<PathBuf>,
+}
+
+/// What stands in one partition, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The published files, by date and name.
+    /// The published files, by name.
     pub files: Vec<PartFile>,
-    /// Everything that is neither a published file nor a date folder; readers may take it for data.
+    /// Everything that is no published file; readers may take it for data.
     pub strangers: Vec<PathBuf>,
 }
 
@@ -141,23 +150,25 @@ impl Dataset {
         self.folder_of(date).join(name.to_string())
     }
 
-    /// Everything under the dataset's folder.
-    ///
-    /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
-    pub fn list(&self) -> Result<Listing, DiskError> {
-        let mut listing = Listing::default();
+    /// The partitions under the dataset's folder, empty ones too, and what is neither in them nor one of them.
+    pub fn dates(&self) -> Result<Dates, DiskError> {
+        let mut found = Dates::default();
         for entry in entries(&self.root)? {
             match parse_folder_name(&entry.name).filter(|_| entry.kind.is_dir()) {
-                Some(date) => self.list_date(date, &mut listing)?,
-                None => listing.strangers.push(self.root.join(&entry.name)),
+                Some(date) => found.dates.push(date),
+                None => found.strangers.push(self.root.join(&entry.name)),
             }
         }
-        listing.files.sort_unstable();
-        listing.strangers.sort_unstable();
-        Ok(listing)
+        found.dates.sort_unstable();
+        found.strangers.sort_unstable();
+        Ok(found)
     }
 
-    fn list_date(&self, date: NaiveDate, listing: &mut Listing) -> Result<(), DiskError> {
+    /// Everything in the partition `date`.
+    ///
+    /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
+    pub fn list(&self, date: NaiveDate) -> Result<Listing, DiskError> {
+        let mut listing = Listing::default();
         let folder = self.folder_of(date);
         for entry in entries(&folder)? {
             let path = folder.join(&entry.name);
@@ -169,7 +180,9 @@ impl Dataset {
                 None => listing.strangers.push(path),
             }
         }
-        Ok(())
+        listing.files.sort_unstable();
+        listing.strangers.sort_unstable();
+        Ok(listing)
     }
 
     fn folder_of(&self, date: NaiveDate) -> PathBuf {

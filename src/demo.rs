@@ -144,9 +144,11 @@ impl Columns {
 fn medians(output: &Path) -> Result<BTreeMap<NaiveDate, Columns>, Error> {
     let dataset = Dataset::open(output)?;
     let mut dates: BTreeMap<NaiveDate, Columns> = BTreeMap::new();
-    for part in dataset.list()?.files {
-        let path = dataset.path_of(part.date, part.name);
-        read_columns(&path, dates.entry(part.date).or_default()).map_err(file_error("read", &path))?;
+    for date in dataset.dates()?.dates {
+        for part in dataset.list(date)?.files {
+            let path = dataset.path_of(date, part.name);
+            read_columns(&path, dates.entry(date).or_default()).map_err(file_error("read", &path))?;
+        }
     }
     Ok(dates)
 }

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
 };
 
 use chrono::NaiveDate;
 
 use crate::{
     config::Config,
-    dataset::{Dataset, FileName},
+    dataset::{Dataset, FileName, Listing, PartFile},
     error::{Chain, Error, ExitCode},
     journal::{FileRow, Journal},
     publish::{compare, open, sha256},
@@ -31,7 +32,7 @@ struct Date {
     samples: u64,
 }
 
-/// Compares every file under the dataset's folder with the journal.
+/// Compares every file under the dataset's folder with the journal, date by date.
 ///
 /// # Errors
 ///
@@ -39,45 +40,52 @@ struct Date {
 pub fn verify(config: &Config) -> Result<Verified, Error> {
     let journal = Journal::open_existing(&config.state, &identity(config))?;
     let dataset = Dataset::open(&config.output)?;
-    // Nothing may be published between the two listings.
+    // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
-    let listing = dataset.list()?;
-    let mut visible: BTreeMap<(NaiveDate, String), u64> =
-        listing.files.iter().map(|part| ((part.date, part.name.to_string()), part.bytes)).collect();
+    let found = dataset.dates()?;
     let mut verified = Verified::default();
-    for stranger in &listing.strangers {
-        verified.faults.push(format!("`{}` is no file of vcq's; readers may take it for data", stranger.display()));
+    verified.add_strangers(&found.strangers);
+    let dates: BTreeSet<NaiveDate> = found.dates.iter().copied().chain(journal.file_dates()?).collect();
+    for date in dates {
+        let has_folder = found.dates.binary_search(&date).is_ok();
+        let listing = if has_folder { dataset.list(date)? } else { Listing::default() };
+        verified.add_strangers(&listing.strangers);
+        let files = journal.files_on(date)?;
+        if files.iter().all(|file| file.published) {
+            verify_date(&journal, &dataset, &files, listing, &mut verified);
+        } else {
+            let cut = "a publication was cut; `vcq export` and `vcq rebuild` finish it";
+            verified.faults.push(format!("date={date}: {cut}"));
+        }
     }
-    let files = journal.files()?;
-    let unfinished: BTreeSet<NaiveDate> = files.iter().filter(|file| !file.published).map(|file| file.date).collect();
-    for date in &unfinished {
-        verified.faults.push(format!("date={date}: a publication was cut; `vcq export` and `vcq rebuild` finish it"));
-    }
-    visible.retain(|(date, _), _| !unfinished.contains(date));
-    for file in files.iter().filter(|file| file.published && !unfinished.contains(&file.date)) {
-        let fault = verify_file(&journal, &dataset, file, &mut visible);
-        match fault {
+    Ok(verified)
+}
+
+/// Compares the files that the journal has of a date with those that are there.
+fn verify_date(journal: &Journal, dataset: &Dataset, files: &[FileRow], listing: Listing, verified: &mut Verified) {
+    let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
+    for file in files {
+        match verify_file(journal, dataset, file, &mut visible) {
             None => verified.count(file),
             Some(fault) => verified.faults.push(fault),
         }
     }
-    for (date, name) in visible.into_keys() {
+    for PartFile { date, name, .. } in visible.into_values() {
         verified.faults.push(format!("`date={date}/{name}` is not in the journal"));
     }
-    Ok(verified)
 }
 
 fn verify_file(
     journal: &Journal,
     dataset: &Dataset,
     file: &FileRow,
-    visible: &mut BTreeMap<(NaiveDate, String), u64>,
+    visible: &mut BTreeMap<FileName, PartFile>,
 ) -> Option<String> {
     let Ok(digits) = u64::from_str_radix(&file.name, 16) else {
         return Some(format!("the journal names a file `{}`", file.name));
     };
     let name = FileName::new(digits);
-    let Some(bytes) = visible.remove(&(file.date, name.to_string())) else {
+    let Some(PartFile { bytes, .. }) = visible.remove(&name) else {
         return Some(format!("`date={}/{name}` is missing", file.date));
     };
     if file.bytes != Some(bytes) {
@@ -96,6 +104,11 @@ fn read_back(journal: &Journal, dataset: &Dataset, file: &FileRow) -> Result<(),
 }
 
 impl Verified {
+    fn add_strangers(&mut self, strangers: &[PathBuf]) {
+        let fault = |path: &PathBuf| format!("`{}` is no file of vcq's; readers may take it for data", path.display());
+        self.faults.extend(strangers.iter().map(fault));
+    }
+
     fn count(&mut self, file: &FileRow) {
         let date = self.dates.entry(file.date).or_default();
         date.files += 1;

@@ -14,7 +14,7 @@ use std::{
 use chrono::NaiveDate;
 
 use super::{
-    Dataset, FileName, Listing, OPEN_MODE, PartFile,
+    Dataset, FileName, OPEN_MODE, PartFile,
     disk::{Disk, DiskError, found, open_folder},
     entries, folder_name,
 };
@@ -104,8 +104,7 @@ impl Publisher {
             return Ok(false);
         }
         open_folder(&live)?;
-        let mut listing = Listing::default();
-        self.dataset.list_date(date, &mut listing)?;
+        let mut listing = self.dataset.list(date)?;
         if let Some(path) = listing.strangers.pop() {
             return Err(DiskError::Stranger { path });
         }

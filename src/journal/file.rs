@@ -180,6 +180,27 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The files of one date, published or meant to be, by age.
+    pub fn files_on(&self, date: NaiveDate) -> Result<Vec<FileRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("files_on.sql"))?;
+        let rows = statement.query_map([date.to_epoch_days()], file_from_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The files that are meant to be published, by date and age.
+    pub fn intents(&self) -> Result<Vec<FileRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("intents.sql"))?;
+        let rows = statement.query_map([], file_from_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The dates that have files, published or meant to be.
+    pub fn file_dates(&self) -> Result<Vec<NaiveDate>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("file_dates.sql"))?;
+        let rows = statement.query_map([], |row| date_from_row(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// True if all stays of the date are settled and some of them are in no file yet.
     pub fn is_ready(&self, date: NaiveDate) -> Result<bool, JournalError> {
         Ok(!self.exists_on(date, include_str!("is_pending_on.sql"))?
