@@ -2,15 +2,14 @@
 
 use std::{fmt::Write as _, hint::black_box, io};
 
-use arrow::array::RecordBatch;
 use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use vcq::{
     journal::{Identity, Journal, Lane, Manifested, NewPage},
     quality::{
-        batch::Batcher,
+        batch::Batch,
         column::{COLUMNS, Kind, Section},
         decode::{Unknown, decode},
         parquet::{FileFacts, Writer},
@@ -84,19 +83,12 @@ fn china() -> FixedOffset {
     FixedOffset::east_opt(8 * 3600).expect("eight hours are less than a day")
 }
 
-fn batches(pages: &[String]) -> Vec<RecordBatch> {
-    let mut batcher = Batcher::new(china());
-    let mut full = Vec::new();
+fn fill(batch: &mut Batch, pages: &[String]) {
     for (page, number) in pages.iter().zip(0..) {
         let stay = stay(number);
-        let mut rows = batcher.stay(&stay);
+        let mut rows = batch.stay(&stay);
         decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).expect("the page is JSON");
-        if batcher.is_full() {
-            full.push(batcher.take());
-        }
     }
-    full.push(batcher.take());
-    full
 }
 
 fn decoding(criterion: &mut Criterion) {
@@ -118,9 +110,14 @@ fn columns(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("columns");
     group.throughput(Throughput::Elements(u64::from(STAYS * SAMPLES_PER_PAGE)));
     group.sample_size(20);
-    group.bench_function("pages to batches", |bencher| bencher.iter(|| batches(black_box(&pages))));
+    let mut batch = Batch::new(china());
+    group.bench_function("pages to batch", |bencher| {
+        bencher.iter(|| {
+            batch.clear();
+            fill(&mut batch, black_box(&pages));
+        });
+    });
 
-    let batches = batches(&pages);
     let facts = FileFacts {
         date: NaiveDate::from_ymd_opt(2022, 12, 23).expect("it is in the calendar"),
         timezone: "Asia/Shanghai",
@@ -128,14 +125,18 @@ fn columns(criterion: &mut Criterion) {
         stays: u64::from(STAYS),
         samples: u64::from(STAYS * SAMPLES_PER_PAGE),
     };
-    group.bench_function("batches to Parquet", |bencher| {
-        bencher.iter(|| {
+    let full = || {
+        let mut batch = Batch::new(china());
+        fill(&mut batch, &pages);
+        batch
+    };
+    group.bench_function("batch to Parquet", |bencher| {
+        let write = |mut batch: Batch| {
             let mut writer = Writer::new(io::sink(), &facts).expect("nothing to fail on");
-            for batch in &batches {
-                writer.write(black_box(batch)).expect("nothing to fail on");
-            }
+            writer.write(&mut batch).expect("nothing to fail on");
             writer.finish().expect("nothing to fail on");
-        });
+        };
+        bencher.iter_batched(full, write, BatchSize::PerIteration);
     });
     group.finish();
 }

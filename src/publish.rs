@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     journal::{FileRow, Intent, Journal, Lock},
     quality::{
-        batch::{Batcher, Unreadable},
+        batch::{Batch, Unreadable},
         decode::{Unknown, decode},
         parquet::{self, FileFacts, SCHEMA_VERSION, StayRuns},
     },
@@ -68,7 +68,8 @@ impl Publisher {
     pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
         let _publishing = journal.lock_publishing()?;
         let Some(file) = journal.intend(date, Intent::Append, &self.salt())? else { return Ok(None) };
-        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file)?))
+        let mut batch = Batch::new(self.naive_offset);
+        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file, &mut batch)?))
     }
 
     /// Puts the second readings of the date in the place of the first ones, and publishes all its done stays in one file,
@@ -109,9 +110,10 @@ impl Publisher {
     ) -> Result<Vec<Publication>, Error> {
         let next = AtomicUsize::new(0);
         let replace_in_turn = |mut journal: Journal| {
+            let mut batch = Batch::new(self.naive_offset);
             let mut results = Vec::new();
             while let Some(&date) = dates.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.replace_date(&mut journal, folder, date);
+                let result = self.replace_date(&mut journal, folder, date, &mut batch);
                 if result.is_err() {
                     next.store(dates.len(), Ordering::Relaxed);
                 }
@@ -138,24 +140,25 @@ impl Publisher {
         journal: &mut Journal,
         folder: &publisher::Publisher,
         date: NaiveDate,
+        batch: &mut Batch,
     ) -> Result<Option<Publication>, Error> {
         let salt = self.salt_to_replace(journal, date)?;
         let Some(file) = journal.intend(date, Intent::Replace, &salt)? else { return Ok(None) };
-        Ok(Some(self.build_and_publish(journal, folder, file)?))
+        Ok(Some(self.build_and_publish(journal, folder, file, batch)?))
     }
 
     /// Carries out what an earlier process meant to publish and did not record as published.
     pub fn finish_intents(&self, journal: &mut Journal) -> Result<Vec<Publication>, Error> {
         let _publishing = journal.lock_publishing()?;
+        let mut batch = Batch::new(self.naive_offset);
         let mut publications = Vec::new();
-        for file in journal.files()?.into_iter().filter(|file| !file.published) {
-            let visible = self.dataset.confirm(file.date, name_of(&file)?)?;
-            match visible {
-                Some(part) => {
-                    let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
-                    journal.published(&file, part.bytes, sha256)?;
-                }
-                None => publications.push(self.build_and_publish(journal, &self.dataset.publisher()?, file)?),
+        for file in journal.intents()? {
+            if let Some(part) = self.dataset.confirm(file.date, name_of(&file)?)? {
+                let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
+                journal.published(&file, part.bytes, sha256)?;
+            } else {
+                let folder = self.dataset.publisher()?;
+                publications.push(self.build_and_publish(journal, &folder, file, &mut batch)?);
             }
         }
         Ok(publications)
@@ -172,13 +175,15 @@ impl Publisher {
 
     /// Whatever decides a file's bytes besides its stays and their pages.
     fn salt(&self) -> Vec<u8> {
-        format!("vcq {} schema {SCHEMA_VERSION} {} {}", env!("CARGO_PKG_VERSION"), self.zone, self.naive_offset).into()
+        let version = env!("CARGO_PKG_VERSION");
+        let encoder = parquet::encoder();
+        format!("vcq {version} schema {SCHEMA_VERSION} {} {}, {encoder}", self.zone, self.naive_offset).into()
     }
 
     /// A damaged file would have the name of the whole one, and a visible name never gets other bytes.
     fn salt_to_replace(&self, journal: &Journal, date: NaiveDate) -> Result<Vec<u8>, Error> {
         let mut salt = self.salt();
-        for file in journal.files()?.iter().filter(|file| file.date == date && file.published) {
+        for file in journal.files_on(date)?.iter().filter(|file| file.published) {
             if self.is_damaged(file)? {
                 salt.extend(format!(" mends {}", file.id).bytes());
             }
@@ -191,10 +196,11 @@ impl Publisher {
         journal: &mut Journal,
         folder: &publisher::Publisher,
         file: FileRow,
+        batch: &mut Batch,
     ) -> Result<Publication, Error> {
         let name = name_of(&file)?;
         let mut staged = folder.stage(name)?;
-        let (unreadable, unknown) = self.build(journal, &file, &mut staged)?;
+        let (unreadable, unknown) = self.build(journal, &file, &mut staged, batch)?;
         let sealed = staged.seal()?;
         compare(journal, &file, sealed.reopen()?)?;
         let sha256 = sha256(&file, sealed.reopen()?)?;
@@ -207,7 +213,14 @@ impl Publisher {
         Ok(Publication { name: name.to_string(), file, bytes, unreadable, unknown })
     }
 
-    fn build(&self, journal: &Journal, file: &FileRow, staged: &mut Staged) -> Result<(Unreadable, Unknown), Error> {
+    /// Fills `staged`. What is left in `batch` by an earlier build that failed is forgotten.
+    fn build(
+        &self,
+        journal: &Journal,
+        file: &FileRow,
+        staged: &mut Staged,
+        batch: &mut Batch,
+    ) -> Result<(Unreadable, Unknown), Error> {
         let failed = |source| Error::Parquet { name: file.name.clone(), source };
         let facts = FileFacts {
             date: file.date,
@@ -217,26 +230,26 @@ impl Publisher {
             samples: file.samples,
         };
         let mut writer = parquet::Writer::new(staged, &facts).map_err(failed)?;
-        let mut batcher = Batcher::new(self.naive_offset);
+        batch.clear();
         let mut unknown = Unknown::default();
         let mut bodies = journal.bodies()?;
         journal.each_member(file, |id, stay, _| {
-            let mut rows = batcher.stay(stay);
+            let mut rows = batch.stay(stay);
             bodies.each(id, |_, body| {
                 let mut written = Ok(());
                 let decoded = decode(body, &mut unknown, |sample| {
                     rows.push(sample);
-                    if rows.is_full() && written.is_ok() {
-                        written = writer.write(&rows.take()).map_err(failed);
+                    if let Some(batch) = rows.full().filter(|_| written.is_ok()) {
+                        written = writer.write(batch).map_err(failed);
                     }
                 });
                 decoded.map_err(|source| Error::Page { stay: id, source })?;
                 written
             })
         })?;
-        writer.write(&batcher.take()).map_err(failed)?;
+        writer.write(batch).map_err(failed)?;
         writer.finish().map_err(failed)?;
-        Ok((batcher.into_unreadable(), unknown))
+        Ok((batch.take_unreadable(), unknown))
     }
 }
 

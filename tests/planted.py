@@ -134,8 +134,8 @@ DEFECTS = [
         [
             (
                 "src/publish.rs",
-                "            let mut rows = batcher.stay(stay);\n            bodies.each(id, |_, body| {\n",
-                "            bodies.each(id, |_, body| {\n                let mut rows = batcher.stay(stay);\n",
+                "            let mut rows = batch.stay(stay);\n            bodies.each(id, |_, body| {\n",
+                "            bodies.each(id, |_, body| {\n                let mut rows = batch.stay(stay);\n",
             )
         ],
     ),

@@ -1,169 +1,167 @@
-//! Samples → `RecordBatch`: the dataset's schema, and the columns under construction.
+//! Samples → columns: the rows of a row group under construction.
 
-use std::{
-    mem::take,
-    sync::{Arc, LazyLock},
-};
+use std::mem::take;
 
-use arrow::{
-    array::{
-        ArrayBuilder, ArrayRef, Float64Builder, Int32Builder, MapBuilder, MapFieldNames, PrimitiveBuilder, RecordBatch,
-        StringBuilder, TimestampMicrosecondBuilder,
-    },
-    datatypes::{
-        ArrowPrimitiveType, DataType, Field as ArrowField, Fields, Float64Type, Int32Type, Schema, SchemaRef, TimeUnit,
-        TimestampMicrosecondType,
-    },
-};
 use chrono::FixedOffset;
 
 use super::{
-    column::{COLUMN_COUNT, COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
+    column::{COLUMN_COUNT, COLUMNS, Kind},
     decode::{Field, Sample},
     time::read_time,
     unit::{Reading, read_number, read_resolution},
 };
 use crate::stay::Stay;
 
-/// Rows after which a batch is full.
-const ROWS_MAX: usize = 8192;
+/// Rows after which a batch is full: a day of a large tenant, and no more than stays in tens of megabytes.
+pub const ROWS_MAX: usize = 131_072;
 
 /// Bytes of texts that could not be read, after which a batch is full: such texts have no limit of their own.
 const UNPARSED_BYTES_MAX: usize = 4 << 20;
 
-/// The schema of every part file: key columns, then the measured ones, then `unparsed`.
-pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let keys = KEY_COLUMNS.iter().map(|key| ArrowField::new(key.name, key_data_type(key.key_type), key.nullable));
-    let metrics = COLUMNS.iter().map(|column| ArrowField::new(column.name, data_type(column.kind), true));
-    let unparsed = ArrowField::new(UNPARSED.name, key_data_type(UNPARSED.key_type), UNPARSED.nullable);
-    Arc::new(Schema::new(keys.chain(metrics).chain([unparsed]).collect::<Fields>()))
-});
-
-fn data_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Time => time_type(),
-        Kind::Resolution => DataType::Int32,
-        Kind::Delay | Kind::BitRate | Kind::Percent | Kind::Volume | Kind::FrameRate => DataType::Float64,
-    }
-}
-
-fn key_data_type(key_type: KeyType) -> DataType {
-    match key_type {
-        KeyType::Text => DataType::Utf8,
-        KeyType::Time => time_type(),
-        KeyType::Index => DataType::Int32,
-        KeyType::TextMap => {
-            let entry = Fields::from(vec![
-                ArrowField::new("key", DataType::Utf8, false),
-                ArrowField::new("value", DataType::Utf8, false),
-            ]);
-            DataType::Map(Arc::new(ArrowField::new("key_value", DataType::Struct(entry), false)), false)
-        }
-    }
-}
-
-fn time_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-/// Takes samples in, row by row, and gives batches out.
+/// Takes samples in, row by row, and holds them column by column.
+///
+/// Buffers keep their room when a batch is cleared, so that one batch serves row group after row group.
 #[derive(Debug)]
-pub struct Batcher {
-    naive_offset: FixedOffset,
+pub struct Batch {
+    times: Times,
     rows: usize,
-    unparsed_bytes: usize,
-    keys: Keys,
+    runs: Vec<Run>,
+    sample_time_us: Values<i64>,
     metrics: Vec<Metric>,
-    unparsed: MapBuilder<StringBuilder, StringBuilder>,
+    unparsed: Vec<Unparsed>,
+    unparsed_bytes: usize,
     unreadable: Unreadable,
 }
 
+/// Rows of one stay that follow one another: what is the same in all of them is kept once.
 #[derive(Debug)]
-struct Keys {
-    meeting_no: StringBuilder,
-    meeting_start_time: TimestampMicrosecondBuilder,
-    meeting_end_time: TimestampMicrosecondBuilder,
-    join_time: TimestampMicrosecondBuilder,
-    user_id: StringBuilder,
-    room_id: StringBuilder,
-    sample_index: Int32Builder,
-    sample_time: TimestampMicrosecondBuilder,
+pub struct Run {
+    /// The stay.
+    pub stay: Stay,
+    /// The first row's number among the stay's samples.
+    pub sample_index: i32,
+    /// How many rows there are.
+    pub rows: usize,
 }
 
-#[derive(Debug)]
-enum Metric {
-    Time(Values<TimestampMicrosecondType>),
-    Number(Kind, Values<Float64Type>),
-    Resolution(Values<Int32Type>),
+/// The values of one column, without gaps, and where they stand.
+#[derive(Debug, Default)]
+pub struct Values<T> {
+    /// For each row: 1 if it has a value, 0 if it has none. (Parquet's definition levels.)
+    pub levels: Vec<i16>,
+    /// The values of the rows that have one.
+    pub values: Vec<T>,
 }
 
-/// The values of one column. Rows that have none become null when the next value comes: most samples lack some section.
+/// A column that comes from texts of a sample.
 #[derive(Debug)]
-struct Values<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
+pub enum Metric {
+    /// Points in time, in unix microseconds.
+    Time(Values<i64>),
+    /// Numbers of this kind.
+    Number(Kind, Values<f64>),
+    /// Resolutions.
+    Resolution(Values<i32>),
+}
 
-impl Batcher {
-    /// A batcher that reads time texts without a zone as of `naive_offset`.
+/// A text that could not be read.
+#[derive(Debug)]
+pub struct Unparsed {
+    /// Its row in the batch.
+    pub row: usize,
+    /// The name of its column.
+    pub column: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+impl Batch {
+    /// A batch that reads time texts without a zone as of `naive_offset`.
     pub fn new(naive_offset: FixedOffset) -> Self {
         Self {
-            naive_offset,
+            times: Times { naive_offset, last_text: String::new(), last_reading: Reading::Absent },
             rows: 0,
-            unparsed_bytes: 0,
-            keys: Keys::new(),
+            runs: Vec::new(),
+            sample_time_us: Values::default(),
             metrics: COLUMNS.iter().map(|column| Metric::new(column.kind)).collect(),
-            unparsed: unparsed_builder(),
+            unparsed: Vec::new(),
+            unparsed_bytes: 0,
             unreadable: Unreadable::default(),
         }
     }
 
     /// Begins the rows of one stay: the samples pushed to it are numbered from 0.
     pub fn stay<'a>(&'a mut self, stay: &'a Stay) -> StayRows<'a> {
-        StayRows { batcher: self, stay, sample_index: 0 }
+        StayRows { batch: self, stay, sample_index: 0, has_run: false }
     }
 
-    /// True if a batch should be taken before the next row.
+    /// True if the batch should be written and cleared before the next row.
     pub fn is_full(&self) -> bool {
         self.rows >= ROWS_MAX || self.unparsed_bytes >= UNPARSED_BYTES_MAX
     }
 
-    /// The rows so far as a batch of [`SCHEMA`]; the batcher is empty after.
-    pub fn take(&mut self) -> RecordBatch {
-        let rows = take(&mut self.rows);
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The stays of the rows, in their order.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The time of each row: the first of its section times that could be read.
+    pub fn sample_time_us(&self) -> &Values<i64> {
+        &self.sample_time_us
+    }
+
+    /// The measured columns, in the order of [`COLUMNS`].
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// The texts that could not be read, by row and column.
+    pub fn unparsed(&self) -> &[Unparsed] {
+        &self.unparsed
+    }
+
+    /// Forgets the rows.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.runs.clear();
+        self.sample_time_us.clear();
+        self.metrics.iter_mut().for_each(Metric::clear);
+        self.unparsed.clear();
         self.unparsed_bytes = 0;
-        let mut columns: Vec<ArrayRef> = self.keys.finish();
-        columns.extend(self.metrics.iter_mut().map(|metric| metric.finish(rows)));
-        columns.push(Arc::new(self.unparsed.finish()));
-        RecordBatch::try_new(Arc::clone(&SCHEMA), columns).expect("builders and schema come from the same tables")
     }
 
-    /// The texts that could not be read, in all rows ever pushed.
-    pub fn into_unreadable(self) -> Unreadable {
-        self.unreadable
+    /// The texts that could not be read, in all rows since the last call.
+    pub fn take_unreadable(&mut self) -> Unreadable {
+        take(&mut self.unreadable)
     }
 
-    fn push(&mut self, stay: &Stay, sample_index: i32, sample: &Sample<'_>) {
+    fn push(&mut self, sample: &Sample<'_>) {
+        let row = self.rows;
         let mut sample_time_us = None;
-        let mut has_unparsed = false;
         for (index, (metric, field)) in self.metrics.iter_mut().zip(sample.fields()).enumerate() {
-            let unparsed = match field {
-                Field::Absent => continue,
-                Field::Other(json) => json,
-                Field::Text(text) => match metric.append(self.rows, text, self.naive_offset) {
-                    Appended::Unparsed => text.as_ref(),
-                    Appended::Other => continue,
-                    Appended::Time(time_us) => {
-                        sample_time_us = sample_time_us.or(Some(time_us));
-                        continue;
-                    }
-                },
+            let appended = match field {
+                Field::Absent => Appended::Null,
+                Field::Other(json) => Appended::Unparsed(json),
+                Field::Text(text) => metric.append(text, &mut self.times),
             };
-            self.unreadable.add(index, unparsed);
-            self.unparsed.keys().append_value(COLUMNS[index].name);
-            self.unparsed.values().append_value(unparsed);
-            self.unparsed_bytes += unparsed.len();
-            has_unparsed = true;
+            match appended {
+                Appended::Value => {}
+                Appended::Time(time_us) => sample_time_us = sample_time_us.or(Some(time_us)),
+                Appended::Null => metric.append_null(),
+                Appended::Unparsed(text) => {
+                    metric.append_null();
+                    self.unreadable.add(index, text);
+                    self.unparsed.push(Unparsed { row, column: COLUMNS[index].name, text: text.to_owned() });
+                    self.unparsed_bytes += text.len();
+                }
+            }
         }
-        self.unparsed.append(has_unparsed).expect("each key was appended with its value");
-        self.keys.append(stay, sample_index, sample_time_us);
+        self.sample_time_us.append_option(sample_time_us);
         self.rows += 1;
     }
 }
@@ -171,146 +169,129 @@ impl Batcher {
 /// The rows of one stay.
 #[derive(Debug)]
 pub struct StayRows<'a> {
-    batcher: &'a mut Batcher,
+    batch: &'a mut Batch,
     stay: &'a Stay,
+    /// Of the next sample.
     sample_index: i32,
+    /// Whether the last of the batch's runs is one of this stay.
+    has_run: bool,
 }
 
 impl StayRows<'_> {
     /// Adds the stay's next sample.
     pub fn push(&mut self, sample: &Sample<'_>) {
-        self.batcher.push(self.stay, self.sample_index, sample);
+        if !self.has_run {
+            self.batch.runs.push(Run { stay: self.stay.clone(), sample_index: self.sample_index, rows: 0 });
+            self.has_run = true;
+        }
+        let run = self.batch.runs.last_mut().expect("a run was pushed before the first row");
+        run.rows += 1;
+        self.batch.push(sample);
         self.sample_index += 1;
     }
 
-    /// [`Batcher::is_full`]
-    pub fn is_full(&self) -> bool {
-        self.batcher.is_full()
-    }
-
-    /// [`Batcher::take`]; the stay goes on in the next batch.
-    pub fn take(&mut self) -> RecordBatch {
-        self.batcher.take()
+    /// The batch, if it should be written and cleared before the next row; the stay goes on in it.
+    pub fn full(&mut self) -> Option<&mut Batch> {
+        self.batch.is_full().then(|| {
+            self.has_run = false;
+            &mut *self.batch
+        })
     }
 }
 
-/// What became of one text.
-enum Appended {
+/// What became of one field.
+enum Appended<'a> {
+    Value,
     Time(i64),
-    Other,
-    Unparsed,
+    Null,
+    Unparsed(&'a str),
 }
 
 impl Metric {
     fn new(kind: Kind) -> Self {
         match kind {
-            Kind::Time => Self::Time(Values(time_builder())),
-            Kind::Resolution => Self::Resolution(Values(Int32Builder::with_capacity(ROWS_MAX))),
-            number => Self::Number(number, Values(Float64Builder::with_capacity(ROWS_MAX))),
+            Kind::Time => Self::Time(Values::default()),
+            Kind::Resolution => Self::Resolution(Values::default()),
+            number => Self::Number(number, Values::default()),
         }
     }
 
-    fn append(&mut self, row: usize, text: &str, naive_offset: FixedOffset) -> Appended {
+    /// Adds the value that `text` says; nothing if it says none.
+    fn append<'a>(&mut self, text: &'a str, times: &mut Times) -> Appended<'a> {
         match self {
-            Self::Number(kind, values) => values.append(row, read_number(*kind, text)),
-            Self::Resolution(values) => values.append(row, read_resolution(text)),
-            Self::Time(values) => match read_time(text, naive_offset) {
-                Reading::Value(seconds) => {
-                    let time_us = seconds * 1_000_000;
-                    values.append(row, Reading::Value(time_us));
-                    Appended::Time(time_us)
+            Self::Number(kind, values) => values.append(text, read_number(*kind, text)),
+            Self::Resolution(values) => values.append(text, read_resolution(text)),
+            Self::Time(values) => {
+                let reading = times.read_us(text);
+                match (values.append(text, reading), reading) {
+                    (Appended::Value, Reading::Value(time_us)) => Appended::Time(time_us),
+                    (other, _) => other,
                 }
-                other => values.append(row, other),
-            },
+            }
         }
     }
 
-    fn finish(&mut self, rows: usize) -> ArrayRef {
+    fn append_null(&mut self) {
         match self {
-            Self::Time(values) => values.finish(rows),
-            Self::Number(_, values) => values.finish(rows),
-            Self::Resolution(values) => values.finish(rows),
+            Self::Time(values) => values.levels.push(0),
+            Self::Number(_, values) => values.levels.push(0),
+            Self::Resolution(values) => values.levels.push(0),
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Time(values) => values.clear(),
+            Self::Number(_, values) => values.clear(),
+            Self::Resolution(values) => values.clear(),
         }
     }
 }
 
-impl<T: ArrowPrimitiveType> Values<T> {
-    fn append(&mut self, row: usize, reading: Reading<T::Native>) -> Appended {
+impl<T> Values<T> {
+    fn append<'a>(&mut self, text: &'a str, reading: Reading<T>) -> Appended<'a> {
         match reading {
             Reading::Value(value) => {
-                self.fill(row);
-                self.0.append_value(value);
-                Appended::Other
+                self.levels.push(1);
+                self.values.push(value);
+                Appended::Value
             }
-            Reading::Absent => Appended::Other,
-            Reading::Unparsed => Appended::Unparsed,
+            Reading::Absent => Appended::Null,
+            Reading::Unparsed => Appended::Unparsed(text),
         }
     }
 
-    /// Adds the nulls that make it `rows` long.
-    fn fill(&mut self, rows: usize) {
-        let missing = rows - self.0.len();
-        if missing > 0 {
-            self.0.append_nulls(missing);
+    fn append_option(&mut self, value: Option<T>) {
+        self.levels.push(value.is_some().into());
+        self.values.extend(value);
+    }
+
+    fn clear(&mut self) {
+        self.levels.clear();
+        self.values.clear();
+    }
+}
+
+/// Reads time texts; most sections of a sample carry the same one, so the last is remembered.
+#[derive(Debug)]
+struct Times {
+    naive_offset: FixedOffset,
+    last_text: String,
+    last_reading: Reading<i64>,
+}
+
+impl Times {
+    /// [`read_time`], in microseconds.
+    fn read_us(&mut self, text: &str) -> Reading<i64> {
+        if text != self.last_text {
+            text.clone_into(&mut self.last_text);
+            self.last_reading = match read_time(text, self.naive_offset) {
+                Reading::Value(seconds) => Reading::Value(seconds * 1_000_000),
+                other => other,
+            };
         }
+        self.last_reading
     }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        self.fill(rows);
-        Arc::new(self.0.finish())
-    }
-}
-
-impl Keys {
-    fn new() -> Self {
-        Self {
-            meeting_no: StringBuilder::new(),
-            meeting_start_time: time_builder(),
-            meeting_end_time: time_builder(),
-            join_time: time_builder(),
-            user_id: StringBuilder::new(),
-            room_id: StringBuilder::new(),
-            sample_index: Int32Builder::with_capacity(ROWS_MAX),
-            sample_time: time_builder(),
-        }
-    }
-
-    fn append(&mut self, stay: &Stay, sample_index: i32, sample_time_us: Option<i64>) {
-        self.meeting_no.append_value(stay.meeting_no.as_str());
-        self.meeting_start_time.append_value(stay.meeting_start_s * 1_000_000);
-        self.meeting_end_time.append_value(stay.meeting_end_s * 1_000_000);
-        self.join_time.append_value(stay.join_s * 1_000_000);
-        self.user_id.append_option(stay.participant.user_id());
-        self.room_id.append_option(stay.participant.room_id());
-        self.sample_index.append_value(sample_index);
-        self.sample_time.append_option(sample_time_us);
-    }
-
-    fn finish(&mut self) -> Vec<ArrayRef> {
-        vec![
-            Arc::new(self.meeting_no.finish()),
-            Arc::new(self.meeting_start_time.finish()),
-            Arc::new(self.meeting_end_time.finish()),
-            Arc::new(self.join_time.finish()),
-            Arc::new(self.user_id.finish()),
-            Arc::new(self.room_id.finish()),
-            Arc::new(self.sample_index.finish()),
-            Arc::new(self.sample_time.finish()),
-        ]
-    }
-}
-
-fn time_builder() -> TimestampMicrosecondBuilder {
-    TimestampMicrosecondBuilder::with_capacity(ROWS_MAX).with_timezone("UTC")
-}
-
-fn unparsed_builder() -> MapBuilder<StringBuilder, StringBuilder> {
-    let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
-    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new()).with_values_field(ArrowField::new(
-        "value",
-        DataType::Utf8,
-        false,
-    ))
 }
 
 /// Counts, by column, of texts that could not be read, with a few of them.

@@ -1,13 +1,9 @@
-use std::{fs, path::Path};
-
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::{Float64Type, Int32Type, TimestampMicrosecondType},
-};
-
 use super::*;
 use crate::{
-    quality::decode::{Unknown, decode},
+    quality::{
+        column::UNPARSED,
+        decode::{Unknown, decode},
+    },
     stay::{MeetingNo, Participant},
 };
 
@@ -103,42 +99,59 @@ enum Cell {
     Time(i64),
     Double(f64),
     Int(i32),
-    Text(String),
     Map(Vec<(String, String)>),
 }
 
-fn cell(batch: &RecordBatch, name: &str, row: usize) -> Cell {
-    let array = batch.column_by_name(name).unwrap();
-    if array.is_null(row) {
-        return Cell::Null;
+/// The cells of one column, row by row.
+fn cells(batch: &Batch, name: &str) -> Vec<Cell> {
+    if name == "sample_time" {
+        return cells_of(&batch.sample_time_us, |time_us| Cell::Time(time_us / 1_000_000));
     }
-    match array.data_type() {
-        DataType::Timestamp(..) => Cell::Time(array.as_primitive::<TimestampMicrosecondType>().value(row) / 1_000_000),
-        DataType::Float64 => Cell::Double(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Int32 => Cell::Int(array.as_primitive::<Int32Type>().value(row)),
-        DataType::Utf8 => Cell::Text(array.as_string::<i32>().value(row).to_owned()),
-        DataType::Map(..) => {
-            let entries = array.as_map().value(row);
-            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
-            let texts =
-                keys.iter().zip(values).map(|(key, value)| (key.unwrap().to_owned(), value.unwrap().to_owned()));
-            Cell::Map(texts.collect())
-        }
-        other => panic!("{other}"),
+    if name == UNPARSED.name {
+        return (0..batch.rows).map(|row| unparsed_of(batch, row)).collect();
+    }
+    let index = COLUMNS.iter().position(|column| column.name == name).unwrap();
+    match &batch.metrics[index] {
+        Metric::Time(values) => cells_of(values, |time_us| Cell::Time(time_us / 1_000_000)),
+        Metric::Number(_, values) => cells_of(values, Cell::Double),
+        Metric::Resolution(values) => cells_of(values, Cell::Int),
     }
 }
 
-fn push(batcher: &mut Batcher, stay: &Stay, pages: &[&str]) {
-    let mut rows = batcher.stay(stay);
+fn cells_of<T: Copy>(values: &Values<T>, cell: impl Fn(T) -> Cell) -> Vec<Cell> {
+    let mut present = values.values.iter();
+    let cells = values.levels.iter().map(|level| match level {
+        0 => Cell::Null,
+        1 => cell(*present.next().unwrap()),
+        other => panic!("{other}"),
+    });
+    let cells = cells.collect();
+    assert_eq!(present.next().map(|_| "a value without a row"), None);
+    cells
+}
+
+fn unparsed_of(batch: &Batch, row: usize) -> Cell {
+    let texts = batch.unparsed.iter().filter(|unparsed| unparsed.row == row);
+    let texts: Vec<_> = texts.map(|unparsed| (unparsed.column.to_owned(), unparsed.text.clone())).collect();
+    if texts.is_empty() { Cell::Null } else { Cell::Map(texts) }
+}
+
+fn push(batch: &mut Batch, stay: &Stay, pages: &[&str]) {
+    let mut rows = batch.stay(stay);
     for page in pages {
         decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).unwrap();
     }
 }
 
-fn batch_of(pages: &[&str]) -> RecordBatch {
-    let mut batcher = Batcher::new(china());
-    push(&mut batcher, &stay(), pages);
-    batcher.take()
+fn batch_of(pages: &[&str]) -> Batch {
+    let mut batch = Batch::new(china());
+    push(&mut batch, &stay(), pages);
+    batch
+}
+
+/// Each run's participant, first sample index and rows.
+fn runs_of(batch: &Batch) -> Vec<(&str, i32, usize)> {
+    batch.runs.iter().map(|run| (run.stay.participant.id(), run.sample_index, run.rows)).collect()
 }
 
 fn page_of(items: &str) -> String {
@@ -147,15 +160,8 @@ fn page_of(items: &str) -> String {
 
 #[test]
 fn the_documented_example_comes_out_value_by_value() {
-    use Cell::{Double, Int, Null, Text, Time};
+    use Cell::{Double, Int, Null, Time};
     let expected = [
-        ("meeting_no", Text("012345678".into())),
-        ("meeting_start_time", Time(MINUTE_S - 60)),
-        ("meeting_end_time", Time(MINUTE_S + 3600)),
-        ("join_time", Time(MINUTE_S - 30)),
-        ("user_id", Text("ou_1".into())),
-        ("room_id", Null),
-        ("sample_index", Int(0)),
         ("sample_time", Time(MINUTE_S)),
         ("network_time", Time(MINUTE_S)),
         ("network_delay_ms", Double(100.0)),
@@ -204,41 +210,60 @@ fn the_documented_example_comes_out_value_by_value() {
         ("unparsed", Null),
     ];
     let batch = batch_of(&[EXAMPLE]);
-    assert_eq!(batch.num_rows(), 1);
-    let names: Vec<_> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
-    assert_eq!(expected.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    assert_eq!(batch.rows(), 1);
     for (name, value) in expected {
-        assert_eq!(cell(&batch, name, 0), value, "{name}");
+        assert_eq!(cells(&batch, name), [value], "{name}");
     }
 }
 
 #[test]
 fn rows_of_a_stay_are_numbered_over_its_pages() {
-    let mut batcher = Batcher::new(china());
+    let mut batch = Batch::new(china());
     let page = page_of("{},{}");
     let room = Stay { participant: Participant::Room("omm_1".into()), ..stay() };
-    push(&mut batcher, &stay(), &[&page, &page]);
-    push(&mut batcher, &stay(), &[]);
-    push(&mut batcher, &room, &[&page]);
-    let batch = batcher.take();
-    let column = |name| (0..batch.num_rows()).map(|row| cell(&batch, name, row)).collect::<Vec<_>>();
-    let text = |text: &str| Cell::Text(text.into());
-    assert_eq!(column("sample_index"), [0, 1, 2, 3, 0, 1].map(Cell::Int));
-    assert_eq!(column("user_id"), [vec![text("ou_1"); 4], vec![Cell::Null; 2]].concat());
-    assert_eq!(column("room_id"), [vec![Cell::Null; 4], vec![text("omm_1"); 2]].concat());
-    assert_eq!(column("sample_time"), vec![Cell::Null; 6]);
-    assert_eq!(batcher.take().num_rows(), 0);
+    push(&mut batch, &stay(), &[&page, &page]);
+    push(&mut batch, &stay(), &[]);
+    push(&mut batch, &room, &[&page]);
+    assert_eq!(runs_of(&batch), [("ou_1", 0, 4), ("omm_1", 0, 2)]);
+    assert_eq!(cells(&batch, "sample_time"), vec![Cell::Null; 6]);
 }
 
 #[test]
-fn a_batch_taken_in_the_middle_of_a_stay_does_not_restart_its_numbers() {
-    let mut batcher = Batcher::new(china());
-    push(&mut batcher, &stay(), &[&page_of("{},{},{}")]);
-    assert_eq!(batcher.take().num_rows(), 3);
-    push(&mut batcher, &stay(), &[&page_of("{}")]);
-    let batch = batcher.take();
-    assert_eq!(cell(&batch, "sample_index", 0), Cell::Int(0));
-    assert_eq!(cell(&batch, "user_id", 0), Cell::Text("ou_1".into()));
+fn a_stay_goes_on_in_the_next_batch() {
+    let mut batch = Batch::new(china());
+    let almost_full = page_of(&vec!["{}"; ROWS_MAX - 1].join(","));
+    let stay = stay();
+    let mut rows = batch.stay(&stay);
+    let mut push = |page: &str| {
+        let mut taken = Vec::new();
+        let samples = decode(page.as_bytes(), &mut Unknown::default(), |sample| {
+            rows.push(sample);
+            if let Some(batch) = rows.full() {
+                taken.push((batch.rows(), batch.runs()[0].sample_index));
+                batch.clear();
+            }
+        });
+        samples.unwrap();
+        taken
+    };
+    assert_eq!(push(&almost_full), []);
+    assert_eq!(push(&page_of("{},{},{}")), [(ROWS_MAX, 0)]);
+    assert_eq!(runs_of(&batch), [("ou_1", i32::try_from(ROWS_MAX).unwrap(), 2)]);
+}
+
+#[test]
+fn a_batch_that_was_cleared_is_as_new() {
+    let mut batch = batch_of(&[EXAMPLE, &page_of(r#"{"network":{"network_delay":"?"}}"#)]);
+    batch.clear();
+    assert_eq!((batch.rows(), batch.runs().len(), batch.unparsed().len()), (0, 0, 0));
+    push(&mut batch, &stay(), &[&page_of(r#"{},{"network":{"network_delay":"7ms"}}"#)]);
+    assert_eq!(runs_of(&batch), [("ou_1", 0, 2)]);
+    assert_eq!(cells(&batch, "network_delay_ms"), [Cell::Null, Cell::Double(7.0)]);
+    for column in COLUMNS.iter().filter(|column| column.name != "network_delay_ms") {
+        assert_eq!(cells(&batch, column.name), [Cell::Null, Cell::Null], "{}", column.name);
+    }
+    assert_eq!(batch.take_unreadable().columns().count(), 1, "what was counted stays counted");
+    assert_eq!(batch.take_unreadable().columns().count(), 0);
 }
 
 #[test]
@@ -260,7 +285,7 @@ fn the_sample_time_is_the_first_that_can_be_read() {
         let sections: Vec<_> = sections.iter().map(|(key, time)| format!(r#""{key}":{{"time":"{time}"}}"#)).collect();
         let page = page_of(&format!("{{{}}}", sections.join(",")));
         let expected = minutes_after.map_or(Cell::Null, |minutes: i64| Cell::Time(MINUTE_S + minutes * 60));
-        assert_eq!(cell(&batch_of(&[&page]), "sample_time", 0), expected, "{page}");
+        assert_eq!(cells(&batch_of(&[&page]), "sample_time"), [expected], "{page}");
     }
 }
 
@@ -273,9 +298,7 @@ fn what_cannot_be_read_stands_in_unparsed_as_it_came() {
            {"network":{"network_delay":"1ms"}},
            {"network":{"network_delay":"1"}}"#,
     );
-    let mut batcher = Batcher::new(china());
-    push(&mut batcher, &stay(), &[&page]);
-    let batch = batcher.take();
+    let mut batch = batch_of(&[&page]);
     let texts = [
         ("network_time", "at noon"),
         ("network_delay_ms", "<1ms"),
@@ -287,16 +310,15 @@ fn what_cannot_be_read_stands_in_unparsed_as_it_came() {
     ];
     let map =
         |texts: &[(&str, &str)]| Cell::Map(texts.iter().map(|&(name, text)| (name.into(), text.into())).collect());
-    assert_eq!(cell(&batch, "unparsed", 0), map(&texts));
+    let expected = [map(&texts), Cell::Null, map(&[("network_delay_ms", "1")])];
+    assert_eq!(cells(&batch, "unparsed"), expected);
     for (name, _) in texts {
-        assert_eq!(cell(&batch, name, 0), Cell::Null, "{name}");
+        assert_eq!(cells(&batch, name)[0], Cell::Null, "{name}");
     }
-    assert_eq!(cell(&batch, "network_bitrate_sent_kbps", 0), Cell::Null);
-    assert_eq!(cell(&batch, "unparsed", 1), Cell::Null);
-    assert_eq!(cell(&batch, "network_delay_ms", 1), Cell::Double(1.0));
-    assert_eq!(cell(&batch, "unparsed", 2), map(&[("network_delay_ms", "1")]));
+    assert_eq!(cells(&batch, "network_bitrate_sent_kbps"), vec![Cell::Null; 3]);
+    assert_eq!(cells(&batch, "network_delay_ms"), [Cell::Null, Cell::Double(1.0), Cell::Null]);
 
-    let unreadable = batcher.into_unreadable();
+    let unreadable = batch.take_unreadable();
     let counted: Vec<_> =
         unreadable.columns().map(|(name, count, samples)| (name, count, samples.join(" | "))).collect();
     let expected = texts.map(|(name, text)| match name {
@@ -321,109 +343,18 @@ fn of_unreadable_texts_a_few_distinct_ones_are_kept_in_part() {
 }
 
 #[test]
-fn a_batch_is_full_after_its_rows_and_empty_after_it_was_taken() {
-    let mut batcher = Batcher::new(china());
-    let page = page_of(&vec!["{}"; ROWS_MAX - 1].join(","));
-    push(&mut batcher, &stay(), &[&page]);
-    assert!(!batcher.is_full());
-    push(&mut batcher, &stay(), &[&page_of("{}")]);
-    assert!(batcher.is_full());
-    assert_eq!(batcher.take().num_rows(), ROWS_MAX);
-    assert!(!batcher.is_full());
-}
-
-/// The dataset's columns as they were promised: name, type, whether they can be null. A change here is a change for
-/// every reader of the dataset, and needs a new schema version.
-#[rustfmt::skip]
-const FROZEN: [(&str, &str, bool); 53] = [
-    ("meeting_no", "string", false),
-    ("meeting_start_time", "timestamp", false),
-    ("meeting_end_time", "timestamp", false),
-    ("join_time", "timestamp", false),
-    ("user_id", "string", true),
-    ("room_id", "string", true),
-    ("sample_index", "int32", false),
-    ("sample_time", "timestamp", true),
-    ("network_time", "timestamp", true),
-    ("network_delay_ms", "double", true),
-    ("network_bitrate_received_kbps", "double", true),
-    ("network_packet_loss_avg_received_pct", "double", true),
-    ("network_packet_loss_max_received_pct", "double", true),
-    ("network_bitrate_sent_kbps", "double", true),
-    ("network_packet_loss_avg_sent_pct", "double", true),
-    ("network_packet_loss_max_sent_pct", "double", true),
-    ("audio_time", "timestamp", true),
-    ("audio_mic_input_volume_db", "double", true),
-    ("audio_speaker_volume_db", "double", true),
-    ("audio_bitrate_received_kbps", "double", true),
-    ("audio_latency_received_ms", "double", true),
-    ("audio_jitter_received_ms", "double", true),
-    ("audio_bitrate_sent_kbps", "double", true),
-    ("audio_latency_sent_ms", "double", true),
-    ("audio_jitter_sent_ms", "double", true),
-    ("video_time", "timestamp", true),
-    ("video_bitrate_received_kbps", "double", true),
-    ("video_latency_received_ms", "double", true),
-    ("video_jitter_received_ms", "double", true),
-    ("video_maximum_resolution_received_px", "int32", true),
-    ("video_framerate_received_fps", "double", true),
-    ("video_bitrate_sent_kbps", "double", true),
-    ("video_latency_sent_ms", "double", true),
-    ("video_jitter_sent_ms", "double", true),
-    ("video_maximum_resolution_sent_px", "int32", true),
-    ("video_framerate_sent_fps", "double", true),
-    ("screen_sharing_time", "timestamp", true),
-    ("screen_sharing_bitrate_received_kbps", "double", true),
-    ("screen_sharing_latency_received_ms", "double", true),
-    ("screen_sharing_jitter_received_ms", "double", true),
-    ("screen_sharing_maximum_resolution_received_px", "int32", true),
-    ("screen_sharing_framerate_received_fps", "double", true),
-    ("screen_sharing_bitrate_sent_kbps", "double", true),
-    ("screen_sharing_latency_sent_ms", "double", true),
-    ("screen_sharing_jitter_sent_ms", "double", true),
-    ("screen_sharing_maximum_resolution_sent_px", "int32", true),
-    ("screen_sharing_framerate_sent_fps", "double", true),
-    ("cpu_usage_time", "timestamp", true),
-    ("client_avg_cpu_usage_pct", "double", true),
-    ("client_max_cpu_usage_pct", "double", true),
-    ("system_avg_cpu_usage_pct", "double", true),
-    ("system_max_cpu_usage_pct", "double", true),
-    ("unparsed", "map", true),
-];
-
-fn type_word(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 => "string".into(),
-        DataType::Int32 => "int32".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => "timestamp".into(),
-        DataType::Map(entry, false) if !entry.is_nullable() => match entry.data_type() {
-            DataType::Struct(fields)
-                if fields.iter().all(|field| *field.data_type() == DataType::Utf8 && !field.is_nullable()) =>
-            {
-                "map".into()
-            }
-            other => other.to_string(),
-        },
-        other => other.to_string(),
-    }
-}
-
-#[test]
-fn the_schema_is_as_promised() {
-    let schema: Vec<_> = SCHEMA
-        .fields()
-        .iter()
-        .map(|field| (field.name().clone(), type_word(field.data_type()), field.is_nullable()))
-        .collect();
-    let frozen = FROZEN.map(|(name, type_word, nullable)| (name.to_owned(), type_word.to_owned(), nullable));
-    assert_eq!(schema, frozen);
-}
-
-#[test]
-fn the_column_reference_names_the_types_of_the_schema() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/COLUMNS.md")).unwrap();
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    let documented: Vec<_> = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(documented, FROZEN.map(|(name, type_word, _)| format!("{name}` {type_word}")));
+fn a_batch_is_full_after_its_rows_or_too_much_unreadable_text() {
+    let mut batch = Batch::new(china());
+    push(&mut batch, &stay(), &[&page_of(&vec!["{}"; ROWS_MAX - 1].join(","))]);
+    assert!(!batch.is_full());
+    push(&mut batch, &stay(), &[&page_of("{}")]);
+    assert!(batch.is_full());
+    batch.clear();
+    let long = "x".repeat(UNPARSED_BYTES_MAX - 1);
+    push(&mut batch, &stay(), &[&page_of(&format!(r#"{{"network":{{"network_delay":"{long}"}}}}"#))]);
+    assert!(!batch.is_full());
+    push(&mut batch, &stay(), &[&page_of(r#"{"network":{"network_delay":"?"}}"#)]);
+    assert!(batch.is_full());
+    batch.clear();
+    assert!(!batch.is_full());
 }

@@ -1,19 +1,29 @@
-use std::io::{Seek, SeekFrom};
+use std::{
+    fs::{self, File},
+    io::{Seek, SeekFrom},
+    path::Path,
+};
 
 use arrow::{
-    array::{ArrayRef, Int32Array, StringArray},
-    datatypes::{DataType, Field, Schema},
+    array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray},
+    compute::concat_batches,
+    datatypes::{Float64Type, TimestampMicrosecondType},
 };
-use parquet::file::{
-    metadata::{ParquetMetaData, RowGroupMetaData},
-    reader::{FileReader, SerializedFileReader},
-    statistics::Statistics,
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::Compression,
+    file::{
+        metadata::{ParquetMetaData, RowGroupMetaData},
+        properties::WriterPropertiesBuilder,
+        reader::{FileReader, SerializedFileReader},
+        statistics::Statistics,
+    },
 };
 
 use super::*;
-use crate::quality::{
-    batch::Batcher,
-    decode::{Unknown, decode},
+use crate::{
+    quality::decode::{Unknown, decode},
+    stay::{MeetingNo, Participant, Stay},
 };
 
 const MINUTE_S: i64 = 1_671_765_360;
@@ -42,20 +52,24 @@ fn stays() -> [(Stay, u64); 4] {
     ]
 }
 
-fn batch_of(stays: &[(Stay, u64)]) -> RecordBatch {
-    let mut batcher = Batcher::new(china());
+/// A batch of these stays, each sample of which has a time, a delay, and one text that cannot be read.
+fn batch_of(stays: &[(Stay, u64)]) -> Batch {
+    let mut batch = Batch::new(china());
     for (stay, samples) in stays {
-        let items: Vec<_> = (0..*samples)
-            .map(|minute| {
-                let time = format!("2022.12.23 11:{:02}:00", 16 + minute % 30);
-                format!(r#"{{"network":{{"time":"{time}","network_delay":"{minute}ms","bitrate_sent":"?"}}}}"#)
-            })
-            .collect();
-        let page = format!(r#"{{"data":{{"participant_quality_list":[{}]}}}}"#, items.join(","));
-        let mut rows = batcher.stay(stay);
-        decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).unwrap();
+        let mut rows = batch.stay(stay);
+        let items: Vec<_> = (0..*samples).map(item).collect();
+        decode(page_of(&items.join(",")).as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).unwrap();
     }
-    batcher.take()
+    batch
+}
+
+fn item(minute: u64) -> String {
+    let time = format!("2022.12.23 11:{:02}:00", 16 + minute % 30);
+    format!(r#"{{"network":{{"time":"{time}","network_delay":"{minute}ms","bitrate_sent":"?"}}}}"#)
+}
+
+fn page_of(items: &str) -> String {
+    format!(r#"{{"data":{{"participant_quality_list":[{items}]}}}}"#)
 }
 
 fn facts() -> FileFacts<'static> {
@@ -68,11 +82,12 @@ fn facts() -> FileFacts<'static> {
     }
 }
 
-fn bytes_of(batches: &[RecordBatch]) -> Vec<u8> {
+/// A file with a row group for each of `groups`.
+fn bytes_of(groups: &[&[(Stay, u64)]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
-    for batch in batches {
-        writer.write(batch).unwrap();
+    for stays in groups {
+        writer.write(&mut batch_of(stays)).unwrap();
     }
     writer.finish().unwrap();
     bytes
@@ -93,24 +108,116 @@ fn runs_of(bytes: &[u8]) -> Result<Vec<StayRun>, ParquetFileError> {
     StayRuns::open(file_of(bytes))?.collect()
 }
 
-/// `batch` with another column in the place of the one of this name.
-fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
-    let mut columns = batch.columns().to_vec();
+/// The rows of a file.
+fn rows_of(bytes: &[u8]) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file_of(bytes)).unwrap().build().unwrap();
+    concat_batches(&SCHEMA, &reader.map(Result::unwrap).collect::<Vec<_>>()).unwrap()
+}
+
+/// The file of these rows, but with another column in the place of the one of this name.
+fn bytes_with(rows: &RecordBatch, name: &str, column: ArrayRef) -> Vec<u8> {
+    let mut columns = rows.columns().to_vec();
     columns[SCHEMA.index_of(name).unwrap()] = column;
-    RecordBatch::try_new(Arc::clone(&SCHEMA), columns).unwrap()
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&SCHEMA), None).unwrap();
+    writer.write(&RecordBatch::try_new(Arc::clone(&SCHEMA), columns).unwrap()).unwrap();
+    writer.close().unwrap();
+    bytes
 }
 
 #[test]
 fn the_same_rows_give_the_same_bytes() {
-    let batch = batch_of(&stays());
-    let bytes = bytes_of(std::slice::from_ref(&batch));
-    assert_eq!(bytes_of(&[batch_of(&stays())]), bytes);
-    assert_ne!(bytes_of(&[batch_of(&stays()[1..])]), bytes);
+    let stays = stays();
+    assert_eq!(bytes_of(&[&stays]), bytes_of(&[&stays]));
+    assert_ne!(bytes_of(&[&stays[1..]]), bytes_of(&[&stays]));
+}
+
+#[test]
+fn no_setting_changes_without_a_change_of_what_names_the_files() {
+    let ours = properties(metadata(&facts()));
+    assert_eq!(settings(&ours), encoder(), "what a file says of itself is in its name already");
+    let delay = || ColumnPath::from("network_delay_ms");
+    let with = |change: fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder| change(ours.clone().into_builder());
+    for changed in [
+        with(|builder| builder.set_writer_version(WriterVersion::PARQUET_2_0)),
+        with(|builder| builder.set_max_row_group_row_count(Some(1000))),
+        with(|builder| builder.set_data_page_row_count_limit(1000)),
+        with(|builder| builder.set_data_page_size_limit(1000)),
+        with(|builder| builder.set_dictionary_page_size_limit(1000)),
+        with(|builder| builder.set_write_batch_size(1000)),
+        ours.clone().into_builder().set_column_dictionary_enabled(delay(), false),
+        ours.clone().into_builder().set_column_encoding(delay(), Encoding::BYTE_STREAM_SPLIT),
+        ours.clone().into_builder().set_column_statistics_enabled(delay(), EnabledStatistics::Page),
+    ] {
+        assert_ne!(settings(&changed.build()), encoder());
+    }
+}
+
+/// Texts of a column, times in seconds.
+fn texts(rows: &RecordBatch, name: &str) -> Vec<Option<String>> {
+    let column = rows.column_by_name(name).unwrap();
+    let text = |row| match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Int32 => column.as_primitive::<arrow::datatypes::Int32Type>().value(row).to_string(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Timestamp(..) => {
+            (column.as_primitive::<TimestampMicrosecondType>().value(row) / 1_000_000).to_string()
+        }
+        DataType::Map(..) => {
+            let entries = column.as_map().value(row);
+            let texts = |index: usize| entries.column(index).as_string::<i32>().clone();
+            let pairs: Vec<_> =
+                texts(0).iter().zip(&texts(1)).map(|(k, v)| [k.unwrap(), v.unwrap()].join("=")).collect();
+            pairs.join(",")
+        }
+        other => panic!("{other}"),
+    };
+    (0..rows.num_rows()).map(|row| column.is_valid(row).then(|| text(row))).collect()
+}
+
+#[test]
+fn a_reader_finds_every_value_in_its_row_and_column() {
+    let [(user, _), .., (room, _)] = stays();
+    let mut batch = Batch::new(china());
+    let first = r#"{"network":{"network_delay":"1.5ms","bitrate_sent":"?"},"video":{"framerate_sent":"?"}},{}"#;
+    let second = r#"{"cpu_usage":{"time":"2022.12.23 11:17:00"},"video":{"maximum_resolution_sent":"4K"}},
+                    {"network":{"time":"noon"}}"#;
+    for (stay, items) in [(&user, first), (&room, second)] {
+        let mut rows = batch.stay(stay);
+        decode(page_of(items).as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).unwrap();
+    }
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    writer.write(&mut batch).unwrap();
+    writer.finish().unwrap();
+    let rows = rows_of(&bytes);
+    let (start, end) = (MINUTE_S.to_string(), (MINUTE_S + 3600).to_string());
+    let (join, later) = (MINUTE_S.to_string(), (MINUTE_S + 60).to_string());
+    for (name, expected) in [
+        ("meeting_no", [Some("012345678"); 4]),
+        ("meeting_start_time", [Some(start.as_str()); 4]),
+        ("meeting_end_time", [Some(end.as_str()); 4]),
+        ("join_time", [Some(join.as_str()), Some(&join), Some(&later), Some(&later)]),
+        ("user_id", [Some("ou_1"), Some("ou_1"), None, None]),
+        ("room_id", [None, None, Some("omm_2"), Some("omm_2")]),
+        ("sample_index", [Some("0"), Some("1"), Some("0"), Some("1")]),
+        ("sample_time", [None, None, Some(later.as_str()), None]),
+        ("cpu_usage_time", [None, None, Some(later.as_str()), None]),
+        ("network_time", [None; 4]),
+        ("network_delay_ms", [Some("1.5"), None, None, None]),
+        ("video_maximum_resolution_sent_px", [None, None, Some("2160"), None]),
+        (
+            "unparsed",
+            [Some("network_bitrate_sent_kbps=?,video_framerate_sent_fps=?"), None, None, Some("network_time=noon")],
+        ),
+    ] {
+        assert_eq!(texts(&rows, name), expected.map(|text| text.map(str::to_owned)), "{name}");
+    }
 }
 
 #[test]
 fn the_footer_says_what_the_file_is() {
-    let bytes = bytes_of(&[batch_of(&stays())]);
+    let bytes = bytes_of(&[&stays()]);
     let metadata = metadata_of(&bytes);
     let file = metadata.file_metadata();
     assert_eq!(file.created_by(), Some(concat!("vcq version ", env!("CARGO_PKG_VERSION"))));
@@ -132,9 +239,8 @@ fn the_footer_says_what_the_file_is() {
 }
 
 #[test]
-fn every_column_is_compressed_has_statistics_and_the_encoding_that_fits_it() {
-    let batch = batch_of(&stays());
-    let metadata = metadata_of(&bytes_of(&[batch]));
+fn every_column_is_compressed_and_has_the_encoding_and_statistics_that_fit_it() {
+    let metadata = metadata_of(&bytes_of(&[&stays()]));
     let [group] = metadata.row_groups() else { panic!("{metadata:?}") };
     let delta: Vec<_> = delta_encoded().collect();
     assert_eq!(delta.len(), 5 + 5, "sample_index, four key times, five section times");
@@ -146,42 +252,33 @@ fn every_column_is_compressed_has_statistics_and_the_encoding_that_fits_it() {
         let is_delta = delta.contains(&path.as_str());
         assert_eq!(encodings.contains(&Encoding::DELTA_BINARY_PACKED), is_delta, "{path}: {encodings:?}");
         assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), !is_delta, "{path}: {encodings:?}");
+        let is_measured = COLUMNS.iter().any(|column| column.name == path && column.kind != Kind::Time);
         let nulls = column.statistics().and_then(Statistics::null_count_opt);
-        assert!(nulls.is_some(), "{path}");
+        assert_eq!(nulls.is_none(), is_measured, "{path}");
     }
 }
 
 #[test]
-fn a_row_group_ends_at_its_limit_and_leaves_nothing_in_memory() {
-    const BATCH_ROWS: usize = 32_768;
-    let batch = batch_of(&[(stay(Participant::User("ou_1".into()), MINUTE_S), BATCH_ROWS as u64)]);
+fn a_batch_is_a_row_group_and_empty_afterwards() {
+    let stays = stays();
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
-    let batches_per_group = ROW_GROUP_ROWS_MAX / BATCH_ROWS;
-    let mut peaks = Vec::new();
-    for _ in 0..3 {
-        let mut peak = 0;
-        for _ in 0..batches_per_group {
-            writer.write(&batch).unwrap();
-            peak = peak.max(writer.0.memory_size());
-        }
-        peaks.push(peak);
-        assert_eq!(writer.0.in_progress_rows(), 0);
-    }
-    writer.write(&batch.slice(0, 1)).unwrap();
+    let mut batch = batch_of(&stays);
+    writer.write(&mut batch).unwrap();
+    assert_eq!(batch.rows(), 0);
+    writer.write(&mut batch).unwrap();
+    writer.write(&mut batch_of(&stays[..1])).unwrap();
     writer.finish().unwrap();
-    assert_eq!(peaks, [peaks[0]; 3]);
-    let metadata = metadata_of(&bytes);
-    let rows: Vec<_> = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-    let full = i64::try_from(ROW_GROUP_ROWS_MAX).unwrap();
-    assert_eq!(rows, [full, full, full, 1]);
+    let rows: Vec<_> = metadata_of(&bytes).row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+    assert_eq!(rows, [8, 3]);
+    assert_eq!(rows_of(&bytes).num_rows(), 11);
 }
 
 #[test]
 fn reading_back_gives_the_stays_and_their_samples() {
     let stays = stays();
     let (first, rest) = stays.split_at(2);
-    let runs = runs_of(&bytes_of(&[batch_of(first), batch_of(rest)])).unwrap();
+    let runs = runs_of(&bytes_of(&[first, rest])).unwrap();
     assert_eq!(runs.len(), stays.len());
     for (run, (stay, samples)) in runs.iter().zip(&stays) {
         assert!(run.is(stay), "{run:?} {stay:?}");
@@ -194,9 +291,22 @@ fn reading_back_gives_the_stays_and_their_samples() {
 
 #[test]
 fn a_stay_that_goes_on_in_the_next_row_group_is_one() {
-    let samples = ROW_GROUP_ROWS_MAX as u64 + 2;
-    let long = [(stay(Participant::User("ou_1".into()), MINUTE_S), samples)];
-    let bytes = bytes_of(&[batch_of(&long)]);
+    let samples = ROWS_MAX as u64 + 2;
+    let stay = stay(Participant::User("ou_1".into()), MINUTE_S);
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    let mut batch = Batch::new(china());
+    let mut rows = batch.stay(&stay);
+    let page = page_of(&vec!["{}"; ROWS_MAX + 2].join(","));
+    let decoded = decode(page.as_bytes(), &mut Unknown::default(), |sample| {
+        rows.push(sample);
+        if let Some(batch) = rows.full() {
+            writer.write(batch).unwrap();
+        }
+    });
+    decoded.unwrap();
+    writer.write(&mut batch).unwrap();
+    writer.finish().unwrap();
     assert_eq!(metadata_of(&bytes).num_row_groups(), 2);
     let counts: Vec<_> = runs_of(&bytes).unwrap().iter().map(|run| run.samples).collect();
     assert_eq!(counts, [samples]);
@@ -204,7 +314,7 @@ fn a_stay_that_goes_on_in_the_next_row_group_is_one() {
 
 #[test]
 fn samples_that_are_not_numbered_from_0_on_are_refused() {
-    let batch = batch_of(&stays());
+    let rows = rows_of(&bytes_of(&[&stays()]));
     for (numbers, found) in [
         ([0, 1, 3, 0, 0, 1, 0, 1], "sample_index is 3 where 2 follows"),
         ([0, 1, 1, 0, 0, 1, 0, 1], "sample_index is 1 where 2 follows"),
@@ -212,8 +322,8 @@ fn samples_that_are_not_numbered_from_0_on_are_refused() {
         ([-1, 1, 2, 0, 0, 1, 0, 1], "sample_index is -1 where 0 follows"),
         ([0, 1, 2, 0, 0, 1, 0, 0], "sample_index is 0 where 1 follows"),
     ] {
-        let numbered = with_column(&batch, "sample_index", Arc::new(Int32Array::from(numbers.to_vec())));
-        let error = runs_of(&bytes_of(&[numbered])).unwrap_err().to_string();
+        let numbered = bytes_with(&rows, "sample_index", Arc::new(Int32Array::from(numbers.to_vec())));
+        let error = runs_of(&numbered).unwrap_err().to_string();
         assert!(error.starts_with(found), "{error}");
     }
 }
@@ -221,13 +331,13 @@ fn samples_that_are_not_numbered_from_0_on_are_refused() {
 #[test]
 fn a_stay_that_comes_twice_in_a_row_is_refused() {
     let twice = [stays()[0].clone(), stays()[0].clone()];
-    let error = runs_of(&bytes_of(&[batch_of(&twice)])).unwrap_err().to_string();
+    let error = runs_of(&bytes_of(&[&twice])).unwrap_err().to_string();
     assert!(error.starts_with("sample_index is 0 where 3 follows"), "{error}");
 }
 
 #[test]
 fn rows_without_exactly_one_participant_or_with_another_number_are_refused() {
-    let batch = batch_of(&stays()[..1]);
+    let rows = rows_of(&bytes_of(&[&stays()[..1]]));
     let none: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 3]));
     let room: ArrayRef = Arc::new(StringArray::from(vec!["omm_1"; 3]));
     let letters: ArrayRef = Arc::new(StringArray::from(vec!["12345678a"; 3]));
@@ -236,7 +346,7 @@ fn rows_without_exactly_one_participant_or_with_another_number_are_refused() {
         ("room_id", room, "a row has not exactly one participant"),
         ("meeting_no", letters, "a meeting_no is not nine digits"),
     ] {
-        let error = runs_of(&bytes_of(&[with_column(&batch, name, column)])).unwrap_err();
+        let error = runs_of(&bytes_with(&rows, name, column)).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -272,8 +382,104 @@ fn files_of_another_schema_are_refused() {
 
 #[test]
 fn a_file_that_is_cut_or_damaged_is_an_error() {
-    let bytes = bytes_of(&[batch_of(&stays())]);
+    let bytes = bytes_of(&[&stays()]);
     for end in (0..bytes.len()).step_by(97).chain([bytes.len() - 1]) {
         assert!(runs_of(&bytes[..end]).is_err(), "{end} of {} bytes", bytes.len());
     }
+}
+
+/// The dataset's columns as they were promised: name, type, whether they can be null. A change here is a change for
+/// every reader of the dataset, and needs a new schema version.
+#[rustfmt::skip]
+const FROZEN: [(&str, &str, bool); 53] = [
+    ("meeting_no", "string", false),
+    ("meeting_start_time", "timestamp", false),
+    ("meeting_end_time", "timestamp", false),
+    ("join_time", "timestamp", false),
+    ("user_id", "string", true),
+    ("room_id", "string", true),
+    ("sample_index", "int32", false),
+    ("sample_time", "timestamp", true),
+    ("network_time", "timestamp", true),
+    ("network_delay_ms", "double", true),
+    ("network_bitrate_received_kbps", "double", true),
+    ("network_packet_loss_avg_received_pct", "double", true),
+    ("network_packet_loss_max_received_pct", "double", true),
+    ("network_bitrate_sent_kbps", "double", true),
+    ("network_packet_loss_avg_sent_pct", "double", true),
+    ("network_packet_loss_max_sent_pct", "double", true),
+    ("audio_time", "timestamp", true),
+    ("audio_mic_input_volume_db", "double", true),
+    ("audio_speaker_volume_db", "double", true),
+    ("audio_bitrate_received_kbps", "double", true),
+    ("audio_latency_received_ms", "double", true),
+    ("audio_jitter_received_ms", "double", true),
+    ("audio_bitrate_sent_kbps", "double", true),
+    ("audio_latency_sent_ms", "double", true),
+    ("audio_jitter_sent_ms", "double", true),
+    ("video_time", "timestamp", true),
+    ("video_bitrate_received_kbps", "double", true),
+    ("video_latency_received_ms", "double", true),
+    ("video_jitter_received_ms", "double", true),
+    ("video_maximum_resolution_received_px", "int32", true),
+    ("video_framerate_received_fps", "double", true),
+    ("video_bitrate_sent_kbps", "double", true),
+    ("video_latency_sent_ms", "double", true),
+    ("video_jitter_sent_ms", "double", true),
+    ("video_maximum_resolution_sent_px", "int32", true),
+    ("video_framerate_sent_fps", "double", true),
+    ("screen_sharing_time", "timestamp", true),
+    ("screen_sharing_bitrate_received_kbps", "double", true),
+    ("screen_sharing_latency_received_ms", "double", true),
+    ("screen_sharing_jitter_received_ms", "double", true),
+    ("screen_sharing_maximum_resolution_received_px", "int32", true),
+    ("screen_sharing_framerate_received_fps", "double", true),
+    ("screen_sharing_bitrate_sent_kbps", "double", true),
+    ("screen_sharing_latency_sent_ms", "double", true),
+    ("screen_sharing_jitter_sent_ms", "double", true),
+    ("screen_sharing_maximum_resolution_sent_px", "int32", true),
+    ("screen_sharing_framerate_sent_fps", "double", true),
+    ("cpu_usage_time", "timestamp", true),
+    ("client_avg_cpu_usage_pct", "double", true),
+    ("client_max_cpu_usage_pct", "double", true),
+    ("system_avg_cpu_usage_pct", "double", true),
+    ("system_max_cpu_usage_pct", "double", true),
+    ("unparsed", "map", true),
+];
+
+fn type_word(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "string".into(),
+        DataType::Int32 => "int32".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => "timestamp".into(),
+        DataType::Map(entry, false) if !entry.is_nullable() => match entry.data_type() {
+            DataType::Struct(fields)
+                if fields.iter().all(|field| *field.data_type() == DataType::Utf8 && !field.is_nullable()) =>
+            {
+                "map".into()
+            }
+            other => other.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn the_schema_is_as_promised() {
+    let schema: Vec<_> = SCHEMA
+        .fields()
+        .iter()
+        .map(|field| (field.name().clone(), type_word(field.data_type()), field.is_nullable()))
+        .collect();
+    let frozen = FROZEN.map(|(name, type_word, nullable)| (name.to_owned(), type_word.to_owned(), nullable));
+    assert_eq!(schema, frozen);
+}
+
+#[test]
+fn the_column_reference_names_the_types_of_the_schema() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/COLUMNS.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented: Vec<_> = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(documented, FROZEN.map(|(name, type_word, _)| format!("{name}` {type_word}")));
 }
