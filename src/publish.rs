@@ -41,6 +41,8 @@ pub struct Publisher {
     dataset: Dataset,
     zone: Tz,
     naive_offset: FixedOffset,
+    /// How many dates are built at the same time.
+    workers: usize,
 }
 
 /// A file that is visible now.
@@ -61,7 +63,8 @@ pub struct Publication {
 impl Publisher {
     /// A publisher into `dataset`, by the configuration's zone and offset.
     pub fn new(dataset: Dataset, config: &Config) -> Self {
-        Self { dataset, zone: config.timezone, naive_offset: config.api.naive_utc_offset }
+        let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
+        Self { dataset, zone: config.timezone, naive_offset: config.api.naive_utc_offset, workers }
     }
 
     /// Publishes the date's done stays that are in no file yet; `None` if there are none.
@@ -121,8 +124,7 @@ impl Publisher {
             }
             results
         };
-        let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
-        let journals = (0..workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
+        let journals = (0..self.workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
         let mut results = thread::scope(|scope| {
             let replace_in_turn = &replace_in_turn;
             let spawn = |journal| scope.spawn(move || replace_in_turn(journal));
@@ -300,3 +302,6 @@ pub fn compare(journal: &Journal, file: &FileRow, written: File) -> Result<(), E
         Some(run) => Err(damaged(format!("unexpected {run:?}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;
