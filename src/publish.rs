@@ -84,7 +84,8 @@ impl Publisher {
         _publishing: &Lock,
     ) -> Result<Option<Publication>, Error> {
         let Some(file) = journal.adopt_rereads(date, &self.salt())? else { return Ok(None) };
-        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file)?))
+        let mut batch = Batch::new(self.naive_offset);
+        Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file, &mut batch)?))
     }
 
     /// Publishes all done stays of each date in one file, in the place of all its files.

@@ -41,8 +41,8 @@ fn landed(home: &Path) -> Journal {
     for number in 0..DATES * STAYS_PER_DATE {
         staging.push(&stay(number), Manifested { file: 0, line: u64::from(number) + 1 }).unwrap();
     }
-    staging.finish().unwrap();
-    journal.enqueue(Lane::Nightly, Tz::Asia__Shanghai).unwrap();
+    let staged = staging.finish().unwrap();
+    journal.enqueue(staged, Lane::Nightly, Tz::Asia__Shanghai).unwrap().finish().unwrap();
     for number in 0..DATES * STAYS_PER_DATE {
         let stay = journal.next(1, |_| false).unwrap().unwrap().id;
         let sample = format!(r#"{{"network":{{"network_delay":"{number}ms"}}}}"#);

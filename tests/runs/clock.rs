@@ -36,7 +36,7 @@ fn a_clock_that_jumps_between_two_runs_changes_no_row_and_no_pace() {
             let mut world = world(settings(seed), 150, 6);
             for clock_jump in [None, Some((Duration::ZERO, jump)), None] {
                 let kill = Kill::After(Duration::from_millis(20_000 + seed % 997));
-                world.live_one(Orders { clock_jump, kill, ..world.orders() });
+                world.live_one(Orders { kill, clock_jump, ..world.orders() });
             }
             let life = world.export();
             assert_eq!(life.exit, Some(0), "{jump}");
