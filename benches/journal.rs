@@ -1,6 +1,8 @@
-//! The journal: rows a second of enqueue and plan, the time of a pick from a long queue, and of landing a page.
+//! The journal: rows a second of enqueue and plan, the time of a pick and of landing a page, and the bytes that both leave.
 
-use std::{collections::BTreeSet, hint::black_box, path::Path};
+#![expect(clippy::print_stdout, reason = "sizes are no durations, which criterion would print")]
+
+use std::{collections::BTreeSet, fs, hint::black_box, path::Path};
 
 use chrono_tz::Tz;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -9,6 +11,11 @@ use vcq::{
     journal::{Identity, Journal, Lane, Manifested, NewPage, Staged, StayId},
     stay::{MeetingNo, Participant, Stay},
 };
+
+#[path = "support/page.rs"]
+mod page;
+
+use self::page::{SAMPLES_PER_PAGE, page};
 
 /// Few where nothing is measured: unoptimized, as the tests build it.
 const ROWS: u32 = if cfg!(debug_assertions) { 5_000 } else { 200_000 };
@@ -19,7 +26,8 @@ const TAKEN: usize = 256;
 /// 2025-03-03 00:00 in Shanghai.
 const START_S: i64 = 1_740_931_200;
 
-const SAMPLE: &str = r#"{"network":{"time":"2025.03.03 11:16:59 (GMT+08:00)","network_delay":"8ms"}}"#;
+/// Pages landed to see what one takes.
+const PAGES: u64 = if cfg!(debug_assertions) { 20 } else { 1000 };
 
 /// Ten stays a meeting, a meeting every ten seconds.
 fn stay(n: u32) -> Stay {
@@ -95,27 +103,50 @@ fn queue(criterion: &mut Criterion) {
     let (_folder, mut journal) = fresh();
     enqueue(&mut journal, 0..ROWS);
     let mut taken = BTreeSet::new();
-    while taken.len() < TAKEN {
-        taken.insert(pick(&journal, &taken));
+    for (name, count) in [("pick with 16 taken", 16), ("pick with 256 taken", TAKEN)] {
+        while taken.len() < count {
+            taken.insert(pick(&journal, &taken));
+        }
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(pick(&journal, &taken))));
     }
-    group.bench_function("pick with 256 taken", |bencher| bencher.iter(|| black_box(pick(&journal, &taken))));
-
-    let body = format!(r#"{{"code":0,"data":{{"participant_quality_list":[{}]}}}}"#, vec![SAMPLE; 100].join(","));
-    let untaken = BTreeSet::new();
-    group.throughput(Throughput::Bytes(body.len() as u64));
+    let body = page(0);
+    let queue = journal.again().expect("a journal can be opened again");
     group.bench_function("land a page", |bencher| {
-        let next = || pick(&journal.again().expect("a journal can be opened again"), &untaken);
-        let mut landing = journal.again().expect("a journal can be opened again");
         bencher.iter_batched(
-            next,
-            |stay| {
-                let page = NewPage { stay, number: 0, samples: 100, next_token: None, body: body.as_bytes() };
-                landing.land(&page, START_S).expect("a page can be landed");
-            },
+            || pick(&queue, &BTreeSet::new()),
+            |stay| land(&mut journal, stay, &body),
             BatchSize::PerIteration,
         );
     });
     group.finish();
+}
+
+fn sizes(_: &mut Criterion) {
+    let (folder, mut journal) = fresh();
+    enqueue(&mut journal, 0..ROWS);
+    let queued = closed_bytes(journal, folder.path());
+    let mut journal = open(folder.path());
+    for seed in 0..PAGES {
+        let stay = pick(&journal, &BTreeSet::new());
+        land(&mut journal, stay, &page(seed));
+    }
+    let landed = closed_bytes(journal, folder.path()) - queued;
+    println!(
+        "journal bytes: {} a queued stay, {} a landed page of 100 samples",
+        queued / u64::from(ROWS),
+        landed / PAGES
+    );
+}
+
+/// The journal's size once its last connection is closed, which leaves nothing beside the database.
+fn closed_bytes(journal: Journal, folder: &Path) -> u64 {
+    drop(journal);
+    fs::metadata(folder.join("journal.sqlite")).expect("there is a database").len()
+}
+
+fn land(journal: &mut Journal, stay: StayId, body: &str) {
+    let page = NewPage { stay, number: 0, samples: SAMPLES_PER_PAGE, next_token: None, body: body.as_bytes() };
+    journal.land(&page, START_S).expect("a page can be landed");
 }
 
 fn pick(journal: &Journal, taken: &BTreeSet<StayId>) -> StayId {
@@ -123,5 +154,5 @@ fn pick(journal: &Journal, taken: &BTreeSet<StayId>) -> StayId {
     next.expect("the queue is longer").id
 }
 
-criterion_group!(benches, rows, queue);
+criterion_group!(benches, rows, queue, sizes);
 criterion_main!(benches);

@@ -33,7 +33,7 @@ CREATE TABLE stay (
 -- The key of a stay, in the order of the dataset's rows.
 CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL;
 CREATE UNIQUE INDEX stay_rereads ON stay (rereads) WHERE rereads IS NOT NULL;
-CREATE INDEX stay_queue ON stay (lane, id) WHERE state = 0;
+CREATE INDEX stay_queue ON stay (lane) WHERE state = 0;
 CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
 CREATE INDEX stay_date ON stay (date, state);
 CREATE INDEX stay_unpublished ON stay (date) WHERE state = 1 AND samples > 0 AND file IS NULL;
