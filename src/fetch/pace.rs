@@ -62,26 +62,18 @@ pub struct Pace {
     /// From one request to the next at the even pace.
     period: Duration,
     slots_max: usize,
-    /// The slots taken, and those that have been free for less than [`HOLD`].
+    /// The slots taken, and those that have been free for less than [`HOLD`], by the arrival of their requests.
     slots: Vec<Slot>,
     gate: Option<Instant>,
 }
 
 /// A request's slot.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
     id: SlotId,
-    sent: Instant,
+    /// When the request has arrived at the latest, as far as [`weighted_room`] is concerned.
+    arrived_by: Instant,
     free_at: Instant,
-}
-
-impl Slot {
-    /// The latest moment at which the request has arrived, as far as weighted windows are concerned.
-    fn arrived_by(&self) -> Instant {
-        // What is free at the latest `HOLD` after the answer was answered `HOLD` before that.
-        let answered = self.free_at.checked_sub(HOLD).unwrap_or(self.sent);
-        answered.min(self.sent + ARRIVES_WITHIN)
-    }
 }
 
 /// What a request has to wait for.
@@ -125,7 +117,12 @@ impl Pace {
             return Turn::Gate(gate);
         }
         self.slots.retain(|slot| slot.free_at + HOLD > now);
-        if let Some(room) = self.room().filter(|room| *room > now) {
+        let taken = self.slots.iter().map(|slot| slot.free_at).filter(|free_at| *free_at > now);
+        if taken.clone().count() >= self.slots_max {
+            return Turn::Quota(taken.min().expect("there is at least one slot, and all are taken"));
+        }
+        let arrived_by: Vec<Instant> = self.slots.iter().map(|slot| slot.arrived_by).collect();
+        if let Some(room) = weighted_room(&arrived_by, self.slots_max).filter(|room| *room > now) {
             return Turn::Quota(room);
         }
         match self.spacing.check() {
@@ -134,26 +131,23 @@ impl Pace {
         }
     }
 
-    /// From when on another request fits into every window, if there is one that it does not fit into for ever.
-    fn room(&self) -> Option<Instant> {
-        let mut free_at: Vec<Instant> = self.slots.iter().map(|slot| slot.free_at).collect();
-        free_at.sort_unstable();
-        let slot_free = free_at.len().checked_sub(self.slots_max).map(|taken| free_at[taken]);
-        let mut arrived_by: Vec<Instant> = self.slots.iter().map(Slot::arrived_by).collect();
-        arrived_by.sort_unstable();
-        slot_free.max(weighted_room(&arrived_by, self.slots_max))
-    }
-
     /// Marks a slot as taken by a request sent at `sent`, until `free_at` at the latest: its timeout and [`HOLD`].
     pub fn take(&mut self, id: SlotId, sent: Instant, free_at: Instant) {
-        self.slots.push(Slot { id, sent, free_at });
+        let answered = free_at.checked_sub(HOLD).unwrap_or(sent);
+        self.insert(Slot { id, arrived_by: answered.min(sent + ARRIVES_WITHIN), free_at });
     }
 
     /// The slot's answer came: it is free [`HOLD`] from now on.
     pub fn answered(&mut self, id: SlotId, now: Instant) {
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
-            slot.free_at = now + HOLD;
+        if let Some(position) = self.slots.iter().rposition(|slot| slot.id == id) {
+            let slot = self.slots.remove(position);
+            self.insert(Slot { arrived_by: slot.arrived_by.min(now), free_at: now + HOLD, ..slot });
         }
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        let position = self.slots.partition_point(|other| other.arrived_by <= slot.arrived_by);
+        self.slots.insert(position, slot);
     }
 
     /// Refuses all turns until `until`, or longer if the gate is closed for longer already.

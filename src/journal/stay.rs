@@ -219,10 +219,12 @@ impl Journal {
     /// The first stay of the queue for which `is_taken` is false; looks at `depth` stays at most.
     pub fn next(&self, depth: usize, is_taken: impl Fn(StayId) -> bool) -> Result<Option<QueuedStay>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("next.sql"))?;
-        let mut rows = statement.query([depth])?;
-        while let Some(row) = rows.next()? {
-            if !is_taken(row.get(0)?) {
-                return Ok(Some(queued_from_row(row)?));
+        let mut rows = statement.query([])?;
+        for _ in 0..depth {
+            match rows.next()? {
+                Some(row) if is_taken(row.get(0)?) => {}
+                Some(row) => return Ok(Some(queued_from_row(row)?)),
+                None => break,
             }
         }
         Ok(None)
