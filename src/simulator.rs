@@ -118,6 +118,11 @@ impl Simulator {
         &self.tenant
     }
 
+    /// Makes room for what will be asked for, so that memory no longer grows with the pages in the books.
+    pub fn expect_pages(&mut self, pages: usize) {
+        self.books.expect_pages(pages);
+    }
+
     /// What has arrived so far.
     pub fn books(&self) -> &Books {
         &self.books
@@ -135,6 +140,13 @@ impl Simulator {
     pub fn travel_time(&mut self) -> Duration {
         self.travels += 1;
         self.latency.travel(&mut stream(self.seed(), Purpose::Travel, self.travels, 0))
+    }
+
+    /// Counts a request for data that arrives at `now`, by the window and in the books, and answers nothing.
+    pub fn witness(&mut self, now: DateTime<Utc>) {
+        self.now_us = self.now_us.max(now.timestamp_micros());
+        self.books.arrive(self.now_us);
+        self.books.refused += u64::from(self.limiter.arrive(self.now_us).is_err());
     }
 
     /// Answers a request that arrives at `now`, and says after which time the answer reaches the client.

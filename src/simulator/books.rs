@@ -74,6 +74,11 @@ impl Books {
         self.most_in_60_s = self.most_in_60_s.max(self.last_minute_us.len());
     }
 
+    /// Makes room for so many pages.
+    pub(super) fn expect_pages(&mut self, pages: usize) {
+        self.pages.reserve(pages);
+    }
+
     /// The entry of the page that begins with sample `first_sample`, for entering something.
     pub(super) fn page_mut(&mut self, stay: StayKey, first_sample: u32) -> &mut PageBook {
         self.pages.entry((stay, first_sample)).or_default()

@@ -34,7 +34,7 @@ impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
         Self { simulator, wall, request_timeout, witnesses: Vec::new() }
     }
 
-    /// The same way, on which every request arrives at `witnesses` too. Their answers reach nobody: they count the same
+    /// The same way, on which every request for data arrives at `witnesses` too. They answer nobody: they count the same
     /// arrivals by windows of their own.
     #[must_use]
     pub fn seen_by(self, witnesses: Vec<SharedSimulator>) -> Self {
@@ -46,10 +46,13 @@ impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
         let travel_time = lock(&self.simulator).travel_time();
         // A request that is given up on its way arrives all the same.
         sleep(travel_time.min(self.request_timeout)).await;
-        let (now, request) = ((self.wall)(), seen_by_server(request));
-        for witness in &self.witnesses {
-            lock(witness).handle(now, &request);
+        let now = (self.wall)();
+        if matches!(request.call, Call::Get { .. }) {
+            for witness in &self.witnesses {
+                lock(witness).witness(now);
+            }
         }
+        let request = seen_by_server(request);
         let (delay, reply) = lock(&self.simulator).handle(now, &request);
         let is_silent = matches!(reply.delivery, Delivery::Hang | Delivery::StalledBody);
         let answered = Instant::now() + delay;
