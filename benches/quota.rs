@@ -6,6 +6,7 @@
 //! `cargo test --bench quota` a quarter of an hour. Either fails if vcq is refused once.
 
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
+#![expect(clippy::cast_precision_loss, reason = "no count is so large")]
 
 use std::{sync::MutexGuard, time::Duration};
 
@@ -218,7 +219,11 @@ fn main() {
     let is_full = std::env::args().any(|argument| argument == "--bench");
     let seeds = if is_full { 1..=5 } else { 1..=1 };
     println!("requests let through a minute / refused of 1000 / most in any 60 s");
-    println!("{:<32}{}", "", windows().iter().map(|(name, _)| format!("{name:>22}")).collect::<String>());
+    print!("{:<32}", "");
+    for (name, _) in windows() {
+        print!("{name:>22}");
+    }
+    println!();
     for (pattern, name) in Pattern::ALL {
         let time = match (is_full, pattern) {
             (true, Pattern::Vcq) => 7 * 24 * HOUR,
