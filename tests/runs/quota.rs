@@ -31,7 +31,7 @@ fn hours_of_work_use_the_quota_and_draw_no_refusal_under_any_window() {
     let start = world.now;
     let life = world.export();
     assert_eq!(life.exit, Some(0));
-    let minutes = (world.now - start).as_seconds_f64() / 60.0;
+    let minutes = (life.ended - start).as_seconds_f64() / 60.0;
     let share = f64::from(u32::try_from(world.books().arrivals).unwrap()) / minutes / 100.0;
     assert!(share >= 0.985, "{:.2} % of the quota used", share * 100.0);
     check(&world, &life);

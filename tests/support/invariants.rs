@@ -74,7 +74,7 @@ fn check_books(world: &World) {
         let seen = witness.books();
         assert_eq!((seen.arrivals, seen.refused), (books.arrivals, 0), "a witness would have refused");
     }
-    let sent = world.sent.len() as u64;
+    let sent = world.sent_count;
     // A killed client's request may have been on its way.
     assert!((sent.saturating_sub(world.abandoned)..=sent).contains(&books.arrivals), "{sent} sent, {books:?}");
     let again: u64 = books.pages().map(|(.., page)| u64::from(page.answered.saturating_sub(1))).sum();
@@ -82,7 +82,8 @@ fn check_books(world: &World) {
     assert!(again <= world.abandoned + restarted, "{again} pages paid for twice, {} abandoned", world.abandoned);
 }
 
-fn check_report(life: &Life, exit: u8) {
+/// The report adds up, and says the same as transport and exit code.
+pub(crate) fn check_report(life: &Life, exit: u8) {
     let account: u64 = life.account().iter().sum();
     assert_eq!(life.count("/manifest/rows"), account, "{:#}", life.report);
     assert_eq!(life.count("/exit_code"), u64::from(exit));

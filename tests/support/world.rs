@@ -54,14 +54,21 @@ pub(crate) struct World {
     pub(crate) stays: Vec<SimulatedStay>,
     /// The wall clock, between two lives.
     pub(crate) now: DateTime<Utc>,
-    /// Every request for data that any life has sent, in order.
+    /// Every request for data that any life has sent, in order; none while there is a [`Watch`].
     pub(crate) sent: Vec<SentRequest>,
+    /// How many there were.
+    pub(crate) sent_count: u64,
+    /// Told of every request for data, where there are too many to keep.
+    pub(crate) watch: Option<Watch>,
     /// Pages that were landed and had to be asked for again, because their stay started over.
     pub(crate) restarted_pages: u64,
     /// Requests whose sender was killed before the answer came.
     pub(crate) abandoned: u64,
     seed: u64,
 }
+
+/// Sees the requests for data as they leave the client: when, path and query.
+pub(crate) type Watch = Box<dyn Fn(DateTime<Utc>, &str)>;
 
 /// A request for data as it left the client.
 #[derive(Clone, Debug)]
@@ -113,6 +120,8 @@ pub(crate) struct Life {
     pub(crate) sent_early: u64,
     /// Events that it emitted.
     pub(crate) events: u64,
+    /// When it ended.
+    pub(crate) ended: DateTime<Utc>,
 }
 
 impl Kill {
@@ -125,11 +134,12 @@ impl Kill {
 }
 
 impl Life {
-    fn new(outcome: Option<Outcome>, sent: u64, sent_early: u64, events: u64) -> Self {
+    fn new(outcome: Option<Outcome>) -> Self {
         let exit = outcome.as_ref().map(|outcome| outcome.exit_code as u8);
         let report = outcome.as_ref().map(|outcome| serde_json::from_str(&outcome.report.to_json()).unwrap());
         let hint = outcome.and_then(|outcome| outcome.hint);
-        Self { exit, report: report.unwrap_or_default(), hint, sent, sent_early, events }
+        let report = report.unwrap_or_default();
+        Self { exit, report, hint, sent: 0, sent_early: 0, events: 0, ended: DateTime::UNIX_EPOCH }
     }
 
     /// A count of the report, by its JSON pointer.
@@ -169,6 +179,8 @@ impl World {
             stays,
             now,
             sent: Vec::new(),
+            sent_count: 0,
+            watch: None,
             restarted_pages: 0,
             abandoned: 0,
             seed,
@@ -246,6 +258,7 @@ impl World {
         drop(runtime);
         self.now = now;
         self.sent.extend(sent.into_inner());
+        self.sent_count += lives.iter().map(|life| life.sent).sum::<u64>();
         self.abandoned += abandoned.into_inner();
         // The answer that was being taken in had come, but may not have landed.
         self.abandoned += orders.iter().filter(|orders| matches!(orders.kill, Kill::AtEvent(_))).count() as u64;
@@ -265,7 +278,7 @@ impl World {
         let own_sent = Cell::new(0);
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());
-        let transport = Recorder { inner, wall: &wall, sent, own_sent: &own_sent, abandoned };
+        let transport = Recorder { inner, wall: &wall, watch: &self.watch, sent, own_sent: &own_sent, abandoned };
         let (events, sent_early) = (Cell::new(0), Cell::new(0));
         let observe = |event: Event<'_>| {
             if matches!(event, Event::Enqueued { .. }) {
@@ -303,7 +316,13 @@ impl World {
             () = passing(orders.kill.time()) => None,
             never = stopping => match never {},
         };
-        Life::new(outcome, own_sent.get(), sent_early.get(), events.get())
+        Life {
+            sent: own_sent.get(),
+            sent_early: sent_early.get(),
+            events: events.get(),
+            ended: wall(),
+            ..Life::new(outcome)
+        }
     }
 
     /// The server's books.
@@ -317,7 +336,7 @@ impl World {
     }
 }
 
-/// Servers without stays that refuse every token, after they have counted the request: a strict one of every kind.
+/// Servers that count the requests and answer none: a strict one of every kind.
 fn witnesses(seed: u64) -> Vec<SharedSimulator> {
     let quota = |window| QuotaSettings { window, count_refused: true, ..QuotaSettings::default() };
     let bucket = |bucket_capacity| QuotaSettings { bucket_capacity, ..quota(WindowKind::Bucket) };
@@ -368,6 +387,7 @@ pub(crate) fn name_of(stay: &SimulatedStay) -> String {
 struct Recorder<'a, T, W> {
     inner: T,
     wall: W,
+    watch: &'a Option<Watch>,
     sent: &'a RefCell<Vec<SentRequest>>,
     own_sent: &'a Cell<u64>,
     abandoned: &'a Cell<u64>,
@@ -378,8 +398,11 @@ impl<T: Transport, W: Fn() -> DateTime<Utc>> Transport for Recorder<'_, T, W> {
         if matches!(request.call, Call::Post { .. }) {
             return self.inner.send(request);
         }
-        let stay = named_in(&request.path_and_query);
-        self.sent.borrow_mut().push(SentRequest { at: (self.wall)(), stay });
+        let at = (self.wall)();
+        match self.watch {
+            Some(watch) => watch(at, &request.path_and_query),
+            None => self.sent.borrow_mut().push(SentRequest { at, stay: named_in(&request.path_and_query) }),
+        }
         self.own_sent.set(self.own_sent.get() + 1);
         let flight = Flight { abandoned: self.abandoned, has_landed: false };
         Box::pin(async move {
