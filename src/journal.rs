@@ -47,6 +47,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// SQLite's page cache of one connection.
 const CACHE_KIB: i64 = 16 * 1024;
 
+/// The page cache of a further connection.
+const CACHE_AGAIN_KIB: i64 = 4 * 1024;
+
 /// The log's pages are written to the database once there are so many: 16 MiB, as the page cache has.
 const LOG_PAGES: i64 = 4096;
 
@@ -185,9 +188,11 @@ impl Journal {
         Self::open(folder, identity)
     }
 
-    /// One more connection to the same journal, for another thread.
+    /// One more connection to the same journal, for another thread: with less memory, for it reads page after page once.
     pub fn again(&self) -> Result<Self, JournalError> {
-        Self::connect(&self.folder)
+        let journal = Self::connect(&self.folder)?;
+        journal.db.pragma_update(None, "cache_size", -CACHE_AGAIN_KIB)?;
+        Ok(journal)
     }
 
     /// The state folder.
