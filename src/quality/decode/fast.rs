@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{COLUMN_COUNT, COLUMNS, Field, Sample, Section, columns_of};
+use super::{COLUMNS, Field, Sample, Section, columns_of};
 
 /// The page is not exactly of the documented shape; `each` has seen this many of its samples.
 pub(super) struct GaveUp {
@@ -76,46 +76,29 @@ impl<'a> Scanner<'a> {
     }
 
     fn item(&mut self, sample: &mut Sample<'a>) -> Option<()> {
+        sample.fields.fill(Field::Absent);
         self.literal("{")?;
         if self.literal("}").is_some() {
-            sample.fields.fill(Field::Absent);
             return Some(());
         }
-        let mut goes_on = true;
-        for section in Section::ALL {
-            if goes_on && self.section_start(section).is_some() {
-                self.section(section, sample)?;
-                goes_on = self.literal(",").is_some();
-            } else {
-                sample.fields[columns_of(section)].fill(Field::Absent);
+        let mut sections = Section::ALL.into_iter();
+        loop {
+            let section = sections.find(|section| self.section_start(*section).is_some())?;
+            self.section(section, sample)?;
+            if self.literal(",").is_none() {
+                return self.literal("}");
             }
         }
-        if goes_on { None } else { self.literal("}") }
     }
 
     fn section(&mut self, section: Section, sample: &mut Sample<'a>) -> Option<()> {
-        let mut goes_on = true;
-        for column in columns_of(section) {
-            sample.fields[column] = if goes_on && self.key(column).is_some() {
-                let text = self.text()?;
-                goes_on = self.literal(",").is_some();
-                Field::Text(Cow::Borrowed(text))
-            } else {
-                Field::Absent
-            };
-        }
-        if goes_on { None } else { self.literal("}") }
-    }
-
-    /// The key of a column, up to and with the opening quote of its text.
-    fn key(&mut self, column: usize) -> Option<()> {
-        match self.rest.as_bytes().first_chunk() {
-            Some(start) if !KEYS[column].is_start_of(start) => None,
-            Some(_) => {
-                self.rest = self.rest.get(COLUMNS[column].key_json.len()..)?;
-                Some(())
+        let mut columns = columns_of(section);
+        loop {
+            let column = columns.find(|&column| self.literal(COLUMNS[column].key_json).is_some())?;
+            sample.fields[column] = Field::Text(Cow::Borrowed(self.text()?));
+            if self.literal(",").is_none() {
+                return self.literal("}");
             }
-            None => self.literal(COLUMNS[column].key_json),
         }
     }
 
@@ -134,42 +117,6 @@ impl<'a> Scanner<'a> {
     fn literal(&mut self, literal: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(literal)?;
         Some(())
-    }
-}
-
-/// Bytes that hold any of the columns' keys.
-const KEY_BYTES: usize = 32;
-
-/// A key to be compared in one step: as there are so many, and each is short, a comparison of strings of any length, byte
-/// after byte or through a call, takes longer than reading the text that follows.
-struct Key {
-    /// [`Column::key_json`](super::super::column::Column), filled up with zeros.
-    bytes: [u8; KEY_BYTES],
-    /// All ones where `bytes` is a byte of the key.
-    mask: [u8; KEY_BYTES],
-}
-
-/// For each of [`COLUMNS`].
-static KEYS: [Key; COLUMN_COUNT] = {
-    let mut keys = [const { Key { bytes: [0; KEY_BYTES], mask: [0; KEY_BYTES] } }; COLUMN_COUNT];
-    let mut column = 0;
-    while column < COLUMN_COUNT {
-        let key = COLUMNS[column].key_json.as_bytes();
-        let mut index = 0;
-        while index < key.len() {
-            keys[column].bytes[index] = key[index];
-            keys[column].mask[index] = u8::MAX;
-            index += 1;
-        }
-        column += 1;
-    }
-    keys
-};
-
-impl Key {
-    fn is_start_of(&self, text: &[u8; KEY_BYTES]) -> bool {
-        let differing = |index: usize| (text[index] ^ self.bytes[index]) & self.mask[index];
-        (0..KEY_BYTES).fold(0, |bits, index| bits | differing(index)) == 0
     }
 }
 
