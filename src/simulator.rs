@@ -228,16 +228,16 @@ impl Simulator {
             _ => {}
         }
         let (served, page) = match asked {
-            Ok(asked) => (self.serve_page(&asked, fault), Some((asked.stay.key, asked.first_sample))),
+            Ok(asked) => (self.serve_page(&asked, fault), Some(asked)),
             Err(refusal) => (refusal, None),
         };
         let reply = match fault {
             Some(fault) => self.twist(fault, served, &occasion),
             None => served,
         };
-        if let Some((stay, first_sample)) = page {
-            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample));
-            self.books.page_mut(stay, first_sample).enter(&reply, is_spoilt);
+        if let Some(Asked { stay, first_sample, .. }) = page {
+            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample, stay.sample_count));
+            self.books.page_mut(stay.key, first_sample).enter(&reply, is_spoilt);
         }
         reply
     }

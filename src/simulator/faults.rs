@@ -174,11 +174,12 @@ impl FaultKind {
         }
     }
 
-    /// Whether the fault spoils the page that begins with the given sample: what it says of the next one leads nowhere.
-    pub(super) fn spoils_page(self, first_sample: u32) -> bool {
+    /// Whether the fault spoils the page of a stay that begins with the given sample: what it says of the next one leads
+    /// nowhere.
+    pub(super) fn spoils_page(self, first_sample: u32, sample_count: u32) -> bool {
         match self {
-            // The token that comes again is the one that a first page names.
-            Self::PageTokenRepeated => first_sample > 0,
+            // The token that comes again is the one that a first page names, unless that is empty.
+            Self::PageTokenRepeated => first_sample > 0 || sample_count == 0,
             _ => matches!(self, Self::PageTokenMissing | Self::EmptyPage | Self::EndlessPages),
         }
     }
