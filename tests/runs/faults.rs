@@ -26,42 +26,6 @@ fn struck(world: &World, kind: FaultKind) -> u64 {
     world.books().faults.get(kind.name()).copied().unwrap_or(0)
 }
 
-/// Faults that pass cost requests and time, and nothing else.
-#[test]
-fn faults_that_pass_leave_no_trace_in_the_dataset() {
-    use FaultKind::*;
-    let transient = [
-        GatewayHtml,
-        GatewayJson,
-        InternalError,
-        NoConnection,
-        Reset,
-        LostAnswer,
-        CutBody,
-        Hang,
-        StalledBody,
-        InvalidJson,
-        EmptyBody,
-        OddCode,
-        OtherForm,
-        OversizedBody,
-        GzipBomb,
-        Redirect,
-    ];
-    let throttled = [ThrottledEmpty, ThrottledNoReset, ThrottledOddReset, ThrottledOtherCode];
-    let all = transient.map(|kind| (kind, "transient")).into_iter().chain(throttled.map(|kind| (kind, "throttled")));
-    for (seed, (kind, outcome)) in (30..).zip(all) {
-        let mut world = world(with_faults(seed, [(kind, When::Rate(0.1))]), 24, 3);
-        let life = world.export();
-        assert_eq!(ending(&life), (0, [27, 0, 0, 0]), "{kind:?}");
-        let strikes = struck(&world, kind);
-        assert!(strikes > 0, "{kind:?} never struck: choose another seed");
-        assert_eq!(life.outcomes(outcome), strikes, "{kind:?}");
-        check(&world, &life);
-        check_complete(&world);
-    }
-}
-
 /// A fault that strikes every attempt fails its stay after the configured number of them; the next run asks again.
 #[test]
 fn a_fault_that_does_not_pass_fails_its_stay_until_the_next_run() {

@@ -23,6 +23,7 @@ mod faults;
 mod kills;
 mod lanes;
 mod limits;
+mod matrix;
 mod quota;
 mod refresh;
 
@@ -32,6 +33,10 @@ mod invariants;
 mod oracle;
 #[path = "../support/seeds.rs"]
 mod seeds;
+#[path = "../support/table.rs"]
+mod table;
+#[path = "../support/tests.rs"]
+mod tests;
 #[path = "../support/world.rs"]
 mod world;
 
