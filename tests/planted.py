@@ -258,14 +258,7 @@ DEFECTS = [
         "lib",
         "feishu::api::tests::a_page_says_what_comes_after_it",
         [
-            (
-                "src/feishu/api.rs",
-                "(Some(true), Some(token)) if !token.trim().is_empty() => Next::Token(token),\n"
-                "        (Some(true), _) => Next::TokenMissing,\n"
-                "        (Some(false) | None, _) => Next::End,\n",
-                "(Some(true), Some(token)) if token.trim() == token.repeat(2) => Next::Token(token),\n"
-                "        _ => Next::End,\n",
-            )
+            ("src/feishu/api.rs", "(true, Some(token)) => Next::Token(token),", "(true, Some(_)) => Next::End,")
         ],
     ),
     Defect(
@@ -278,7 +271,49 @@ DEFECTS = [
         "an absent stay of a young meeting is settled for good",
         "runs",
         "faults::absent_stays_of_young_meetings_are_asked_for_again",
-        [("src/fetch/answer.rs", "if is_young { State::Young }", "if is_young { State::Absent }")],
+        [
+            (
+                "src/fetch/answer.rs",
+                "return self.settle(&task, State::Young, said.text, said.log_id);",
+                "return self.settle(&task, State::Absent, said.text, said.log_id);",
+            )
+        ],
+    ),
+    Defect(
+        "a paging without end leaves its pages behind",
+        "runs",
+        "matrix::all_requests_of_an_hour_are_struck",
+        [("src/fetch/answer.rs", "                    self.journal.restart(task.queued.id)?;\n", "")],
+    ),
+    Defect(
+        "a list is taken for an object",
+        "lib",
+        "feishu::api::tests::what_is_not_the_documented_json_is_never_a_page",
+        [
+            (
+                "src/feishu/api.rs",
+                "json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok())?",
+                "serde_json::from_str(json).ok()",
+            )
+        ],
+    ),
+    Defect(
+        "a fault of the token endpoint is never borne",
+        "runs",
+        "matrix::a_request_for_a_token_is_struck",
+        [("src/fetch/token.rs", "Patience::Attempts => terms.config.retry.attempts_max,", "Patience::Attempts => 0,")],
+    ),
+    Defect(
+        "a log line that cannot be written ends the run",
+        "cli",
+        "surroundings::a_log_that_cannot_be_written_changes_no_byte",
+        [
+            (
+                "src/main.rs",
+                "self.0.suspend(|| io::stderr().write_all(bytes).ok());",
+                "self.0.suspend(|| io::stderr().write_all(bytes))?;",
+            )
+        ],
     ),
     Defect(
         "bytes are read as bits",
