@@ -356,7 +356,7 @@ impl Task {
     }
 }
 
-/// Takes over the slots, the spacing and the gate that an earlier process left.
+/// Takes over the slots and the gate that an earlier process left.
 ///
 /// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be.
 fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<(), Error> {
@@ -365,11 +365,9 @@ fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
     let past = |at_ms: i64| Duration::from_millis(u64::try_from(wall_ms - at_ms).unwrap_or(0));
     for slot in journal.slots()? {
-        let sent_ago = past(slot.sent_ms);
         let free_at = now + left(slot.free_ms).min(longest);
-        let (sent, free_at) = (now.checked_sub(sent_ago), free_at.checked_sub(past(slot.free_ms)));
+        let (sent, free_at) = (now.checked_sub(past(slot.sent_ms)), free_at.checked_sub(past(slot.free_ms)));
         pace.take(slot.id, sent.unwrap_or(now), free_at.unwrap_or(now));
-        pace.resume(sent_ago);
     }
     if let Some(gate_ms) = journal.gate_ms()? {
         pace.close_gate(now + left(gate_ms).min(THROTTLED_MAX));

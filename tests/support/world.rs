@@ -238,7 +238,7 @@ impl World {
         self.witnesses = witnesses(settings.tenant.seed);
         self.simulator = Simulator::shared(settings);
         self.sent.clear();
-        (self.restarted_pages, self.abandoned) = (0, 0);
+        (self.sent_count, self.restarted_pages, self.abandoned) = (0, 0, 0);
     }
 
     /// Lets time pass while no process lives.
