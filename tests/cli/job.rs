@@ -264,7 +264,7 @@ fn verify_finds_a_flipped_byte_wherever_it_is() {
 fn check_says_one_line_of_each_matter() {
     let world = World::new(small());
     let lines = |out: &str| out.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
-    let matters = ["time zone", "dataset", "journal", "credentials", "access token", "permission"];
+    let matters = ["time zone", "dataset", "journal", "state folder", "credentials", "access token", "permission"];
     let out = world.out("check");
     assert_eq!(lines(&out), matters.map(|matter| format!("ok    {matter}")));
     assert_eq!(world.simulator().books().arrivals, 1);
