@@ -116,8 +116,8 @@ pub(crate) struct Life {
     pub(crate) hint: Option<String>,
     /// Requests for data that it sent, by the transport's count.
     pub(crate) sent: u64,
-    /// Of these, before its manifest was in the queue.
-    pub(crate) sent_early: u64,
+    /// True if it was ready to send, token in hand, before its manifest was in the queue.
+    pub(crate) ready_early: bool,
     /// Events that it emitted.
     pub(crate) events: u64,
     /// When it ended.
@@ -139,7 +139,7 @@ impl Life {
         let report = outcome.as_ref().map(|outcome| serde_json::from_str(&outcome.report.to_json()).unwrap());
         let hint = outcome.and_then(|outcome| outcome.hint);
         let report = report.unwrap_or_default();
-        Self { exit, report, hint, sent: 0, sent_early: 0, events: 0, ended: DateTime::UNIX_EPOCH }
+        Self { exit, report, hint, sent: 0, ready_early: false, events: 0, ended: DateTime::UNIX_EPOCH }
     }
 
     /// A count of the report, by its JSON pointer.
@@ -279,10 +279,13 @@ impl World {
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());
         let transport = Recorder { inner, wall: &wall, watch: &self.watch, sent, own_sent: &own_sent, abandoned };
-        let (events, sent_early) = (Cell::new(0), Cell::new(0));
+        let events = Cell::new(0);
+        let (is_ready, ready_early) = (Cell::new(false), Cell::new(false));
         let observe = |event: Event<'_>| {
-            if matches!(event, Event::Enqueued { .. }) {
-                sent_early.set(own_sent.get());
+            match event {
+                Event::TokenRenewed => is_ready.set(true),
+                Event::Enqueued { .. } => ready_early.set(is_ready.get()),
+                _ => {}
             }
             if orders.kill == Kill::AtEvent(events.get()) {
                 resume_unwind(Box::new("killed"));
@@ -318,7 +321,7 @@ impl World {
         };
         Life {
             sent: own_sent.get(),
-            sent_early: sent_early.get(),
+            ready_early: ready_early.get(),
             events: events.get(),
             ended: wall(),
             ..Life::new(outcome)
