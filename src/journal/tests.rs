@@ -180,7 +180,7 @@ fn young_stays_are_asked_again_by_a_later_run_and_become_its_own() {
     enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
     assert_eq!(journal.ask_earlier_again(100, i64::MAX).unwrap(), 0, "asked at 100, not before it");
     assert_eq!(journal.ask_earlier_again(101, i64::MAX).unwrap(), 1);
-    assert_eq!(whos(&journal), ["3", "1"], "after what the new manifest brings");
+    assert_eq!(whos(&journal), ["1", "3"], "in its lane, before any backfill");
     let mut tally = journal.tally().unwrap();
     tally.sort_by_key(|(_, is_of_earlier_manifest, _)| *is_of_earlier_manifest);
     let one = Tally { stays: 1, ..Tally::default() };
