@@ -211,7 +211,7 @@ fn own_earlier(
 ) -> Result<(), Error> {
     let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
     let young_from = around.start.now() - around.config.absent_retry_for;
-    let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp())?;
+    let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?;
     let rereading = task.refresh.map(|dates| refresh::begin(journal, dates, task.lane)).transpose()?;
     let reread = rereading.map_or(0, |rereading| rereading.stays);
     emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });

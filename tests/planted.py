@@ -125,7 +125,13 @@ DEFECTS = [
         "an append takes stays that are published",
         "runs",
         "limits::a_time_limit_ends_the_run_and_the_next_one_goes_on",
-        [("src/journal/assign_new.sql", " AND file IS NULL", "")],
+        [
+            (
+                "src/journal/assign_new.sql",
+                "INDEXED BY stay_unpublished SET file = ?2 WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL",
+                "SET file = ?2 WHERE date = ?1 AND state = 1 AND samples > 0",
+            )
+        ],
     ),
     Defect(
         "the numbers of samples begin again with each page",

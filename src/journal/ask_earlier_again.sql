@@ -1,2 +1,3 @@
--- They keep their lane: in the other one, a nightly export that has them for its own would wait for the whole backfill.
-UPDATE stay SET state = 0 WHERE state IN (4, 5) AND settled_at < ?1 AND (state = 5 OR meeting_end >= ?2) AND rereads IS NULL
+-- Into the lane of the run that has them for its own: a nightly one must not wait for a whole backfill.
+UPDATE stay SET state = 0, lane = min(lane, ?3)
+WHERE state IN (4, 5) AND settled_at < ?1 AND (state = 5 OR meeting_end >= ?2) AND rereads IS NULL

@@ -206,12 +206,17 @@ pub struct DateCoverage {
 
 impl Journal {
     /// Stays of earlier manifests that were last asked for before `asked_before_s` and were absent so far, or failed
-    /// although their meeting ended after `young_from_s`, become pending and this process's own.
-    pub fn ask_earlier_again(&mut self, asked_before_s: i64, young_from_s: i64) -> Result<u64, JournalError> {
-        let span = [asked_before_s, young_from_s];
+    /// although their meeting ended after `young_from_s`, become pending and this process's own, in `lane` at the latest.
+    pub fn ask_earlier_again(
+        &mut self,
+        asked_before_s: i64,
+        young_from_s: i64,
+        lane: Lane,
+    ) -> Result<u64, JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(include_str!("own_again.sql"), span)?;
-        let count = transaction.execute(include_str!("ask_earlier_again.sql"), span)?;
+        transaction.execute(include_str!("own_again.sql"), [asked_before_s, young_from_s])?;
+        let again = [asked_before_s, young_from_s, lane as i64];
+        let count = transaction.execute(include_str!("ask_earlier_again.sql"), again)?;
         transaction.commit()?;
         Ok(count as u64)
     }
