@@ -2,7 +2,7 @@
 //!
 //! In simulated time, against the simulator, which counts by itself: vcq's own pacer and the patterns that clients
 //! usually follow. Answers take 0.35 s and sometimes seconds, one in 2000 never comes. `cargo bench --bench quota` takes
-//! a week of vcq and a day of each other pattern under each window, with several seeds, so phases of its minutes;
+//! a week of vcq and four hours of each other pattern under each window, with several seeds, so phases of its minutes;
 //! `cargo test --bench quota` a quarter of an hour. Either fails if vcq is refused once.
 
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]

@@ -101,8 +101,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::Complete)
         }
         Command::Rebuild(args) => {
-            print(&rebuild(&config, args.from, args.to)?.to_string())?;
-            Ok(ExitCode::Complete)
+            let rebuilt = rebuild(&config, args.from, args.to)?;
+            print(&rebuilt.to_string())?;
+            rebuilt.failure.map_or(Ok(ExitCode::Complete), Err)
         }
         Command::Archive(command) => run_archive(&command, &config),
         Command::Verify => {
@@ -140,7 +141,8 @@ fn run_archive(command: &ArchiveCommand, config: &Config) -> Result<ExitCode, Er
         ArchiveCommand::Import { files } => {
             let imported = archive::import::import(files, config, &idle_start())?;
             print(&imported.to_string())?;
-            Ok(imported.exit_code())
+            let exit_code = imported.exit_code();
+            imported.failure.map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
             print(&archive::prune::prune(config, *before)?.to_string())?;

@@ -88,44 +88,51 @@ impl Publisher {
         Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file, &mut batch)?))
     }
 
-    /// Publishes all done stays of each date in one file, in the place of all its files.
+    /// Publishes all done stays of each date in one file, in the place of all its files, and tells each that is visible.
     ///
     /// The old files stay in staging until the next publication begins, for a reader that has opened their folder must
     /// find what is in it: a rebuild needs room for both.
     ///
     /// # Errors
     ///
-    /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
-    pub fn replace(&self, journal: &mut Journal, dates: &[NaiveDate]) -> Result<Vec<Publication>, Error> {
+    /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped. Otherwise that
+    /// of the first date that could not be replaced, after all others have been tried.
+    pub fn replace(
+        &self,
+        journal: &mut Journal,
+        dates: &[NaiveDate],
+        mut told: impl FnMut(Publication),
+    ) -> Result<(), Error> {
         let _publishing = journal.lock_publishing()?;
         for date in dates {
             refuse_pruned(journal, *date)?;
         }
-        self.replace_side_by_side(journal, &self.dataset.publisher()?, dates)
+        let mut failure = Ok(());
+        for result in self.replace_side_by_side(journal, &self.dataset.publisher()?, dates)? {
+            failure = failure.and(result.map(|publication| publication.into_iter().for_each(&mut told)));
+        }
+        failure
     }
 
     /// Builds several dates at the same time, each as a whole by one thread: the files are the same for any number of
-    /// threads. After an error no further date is begun.
+    /// threads. What became of each date, in their order.
     fn replace_side_by_side(
         &self,
         journal: &Journal,
         folder: &publisher::Publisher,
         dates: &[NaiveDate],
-    ) -> Result<Vec<Publication>, Error> {
+    ) -> Result<Vec<Result<Option<Publication>, Error>>, Error> {
         let next = AtomicUsize::new(0);
         let replace_in_turn = |mut journal: Journal| {
             let mut batch = Batch::new(self.naive_offset);
             let mut results = Vec::new();
             while let Some(&date) = dates.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.replace_date(&mut journal, folder, date, &mut batch);
-                if result.is_err() {
-                    next.store(dates.len(), Ordering::Relaxed);
-                }
-                results.push((date, result));
+                results.push((date, self.replace_date(&mut journal, folder, date, &mut batch)));
             }
             results
         };
-        let journals = (0..self.workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
+        let workers = self.workers.min(dates.len());
+        let journals = (0..workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
         let mut results = thread::scope(|scope| {
             let replace_in_turn = &replace_in_turn;
             let spawn = |journal| scope.spawn(move || replace_in_turn(journal));
@@ -135,7 +142,7 @@ impl Publisher {
             threads.into_iter().flat_map(join).collect::<Vec<_>>()
         });
         results.sort_unstable_by_key(|(date, _)| *date);
-        results.into_iter().filter_map(|(_, result)| result.transpose()).collect()
+        Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
     fn replace_date(
@@ -150,21 +157,37 @@ impl Publisher {
         Ok(Some(self.build_and_publish(journal, folder, file, batch)?))
     }
 
-    /// Carries out what an earlier process meant to publish and did not record as published.
-    pub fn finish_intents(&self, journal: &mut Journal) -> Result<Vec<Publication>, Error> {
+    /// Carries out what an earlier process meant to publish and did not record as published, and tells each file that is
+    /// visible now.
+    ///
+    /// # Errors
+    ///
+    /// That of the first file that could not be published, after all others have been tried: one date with a damaged page
+    /// holds up no other.
+    pub fn finish_intents(&self, journal: &mut Journal, mut told: impl FnMut(Publication)) -> Result<(), Error> {
         let _publishing = journal.lock_publishing()?;
         let mut batch = Batch::new(self.naive_offset);
-        let mut publications = Vec::new();
+        let mut failure = Ok(());
         for file in journal.intents()? {
-            if let Some(part) = self.dataset.confirm(file.date, name_of(&file)?)? {
-                let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
-                journal.published(&file, part.bytes, sha256)?;
-            } else {
-                let folder = self.dataset.publisher()?;
-                publications.push(self.build_and_publish(journal, &folder, file, &mut batch)?);
-            }
+            let finished = self.finish_intent(journal, file, &mut batch);
+            failure = failure.and(finished.map(|publication| publication.into_iter().for_each(&mut told)));
         }
-        Ok(publications)
+        failure
+    }
+
+    /// Publishes a file, or records that it is visible already.
+    fn finish_intent(
+        &self,
+        journal: &mut Journal,
+        file: FileRow,
+        batch: &mut Batch,
+    ) -> Result<Option<Publication>, Error> {
+        let Some(part) = self.dataset.confirm(file.date, name_of(&file)?)? else {
+            return Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file, batch)?));
+        };
+        let sha256 = sha256(&file, open(&self.dataset, &file)?)?;
+        journal.published(&file, part.bytes, sha256)?;
+        Ok(None)
     }
 
     /// Whether a published file is there and no longer has the bytes that were published.
@@ -234,6 +257,7 @@ impl Publisher {
         };
         let mut writer = parquet::Writer::new(staged, &facts).map_err(failed)?;
         batch.clear();
+        batch.take_unreadable();
         let mut unknown = Unknown::default();
         let mut bodies = journal.bodies()?;
         journal.each_member(file, |id, stay, _| {

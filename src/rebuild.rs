@@ -10,14 +10,19 @@ use crate::{
     error::Error,
     journal::Journal,
     publish::{Publication, Publisher},
+    report::Texts,
     run::identity,
 };
 
 /// What was rebuilt.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
-    /// The date's new files, one each.
+    /// What an earlier process had meant to publish.
+    pub finished: Vec<Publication>,
+    /// The dates' new files, one each.
     pub files: Vec<Publication>,
+    /// What went wrong, if something did: the first of it. Its date is as it was, all others are rebuilt.
+    pub failure: Option<Error>,
 }
 
 /// Builds each date from `from` to `to` that has landed pages anew, and puts it in the place of the published one.
@@ -25,7 +30,6 @@ pub struct Rebuilt {
 /// # Errors
 ///
 /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
-/// If a page is damaged or the disk fails: dates before that one are rebuilt, later ones are as they were.
 pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<Rebuilt, Error> {
     let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
     if from > to {
@@ -33,16 +37,22 @@ pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) 
     }
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
-    publisher.finish_intents(&mut journal)?;
+    let mut rebuilt = Rebuilt::default();
+    let finished = publisher.finish_intents(&mut journal, |publication| rebuilt.finished.push(publication));
     let dates = journal.landed_dates(from, to)?;
-    Ok(Rebuilt { files: publisher.replace(&mut journal, &dates)? })
+    match publisher.replace(&mut journal, &dates, |publication| rebuilt.files.push(publication)) {
+        Err(pruned @ Error::Pruned(_)) => return Err(pruned),
+        replaced => rebuilt.failure = finished.and(replaced).err(),
+    }
+    Ok(rebuilt)
 }
 
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Publication { file, name, bytes, .. } in &self.files {
+        for Publication { file, name, bytes, .. } in self.finished.iter().chain(&self.files) {
             writeln!(f, "date={}/{name}  {} stays  {} rows  {bytes} bytes", file.date, file.stays, file.samples)?;
         }
+        write!(f, "{}", Texts::of(self.finished.iter().chain(&self.files)))?;
         writeln!(f, "{} dates rebuilt", self.files.len())
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! The JSON is a contract, described in `config/REPORT.md`: within one `report_version` keys are only added.
 
+mod texts;
+
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+pub use self::texts::Texts;
 use crate::{
     error::ExitCode,
     event::{Event, Wait},
     journal::{State, Tally},
     manifest::reject::Reject,
-    quality::{batch::Unreadable, decode::Unknown},
     refresh::Refreshed,
     stay::Stay,
 };
@@ -43,8 +45,8 @@ pub struct Report {
     landed: Landed,
     requests: Requests,
     files: Vec<File>,
-    unparsed: BTreeMap<&'static str, Unparsed>,
-    unknown_keys: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    texts: Texts,
     rejects: Vec<RejectedRow>,
     rejects_file: Option<String>,
     failures: Vec<FailedStay>,
@@ -99,12 +101,6 @@ struct File {
     bytes: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
-struct Unparsed {
-    count: u64,
-    samples: Vec<String>,
-}
-
 #[derive(Clone, Debug, Serialize)]
 struct RejectedRow {
     file: String,
@@ -148,8 +144,7 @@ impl Report {
             landed: Landed::default(),
             requests: Requests::default(),
             files: Vec::new(),
-            unparsed: BTreeMap::new(),
-            unknown_keys: BTreeMap::new(),
+            texts: Texts::default(),
             rejects: Vec::new(),
             rejects_file: None,
             failures: Vec::new(),
@@ -190,7 +185,7 @@ impl Report {
             Event::Published { date, name, samples, bytes, unreadable, unknown } => {
                 let (date, name) = (date.to_string(), (*name).to_owned());
                 self.files.push(File { date, name, rows: *samples, bytes: *bytes });
-                self.texts(unreadable, unknown);
+                self.texts.add(unreadable, unknown);
             }
             Event::Stopping { why } => self.stopped = Some((*why).to_owned()),
             Event::Waited { .. }
@@ -215,24 +210,6 @@ impl Report {
     fn list_reject(&mut self, file: &str, line: u64, reason: String) {
         if self.rejects.len() < LISTED_MAX {
             self.rejects.push(RejectedRow { file: file.into(), line, reason });
-        }
-    }
-
-    fn texts(&mut self, unreadable: &Unreadable, unknown: &Unknown) {
-        for (column, count, samples) in unreadable.columns() {
-            let unparsed = self.unparsed.entry(column).or_default();
-            unparsed.count += count;
-            for sample in samples {
-                if unparsed.samples.len() < Unreadable::SAMPLES_MAX && !unparsed.samples.contains(sample) {
-                    unparsed.samples.push(sample.clone());
-                }
-            }
-        }
-        for (name, count) in unknown.counts() {
-            *self.unknown_keys.entry(name.to_owned()).or_default() += count;
-        }
-        if unknown.others() > 0 {
-            *self.unknown_keys.entry("(further keys)".to_owned()).or_default() += unknown.others();
         }
     }
 
@@ -331,7 +308,7 @@ impl fmt::Display for Report {
         self.write_manifest(f)?;
         self.write_requests(f)?;
         self.write_files(f)?;
-        self.write_texts(f)?;
+        write!(f, "{}", self.texts)?;
         self.write_lists(f)?;
         match &self.stopped {
             Some(why) => writeln!(f, "stopped early: {why}"),
@@ -399,17 +376,6 @@ impl Report {
         writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
         for file in &self.files {
             writeln!(f, "           date={}/{}  {} rows  {} bytes", file.date, file.name, file.rows, file.bytes)?;
-        }
-        Ok(())
-    }
-
-    fn write_texts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (column, unparsed) in &self.unparsed {
-            let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
-            writeln!(f, "unparsed   {column}: {} texts, such as {}", unparsed.count, samples.join(", "))?;
-        }
-        for (key, count) in &self.unknown_keys {
-            writeln!(f, "unknown    {key:?}: {count} times")?;
         }
         Ok(())
     }

@@ -331,17 +331,21 @@ async fn publish_ready(
     loop {
         let publisher = publisher.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let done = match date {
-                None => publisher.finish_intents(&mut journal),
-                Some(date) => publisher.append(&mut journal, date).map(|publication| publication.into_iter().collect()),
+            let mut done = Vec::new();
+            let ended = match date {
+                None => publisher.finish_intents(&mut journal, |publication| done.push(publication)),
+                Some(date) => publisher.append(&mut journal, date).map(|publication| done.extend(publication)),
             };
-            (journal, done)
+            (journal, done, ended)
         });
-        let done: Result<Vec<Publication>, Error>;
-        (journal, done) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        match done {
-            Ok(done) => done.iter().for_each(|publication| emit_published(publication, emit)),
-            Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
+        let done: Vec<Publication>;
+        let ended;
+        (journal, done, ended) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        for publication in &done {
+            emit_published(publication, emit);
+        }
+        if let Err(error) = ended {
+            emit(Event::PublishFailed { date, why: &Chain(&error).to_string() });
         }
         date = dates.recv().await;
         if date.is_none() {
@@ -351,10 +355,7 @@ async fn publish_ready(
 }
 
 fn publish_intents(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
-    for publication in publisher.finish_intents(journal)? {
-        emit_published(&publication, emit);
-    }
-    Ok(())
+    publisher.finish_intents(journal, |publication| emit_published(&publication, emit))
 }
 
 /// Publishes what is left of this run: dates that failed on the way, and dates that are not complete.

@@ -17,6 +17,7 @@ use crate::{
     journal::{ArchivedPage, Import, Journal, Manifested, State, Taken},
     manifest::rules::Rules,
     publish::{Publication, Publisher},
+    report::Texts,
     run::identity,
     start::Start,
 };
@@ -53,6 +54,8 @@ pub struct Imported {
     pub publications: Vec<Publication>,
     /// Dates of these stays that are not published yet, because some of their stays are pending.
     pub unpublished: Vec<NaiveDate>,
+    /// Why something could not be published, if that is so; what has landed stays landed.
+    pub failure: Option<Error>,
 }
 
 /// Lands the pages of the archives, and publishes the dates that they complete, as an export does.
@@ -190,14 +193,16 @@ impl Imported {
     }
 
     fn publish(&mut self, journal: &mut Journal, publisher: &Publisher) -> Result<(), Error> {
-        self.publications = publisher.finish_intents(journal)?;
+        let mut failure = publisher.finish_intents(journal, |publication| self.publications.push(publication));
         for date in journal.own_unpublished()? {
             if journal.is_ready(date)? {
-                self.publications.extend(publisher.append(journal, date)?);
+                let appended = publisher.append(journal, date);
+                failure = failure.and(appended.map(|publication| self.publications.extend(publication)));
             } else {
                 self.unpublished.push(date);
             }
         }
+        self.failure = failure.err();
         Ok(())
     }
 
@@ -254,6 +259,7 @@ impl fmt::Display for Imported {
                 file.date, file.stays, file.samples
             )?;
         }
+        write!(f, "{}", Texts::of(&self.publications))?;
         for date in &self.unpublished {
             writeln!(f, "waiting    date={date}  the next `vcq export` asks for what is pending and publishes it")?;
         }

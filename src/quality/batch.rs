@@ -13,10 +13,13 @@ use super::{
 use crate::stay::Stay;
 
 /// Rows after which a batch is full: a day of a large tenant, and no more than stays in tens of megabytes.
-pub const ROWS_MAX: usize = 131_072;
+pub const ROWS_MAX: usize = 65_536;
 
-/// Bytes of texts that could not be read, after which a batch is full: such texts have no limit of their own.
-const UNPARSED_BYTES_MAX: usize = 4 << 20;
+/// Bytes of memory for texts that could not be read, after which a batch is full: such texts have no limit of their own.
+pub const UNPARSED_BYTES_MAX: usize = 4 << 20;
+
+/// What a text takes besides its bytes, under construction and while its column is encoded.
+const UNPARSED_ENTRY_BYTES: usize = 256;
 
 /// Takes samples in, row by row, and holds them column by column.
 ///
@@ -157,7 +160,7 @@ impl Batch {
                     metric.append_null();
                     self.unreadable.add(index, text);
                     self.unparsed.push(Unparsed { row, column: COLUMNS[index].name, text: text.to_owned() });
-                    self.unparsed_bytes += text.len();
+                    self.unparsed_bytes += text.len() + UNPARSED_ENTRY_BYTES;
                 }
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! A page is the body of one answer; its samples stand in `data.participant_quality_list`. A page exactly as the API
 //! documents it is read by a scanner made for that shape (`decode/fast.rs`). Wherever a page differs, it is read as any
-//! JSON (`decode/any.rs`): blanks, escapes, other orders, other types, unknown names. Both give the same samples.
+//! JSON (`decode/any.rs`): blanks, escapes, other orders, other types, unknown names. Both give the same samples; a list that
+//! stands twice is read twice, so that no sample is dropped.
 //!
 //! Nothing here reads the texts: that is the business of [`unit`](super::unit) and [`time`](super::time).
 

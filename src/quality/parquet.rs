@@ -19,14 +19,14 @@ use parquet::{
         properties::{DEFAULT_CREATED_BY, EnabledStatistics, WriterProperties, WriterVersion},
         writer::SerializedFileWriter,
     },
-    schema::types::ColumnPath,
+    schema::types::{ColumnPath, SchemaDescriptor},
 };
 use zstd::{bulk::Compressor, zstd_safe::version_string};
 
 use self::row_group::RowGroup;
 pub use self::stay_runs::{StayRun, StayRuns};
 use super::{
-    batch::{Batch, ROWS_MAX},
+    batch::{Batch, ROWS_MAX, UNPARSED_BYTES_MAX},
     column::{COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
 };
 
@@ -49,6 +49,10 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let unparsed = Field::new(UNPARSED.name, key_data_type(UNPARSED.key_type), UNPARSED.nullable);
     Arc::new(Schema::new(keys.chain(metrics).chain([unparsed]).collect::<Fields>()))
 });
+
+/// The same as Parquet says it, with the leaves of nested columns.
+static PARQUET_SCHEMA: LazyLock<SchemaDescriptor> =
+    LazyLock::new(|| ArrowSchemaConverter::new().convert(&SCHEMA).expect("Parquet has all types of the schema"));
 
 fn data_type(kind: Kind) -> DataType {
     match kind {
@@ -86,13 +90,13 @@ pub fn encoder() -> String {
 fn settings(properties: &WriterProperties) -> String {
     let column = |path: &ColumnPath| {
         let (encoding, statistics) = (properties.encoding(path), properties.statistics_enabled(path));
-        format!("{path} {encoding:?} {} {statistics:?}", properties.dictionary_enabled(path))
+        let bloom_filter = properties.bloom_filter_properties(path);
+        format!("{path} {encoding:?} {} {statistics:?} {bloom_filter:?}", properties.dictionary_enabled(path))
     };
-    let columns: Vec<_> =
-        SCHEMA.fields().iter().map(|field| column(&ColumnPath::from(field.name().as_str()))).collect();
+    let columns: Vec<_> = PARQUET_SCHEMA.columns().iter().map(|leaf| column(leaf.path())).collect();
     format!(
-        "{DEFAULT_CREATED_BY}, zstd {} level {ZSTD_LEVEL}, {:?}, row groups of {:?}, pages of {} rows or {} bytes in steps \
-         of {}, dictionaries of {} bytes, {}",
+        "{DEFAULT_CREATED_BY}, zstd {} level {ZSTD_LEVEL}, {:?}, row groups of {:?} rows or {UNPARSED_BYTES_MAX} bytes of texts, \
+         pages of {} rows or {} bytes in steps of {}, dictionaries of {} bytes, statistics cut at {:?}, {}",
         version_string(),
         properties.writer_version(),
         properties.max_row_group_row_count(),
@@ -100,6 +104,7 @@ fn settings(properties: &WriterProperties) -> String {
         properties.data_page_size_limit(),
         properties.write_batch_size(),
         properties.dictionary_page_size_limit(),
+        properties.statistics_truncate_length(),
         columns.join(", "),
     )
 }
@@ -125,8 +130,8 @@ pub enum ParquetFileError {
     /// The Parquet library, or the disk below it.
     #[error("Parquet")]
     Parquet(#[from] ParquetError),
-    /// A batch could not be read.
-    #[error("Parquet batch")]
+    /// Rows could not be read back.
+    #[error("Parquet rows")]
     Arrow(#[from] ArrowError),
     /// The file reads, but is not what was meant to be written.
     #[error("{0}")]
@@ -142,8 +147,8 @@ pub struct Writer<W: Write + Send> {
 impl<W: Write + Send> Writer<W> {
     /// Begins a file. The same facts and batches give the same bytes.
     pub fn new(out: W, facts: &FileFacts<'_>) -> Result<Self, ParquetFileError> {
-        let schema = ArrowSchemaConverter::new().convert(&SCHEMA)?.root_schema_ptr();
-        let file = SerializedFileWriter::new(out, schema, Arc::new(properties(metadata(facts))))?;
+        let file =
+            SerializedFileWriter::new(out, PARQUET_SCHEMA.root_schema_ptr(), Arc::new(properties(metadata(facts))))?;
         Ok(Self { file, zstd: Compressor::new(ZSTD_LEVEL).map_err(ParquetError::from)? })
     }
 

@@ -10,17 +10,19 @@ use std::{
     time::Instant,
 };
 
+use serde_json::{Map, Value, json};
 use vcq::{
     config::Config,
     journal::{Journal, Lane, Manifested, NewPage},
+    quality::column::{COLUMNS, Kind},
     run::identity,
     stay::{MeetingNo, Participant, Stay},
 };
 
 use super::world::{World, small};
 
-/// The bound of every command.
-const PEAK_MIB_MAX: f64 = 150.0;
+/// The bound of every command: 150 MB.
+const PEAK_MIB_MAX: f64 = 150e6 / 1024.0 / 1024.0;
 
 #[test]
 fn plan_export_and_status_of_a_large_manifest() {
@@ -37,7 +39,7 @@ fn plan_export_and_status_of_a_large_manifest() {
     ] {
         measure(&world, line, code, rows);
     }
-    let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
+    let status: Value = serde_json::from_str(&world.out("status --json")).unwrap();
     assert_eq!(status["queue"]["nightly"], rows);
     let bytes = world.path("state/journal.sqlite").metadata().unwrap().len();
     // Keys, and the index of keys: more of either shows here.
@@ -45,10 +47,30 @@ fn plan_export_and_status_of_a_large_manifest() {
 }
 
 #[test]
-fn rebuild_and_verify_of_a_large_date() {
-    let stays = size("MEMORY_STAYS", 20);
+fn rebuild_and_verify_of_large_dates() {
+    let read = |kind| match kind {
+        Kind::Time => "2025.03.03 19:06:40 (GMT+08:00)".into(),
+        Kind::Delay => "35ms".into(),
+        Kind::BitRate => "812kbps".into(),
+        Kind::Percent => "0.8%".into(),
+        Kind::Volume => "-31dB".into(),
+        Kind::FrameRate => "25fps".into(),
+        Kind::Resolution => "1080P".into(),
+    };
+    rebuild_and_verify(&page(read));
+}
+
+/// As if the API left the units out: each value stands in `unparsed`.
+#[test]
+fn rebuild_and_verify_of_large_dates_that_cannot_be_read() {
+    rebuild_and_verify(&page(|_| 35.into()));
+}
+
+/// More rows than a row group has, on as many dates as are built at the same time.
+fn rebuild_and_verify(page: &[u8]) {
+    let stays = size("MEMORY_STAYS", 100);
     let world = World::new(small());
-    land(&world, stays);
+    land(&world, stays, page);
     let samples = stays * u64::from(PAGES) * 100;
     measure(&world, "rebuild", 0, samples);
     measure(&world, "rebuild", 0, samples);
@@ -93,15 +115,15 @@ fn write_manifest(world: &World, rows: u64) {
 /// Pages of a stay that lasts for a day.
 const PAGES: u32 = 15;
 
-/// Lands the pages of stays of one date, as an export does, but without a network.
-fn land(world: &World, stays: u64) {
-    let page = page();
+/// Lands the pages of stays of two dates, as an export does, but without a network.
+fn land(world: &World, stays: u64, page: &[u8]) {
     let config = Config::load(None, [], &[("state", world.path("state").display().to_string())]).unwrap();
     let mut journal = Journal::open(&config.state, &identity(&config)).unwrap();
     let mut staging = journal.stage().unwrap();
     for number in 0..stays {
         let meeting_no = MeetingNo::parse(&format!("{number:09}")).unwrap();
-        let (start, participant) = (1_741_000_000, Participant::User(format!("ou_{number}")));
+        let start = 1_741_000_000 + i64::try_from(number % 2).unwrap() * 86_400;
+        let participant = Participant::User(format!("ou_{number}"));
         let stay =
             Stay { meeting_no, meeting_start_s: start, meeting_end_s: start + 86_400, join_s: start, participant };
         staging.push(&stay, Manifested { file: 0, line: number + 2 }).unwrap();
@@ -111,24 +133,19 @@ fn land(world: &World, stays: u64) {
     while let Some(queued) = journal.next(1, |_| false).unwrap() {
         for number in 0..PAGES {
             let next_token = (number + 1 < PAGES).then_some("more");
-            let landed = NewPage { stay: queued.id, number, samples: 100, next_token, body: &page };
-            journal.land(&landed, 1_741_100_000).unwrap();
+            let landed = NewPage { stay: queued.id, number, samples: 100, next_token, body: page };
+            journal.land(&landed, 1_741_200_000).unwrap();
         }
     }
 }
 
-/// A full page, as the simulated tenant answers.
-fn page() -> Vec<u8> {
-    let sample = serde_json::json!({
-        "network": { "time": "2025.03.03 19:06:40 (GMT+08:00)", "network_delay": "35ms", "bitrate_received": "812kbps",
-            "packet_loss_avg_received": "0.8%", "packet_loss_max_received": "2%", "bitrate_sent": "1.2Mbps",
-            "packet_loss_avg_sent": "0%", "packet_loss_max_sent": "1%" },
-        "audio": { "time": "2025.03.03 19:06:40 (GMT+08:00)", "mic_input_volume": "-31dB", "speaker_volume": "6dB",
-            "bitrate_received": "32kbps", "latency_received": "88ms", "jitter_received": "9ms", "bitrate_sent": "31kbps",
-            "latency_sent": "70ms", "jitter_sent": "4ms" },
-        "cpu_usage": { "time": "2025.03.03 19:06:40", "client_avg_cpu_usage": "12%", "client_max_cpu_usage": "18%",
-            "system_avg_cpu_usage": "?", "system_max_cpu_usage": "51%" },
-    });
-    let list = vec![sample; 100];
-    serde_json::json!({ "code": 0, "msg": "success", "data": { "participant_quality_list": list } }).to_string().into()
+/// A full page whose samples have every value.
+fn page(value: impl Fn(Kind) -> Value) -> Vec<u8> {
+    let mut sample = Map::new();
+    for column in &COLUMNS {
+        let section = sample.entry(column.section.key()).or_insert_with(|| Map::new().into());
+        section[column.key] = value(column.kind);
+    }
+    let list = vec![Value::from(sample); 100];
+    json!({ "code": 0, "msg": "success", "data": { "participant_quality_list": list } }).to_string().into()
 }

@@ -350,11 +350,14 @@ fn a_batch_is_full_after_its_rows_or_too_much_unreadable_text() {
     push(&mut batch, &stay(), &[&page_of("{}")]);
     assert!(batch.is_full());
     batch.clear();
-    let long = "x".repeat(UNPARSED_BYTES_MAX - 1);
+    let long = "x".repeat(UNPARSED_BYTES_MAX - UNPARSED_ENTRY_BYTES - 1);
     push(&mut batch, &stay(), &[&page_of(&format!(r#"{{"network":{{"network_delay":"{long}"}}}}"#))]);
     assert!(!batch.is_full());
     push(&mut batch, &stay(), &[&page_of(r#"{"network":{"network_delay":"?"}}"#)]);
     assert!(batch.is_full());
     batch.clear();
     assert!(!batch.is_full());
+    let short = r#"{"network":{"network_delay":"?"}}"#;
+    push(&mut batch, &stay(), &[&page_of(&vec![short; UNPARSED_BYTES_MAX / UNPARSED_ENTRY_BYTES].join(","))]);
+    assert!(batch.is_full(), "many short texts take memory, too");
 }

@@ -1,7 +1,7 @@
 //! The fast path: a scanner for pages exactly as the API documents them.
 //!
 //! Compact JSON, all values plain strings, known names only, sections and keys in the API's order (any of them may be
-//! missing). At the first byte that is anything else it gives up, and the page is read as any JSON. So it need know
+//! missing), `data` and its list as often as they stand there. At the first byte that is anything else it gives up, and the page is read as any JSON. So it need know
 //! nothing of escapes, types, repeated names or errors: what it does take, the general path reads the same way.
 
 use std::borrow::Cow;

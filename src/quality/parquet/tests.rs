@@ -137,6 +137,7 @@ fn no_setting_changes_without_a_change_of_what_names_the_files() {
     let ours = properties(metadata(&facts()));
     assert_eq!(settings(&ours), encoder(), "what a file says of itself is in its name already");
     let delay = || ColumnPath::from("network_delay_ms");
+    let unparsed_text = || ColumnPath::from(["unparsed", "key_value", "value"].map(String::from).to_vec());
     let with = |change: fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder| change(ours.clone().into_builder());
     for changed in [
         with(|builder| builder.set_writer_version(WriterVersion::PARQUET_2_0)),
@@ -148,6 +149,9 @@ fn no_setting_changes_without_a_change_of_what_names_the_files() {
         ours.clone().into_builder().set_column_dictionary_enabled(delay(), false),
         ours.clone().into_builder().set_column_encoding(delay(), Encoding::BYTE_STREAM_SPLIT),
         ours.clone().into_builder().set_column_statistics_enabled(delay(), EnabledStatistics::Page),
+        ours.clone().into_builder().set_column_bloom_filter_enabled(delay(), true),
+        ours.clone().into_builder().set_column_statistics_enabled(unparsed_text(), EnabledStatistics::None),
+        with(|builder| builder.set_statistics_truncate_length(Some(8))),
     ] {
         assert_ne!(settings(&changed.build()), encoder());
     }
