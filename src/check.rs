@@ -18,6 +18,7 @@ use crate::{
     },
     fetch::{
         calendar::quota_day,
+        month_reached,
         pace::{HOLD, slot_time},
     },
     journal::Journal,
@@ -96,6 +97,9 @@ async fn try_permission(
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Ok("not tried: a run of this state folder is fetching".into());
     };
+    if let Some(reached) = month_reached(journal, config, start.now())? {
+        return Ok(format!("not tried: {reached}"));
+    }
     let now = start.now();
     let free_at = now + slot_time(&config.api);
     let taken = journal.slots()?.iter().filter(|slot| slot.free_ms > now.timestamp_millis()).count();

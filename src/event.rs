@@ -42,7 +42,7 @@ pub enum Event<'a> {
     },
     /// Settled stays of chosen dates are asked for again.
     Refreshing {
-        /// What of them, and whether an earlier run has begun to.
+        /// How many, and how many of them an earlier run has begun with.
         rereading: Rereading,
     },
     /// A stay that was done has been asked for again.

@@ -20,6 +20,7 @@ use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::Futures
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep_until};
 
+pub use self::anomaly::Alarm;
 use self::{
     anomaly::Anomaly,
     calendar::{quota_day, quota_month},
@@ -43,7 +44,7 @@ use crate::{
 /// Stays that wait for their next attempt or page; while there are so many, no further stay is begun.
 const WAITING_MAX: usize = 256;
 
-/// How long requests under way are waited for once the run is to end.
+/// How long requests under way are waited for once the run is to end before its work is done.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
 /// The longest sleep: another process may have put a nightly stay in front of the queue meanwhile.
@@ -87,6 +88,8 @@ pub enum Ended {
     Interrupted,
     /// A limit was reached; the text says which, and when to come back.
     Early(String),
+    /// The answers say so little that somebody should look before further requests are spent.
+    Suspicious(Alarm),
     /// Only a person can mend this.
     Denied(Said, Remedy),
 }
@@ -184,7 +187,9 @@ impl<'a> Loop<'a> {
                 Step::Send(task) => self.send(*task)?,
                 Step::Wait(cause, until) => self.wait(cause, until).await?,
                 Step::Finish => {
-                    self.ending.get_or_insert(Ended::Complete);
+                    let is_end = matches!(self.terms.scope, Scope::Own) && self.terms.config.retry.stop_on_anomaly;
+                    let alarm = self.anomaly.at_the_end().filter(|_| is_end);
+                    self.end(alarm.map_or(Ended::Complete, Ended::Suspicious));
                 }
             }
         }
@@ -225,7 +230,11 @@ impl<'a> Loop<'a> {
     fn has_work(&mut self) -> Result<bool, Error> {
         let own_pending = match self.terms.scope {
             Scope::Queued(is_wanted) => return Ok(is_wanted.get()),
-            Scope::Own => self.journal.own_pending(self.settled_before)?,
+            Scope::Own => match self.journal.own_pending(self.settled_before)? {
+                // Another process may have asked again for stays that were settled.
+                None => self.journal.own_pending(0)?,
+                first_pending => first_pending,
+            },
         };
         self.settled_before = own_pending.unwrap_or(self.settled_before);
         Ok(own_pending.is_some())
@@ -304,13 +313,19 @@ impl<'a> Loop<'a> {
         }
     }
 
+    /// Waits for the requests under way; when the scope's stays are settled, and nobody is in a hurry, as long as they may
+    /// take: what is paid for is not thrown away.
     async fn drain(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + DRAIN_MAX;
+        let began = Instant::now();
+        let mut stop = self.terms.start.stop.clone();
+        let mut may_take_long = matches!(self.ending, Some(Ended::Complete));
         loop {
+            let patience = if may_take_long { slot_time(&self.terms.config.api) } else { DRAIN_MAX };
             let arrival = tokio::select! {
                 biased;
                 arrival = self.in_flight.next() => arrival,
-                () = sleep_until(deadline) => None,
+                () = stop.requested(), if may_take_long => { may_take_long = false; continue }
+                () = sleep_until(began + patience) => None,
             };
             match arrival {
                 Some(arrival) => self.take_in(arrival)?,
@@ -321,9 +336,13 @@ impl<'a> Loop<'a> {
 
     fn end(&mut self, ended: Ended) {
         let why = match &ended {
-            Ended::Complete => return,
+            Ended::Complete => {
+                self.ending.get_or_insert(ended);
+                return;
+            }
             Ended::Interrupted => "interrupted".to_owned(),
             Ended::Early(why) => why.clone(),
+            Ended::Suspicious(alarm) => alarm.why().to_owned(),
             Ended::Denied(said, _) => said.to_string(),
         };
         if self.ending.is_none() {
@@ -339,15 +358,21 @@ impl<'a> Loop<'a> {
             let why = format!("the time limit ({}) is reached", until.format("%Y-%m-%d %H:%M %Z"));
             return Ok(Some(Ended::Early(why)));
         }
-        let Some(limit) = self.terms.config.rate.requests_per_month else { return Ok(None) };
-        let (first, last, next_month) = quota_month(now);
-        let spent = self.journal.spent_between(first, last)?;
-        Ok((spent >= limit).then(|| {
-            Ended::Early(format!(
-                "the month's limit of {limit} requests is reached ({spent} sent); run again from {next_month} (UTC+8) on"
-            ))
-        }))
+        Ok(month_reached(self.journal, self.terms.config, now)?.map(Ended::Early))
     }
+}
+
+/// That the month's limit is reached and when to come back, if it is.
+pub fn month_reached(journal: &Journal, config: &Config, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+    let Some(limit) = config.rate.requests_per_month else { return Ok(None) };
+    let (first, last, next_month) = quota_month(now);
+    let spent = journal.spent_between(first, last)?;
+    let reached = || {
+        format!(
+            "the month's limit of {limit} requests is reached ({spent} sent); run again from {next_month} (UTC+8) on"
+        )
+    };
+    Ok((spent >= limit).then(reached))
 }
 
 impl Task {

@@ -20,8 +20,8 @@ pub fn log(event: &Event<'_>) {
             asked_again = rows.asked_again,
             "stays queued"
         ),
-        Event::Refreshing { rereading: Rereading { stays, continues } } => {
-            info!(stays, continues, "asking again for stays that are done");
+        Event::Refreshing { rereading: Rereading { stays, continued } } => {
+            info!(stays, continued, "asking again for the stays of chosen dates");
         }
         Event::Refreshed { stay, refreshed, reason, log_id } => {
             debug!(?stay, refreshed = refreshed.name(), reason, log_id, "asked again");

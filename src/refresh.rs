@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::Error,
     event::{Emit, Event},
-    journal::{Journal, Lane, Reread, Rereading, State, StayId},
+    journal::{Journal, Reread, State, StayId},
     publish::{Publication, Publisher, refuse_pruned},
     quality::decode::{Unknown, decode},
 };
@@ -56,33 +56,34 @@ impl Refreshed {
     }
 }
 
-/// Asks again for the settled stays of `dates`, or for what an earlier run has left of them.
+/// Makes sure that there is something to compare the dates' stays with; before a manifest is taken in, which may bring
+/// stays of these dates, none need be known.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if there are no stays of these dates, [`Error::Pruned`] if there is nothing left to compare with.
-pub fn begin(journal: &mut Journal, dates: Dates, lane: Lane) -> Result<Rereading, Error> {
+/// [`Error::Usage`] if there are no stays of these dates and no manifest, [`Error::Pruned`] if landed pages are dropped.
+pub fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), Error> {
     let known = journal.known_dates(dates.first, dates.last)?;
-    if known.is_empty() {
+    if known.is_empty() && !has_manifest {
         return Err(Error::Usage(format!(
             "--refresh {dates}: no stays of these dates are known; `vcq status` lists them"
         )));
     }
-    for date in known {
-        refuse_pruned(journal, date)?;
-    }
-    Ok(journal.reread(dates.first, dates.last, lane)?)
+    known.into_iter().try_for_each(|date| refuse_pruned(journal, date))
 }
 
-/// Compares what has been asked for again, date by date, and publishes the dates of which something has changed.
+/// Compares what this process has asked for again, date by date, and publishes the dates of which something has changed.
+///
+/// A date of which something is left to be asked for stays as it was.
 pub fn conclude(
     journal: &mut Journal,
     publisher: &Publisher,
     emit: Emit<'_>,
     mut told: impl FnMut(&Publication),
 ) -> Result<(), Error> {
-    for date in journal.reread_dates()? {
+    loop {
         let publishing = journal.lock_publishing()?;
+        let Some(date) = journal.reread_date()? else { return Ok(()) };
         let mut last_compared = 0;
         while let Some(reread) = journal.next_reread(date, last_compared)? {
             last_compared = reread.first;
@@ -94,7 +95,6 @@ pub fn conclude(
         }
         publisher.adopt(journal, date, &publishing)?.iter().for_each(&mut told);
     }
-    Ok(())
 }
 
 fn compare<'reread>(journal: &Journal, reread: &'reread Reread) -> Result<(Refreshed, Option<&'reread str>), Error> {

@@ -282,7 +282,15 @@ impl Report {
         let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
         self.requests.quota_used = (allowed >= 1.0).then(|| share(self.requests.sent, allowed));
         let failed = failed + self.refreshed_as(Refreshed::Failed);
-        Ok(if rejected + failed > 0 { ExitCode::SomeFailed } else { ExitCode::Complete })
+        // Whoever asked again for a stay at the last moment, this run has not done it.
+        let is_left = pending > self.manifest.pending_young;
+        Ok(if is_left {
+            ExitCode::Again
+        } else if rejected + failed > 0 {
+            ExitCode::SomeFailed
+        } else {
+            ExitCode::Complete
+        })
     }
 
     fn refreshed_as(&self, refreshed: Refreshed) -> u64 {

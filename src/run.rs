@@ -97,6 +97,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     task.report.as_deref().map(file::prepare).transpose()?;
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
+    let has_manifest = !task.manifests.files.is_empty();
+    task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
     let mut rejects = Rejects::at(rejects_path(task, config));
     let mut fetched_for = Duration::ZERO;
     let mut queue = journal.again()?;
@@ -123,9 +125,10 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         .map_err(|error| Error::Bug(error.to_string()))?;
     let again = || Some("run the same command again to continue".to_owned());
     let (exit_code, hint) = match &ended {
-        Ok(Ended::Complete) => (code, None),
+        Ok(Ended::Complete) => (code, (code == ExitCode::Again).then(again).flatten()),
         Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
         Ok(Ended::Early(_)) => (ExitCode::Again, again()),
+        Ok(Ended::Suspicious(alarm)) => (ExitCode::Again, Some(alarm.remedy().to_owned())),
         Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
         Err(error) => (error.exit_code(), error.hint()),
     };
@@ -212,7 +215,7 @@ fn own_earlier(
     let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
     let young_from = around.start.now() - around.config.absent_retry_for;
     let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?;
-    let rereading = task.refresh.map(|dates| refresh::begin(journal, dates, task.lane)).transpose()?;
+    let rereading = task.refresh.map(|dates| journal.reread(dates.first, dates.last, task.lane)).transpose()?;
     let reread = rereading.map_or(0, |rereading| rereading.stays);
     emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
     if let Some(rereading) = rereading {

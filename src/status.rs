@@ -64,7 +64,7 @@ pub struct Queue {
 /// Requests sent, by span.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Requests {
-    /// In the last minute, or not answered yet.
+    /// In the last minute.
     pub last_minute: u64,
     /// Today (UTC+8).
     pub today: u64,

@@ -53,14 +53,14 @@ impl Loop<'_> {
             Outcome::Rejected(said) => self.rejected(task, said)?,
             Outcome::Transient(said) => self.transient(task, said)?,
             Outcome::OffContract(said) => self.off_contract(task, said)?,
-            Outcome::Failed(said) => self.failed(&task, said)?,
+            Outcome::Failed(said) => self.failed(task, said)?,
         }
         Ok(())
     }
 
     fn page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
         if let Some(fault) = self.paging_fault(&task.queued, page)? {
-            self.note_sign(Sign::OffContract);
+            let Some(task) = self.unless_suspect(task, Sign::OffContract)? else { return Ok(()) };
             let reason = match fault {
                 PagingFault::OfPage(reason) => reason,
                 PagingFault::OfStay(reason) => {
@@ -78,7 +78,7 @@ impl Loop<'_> {
         let (stay, number, samples) = (task.queued.id, task.queued.pages, page.samples);
         let landed = NewPage { stay, number, samples, next_token, body: &answer.body };
         self.journal.land(&landed, self.terms.start.now().timestamp())?;
-        self.note_sign(Sign::Known);
+        self.anomaly.note(Sign::Known, task.queued.id);
         (self.terms.emit)(Event::Landed { samples });
         if let Some(token) = next_token {
             task.queued.pages += 1;
@@ -154,10 +154,20 @@ impl Loop<'_> {
         }
     }
 
-    fn note_sign(&mut self, sign: Sign) {
-        if let Some(why) = self.anomaly.note(sign).filter(|_| self.terms.config.retry.stop_on_anomaly) {
-            self.end(Ended::Early(why.into()));
+    /// Notes what an answer says of the run. If the run stops for what its answers say, and this one says no better, it
+    /// decides nothing of its stay; and those of the answers before it are pending again.
+    fn unless_suspect(&mut self, task: Task, sign: Sign) -> Result<Option<Task>, Error> {
+        let alarm = self.anomaly.note(sign, task.queued.id).filter(|_| self.terms.config.retry.stop_on_anomaly);
+        if let Some(alarm) = alarm.filter(|_| self.ending.is_none()) {
+            self.end(Ended::Suspicious(alarm));
+            let suspects = self.anomaly.suspects();
+            self.unsettle(&suspects)?;
         }
+        if sign != Sign::Known && matches!(self.ending, Some(Ended::Suspicious(_))) {
+            self.again(task, Duration::ZERO);
+            return Ok(None);
+        }
+        Ok(Some(task))
     }
 
     /// Fails the stay; when it is the first answer of all or the last of a row, it fails none and ends the run.
@@ -195,9 +205,10 @@ impl Loop<'_> {
         // A negative age: the meeting has not even ended.
         let is_young = age.to_std().map_or(true, |age| age < self.terms.config.absent_retry_for);
         if is_young {
+            self.anomaly.note_young();
             return self.settle(&task, State::Young, said.text, said.log_id);
         }
-        self.note_sign(Sign::Unknown);
+        let Some(task) = self.unless_suspect(task, Sign::Unknown)? else { return Ok(()) };
         self.settle(&task, State::Absent, said.text, said.log_id)
     }
 
@@ -205,7 +216,7 @@ impl Loop<'_> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        self.note_sign(Sign::Unknown);
+        let Some(task) = self.unless_suspect(task, Sign::Unknown)? else { return Ok(()) };
         self.settle(&task, State::Rejected, said.text, said.log_id)
     }
 
@@ -224,14 +235,14 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn failed(&mut self, task: &Task, said: Said) -> Result<(), Error> {
-        self.note_sign(Sign::OffContract);
-        self.settle(task, State::Failed, said.text, said.log_id)
+    fn failed(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        let Some(task) = self.unless_suspect(task, Sign::OffContract)? else { return Ok(()) };
+        self.settle(&task, State::Failed, said.text, said.log_id)
     }
 
     /// Worth another attempt, for it may have been damaged on its way; but the API is there, so it is no outage.
     fn off_contract(&mut self, task: Task, said: Said) -> Result<(), Error> {
-        self.note_sign(Sign::OffContract);
+        let Some(task) = self.unless_suspect(task, Sign::OffContract)? else { return Ok(()) };
         self.attempt_again(task, said)
     }
 

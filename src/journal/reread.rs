@@ -12,13 +12,13 @@ use super::{
 };
 use crate::stay::Stay;
 
-/// Stays that are to be asked for again.
+/// Stays that are asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rereading {
-    /// Those of them that have been done.
+    /// All of them that have become this process's own.
     pub stays: u64,
-    /// True if an earlier process has begun: only what it left is asked for.
-    pub continues: bool,
+    /// Of these, second readings that an earlier process has begun and not come to an end with.
+    pub continued: u64,
 }
 
 /// A settled second reading, and what is known from the first one.
@@ -43,29 +43,28 @@ pub struct Reread {
 }
 
 impl Journal {
-    /// Asks again for all settled stays of the dates from `first` to `last`, and makes them this process's own; if an
-    /// earlier process has begun to and has not come to an end, for what is left of that.
+    /// Asks again for all settled stays of the dates from `first` to `last`, and makes them and what is pending of these
+    /// dates this process's own, in `lane` at the latest. Where an earlier process has begun to ask again for a date and
+    /// has not come to an end, what is left of that is asked for.
     pub fn reread(&mut self, first: NaiveDate, last: NaiveDate, lane: Lane) -> Result<Rereading, JournalError> {
         let span = [first.to_epoch_days(), last.to_epoch_days()];
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let count = || transaction.query_row(include_str!("rereads_within.sql"), span, |row| row.get::<_, u64>(0));
-        let continues = count()? > 0;
-        if !continues {
-            let begin = params![span[0], span[1], lane as i64];
-            transaction.execute(include_str!("reread_begin.sql"), begin)?;
-            transaction.execute(include_str!("reread_others.sql"), begin)?;
-        }
-        let stays = count()?;
+        let own = || transaction.query_row(include_str!("own_count.sql"), [], |row| row.get::<_, u64>(0));
+        let own_before = own()?;
+        let continued = transaction.query_row(include_str!("rereads_within.sql"), span, |row| row.get(0))?;
+        transaction.execute(include_str!("reread_others.sql"), span)?;
+        transaction.execute(include_str!("reread_begin.sql"), params![span[0], span[1], lane as i64])?;
         transaction.execute(include_str!("reread_own.sql"), span)?;
+        transaction.execute(include_str!("reread_lane.sql"), [lane as i64])?;
+        let stays = own()? - own_before;
         transaction.commit()?;
-        Ok(Rereading { stays, continues })
+        Ok(Rereading { stays, continued })
     }
 
-    /// The dates that have second readings, all of them settled.
-    pub fn reread_dates(&self) -> Result<Vec<NaiveDate>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("reread_dates.sql"))?;
-        let rows = statement.query_map([], |row| date_from_row(row, 0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// A date that has second readings of this process, all of the date settled.
+    pub fn reread_date(&self) -> Result<Option<NaiveDate>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("reread_date.sql"))?;
+        Ok(statement.query_row([], |row| date_from_row(row, 0)).optional()?)
     }
 
     /// True if stays of the date have second readings, settled or not.

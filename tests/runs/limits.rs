@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use vcq::simulator::faults::{FaultKind, When};
+use vcq::simulator::{
+    Settings,
+    faults::{FaultKind, When},
+};
 
 use crate::{
     invariants::{check, check_complete, check_idle},
@@ -103,10 +106,34 @@ fn answers_that_say_nothing_stop_the_run_after_200() {
         assert_eq!(life.exit, Some(75), "{kind:?}");
         assert!((200..=204).contains(&life.sent), "{kind:?}: {} requests", life.sent);
         assert!(life.report["stopped"].as_str().unwrap().contains(why), "{kind:?}: {}", life.report["stopped"]);
+        assert!(life.hint.as_ref().unwrap().contains("stop_on_anomaly"), "{kind:?}: {:?}", life.hint);
+        assert_eq!(life.account(), [0, 0, 0, 0, 0, 260], "{kind:?}: nothing is decided by such answers");
         check(&world, &life);
+        world.serve_anew(Settings { faults: Vec::new(), ..settings.clone() });
+        let life = world.export();
+        assert_eq!(life.exit, Some(0), "{kind:?}");
+        check(&world, &life);
+        check_complete(&world);
         let mut world = World::new(settings, &[("retry.stop_on_anomaly", "false")], stays);
         let life = world.export();
         assert!(matches!(life.exit, Some(0 | 65)) && life.sent >= 260, "{kind:?}: {} {:?}", life.sent, life.exit);
+        check(&world, &life);
+    }
+}
+
+/// Data of young meetings may be late; but if there are none at all, somebody should know.
+#[test]
+fn a_run_that_finds_nothing_but_young_absent_stays_says_so() {
+    let mut settings = settings(18);
+    settings.tenant.data_delay_s = 20 * 86_400;
+    let stays = some_stays(&settings, 250, 0);
+    let end_s = stays.iter().map(|stay| stay.meeting_end_s).max().unwrap();
+    for (flag, exit) in [("true", 75), ("false", 0)] {
+        let flags = [("retry.stop_on_anomaly", flag), ("absent_retry_for", "10d")];
+        let mut world = World::new(settings.clone(), &flags, stays.clone());
+        world.now = chrono::DateTime::from_timestamp(end_s + 3600, 0).unwrap();
+        let life = world.export();
+        assert_eq!((life.exit, life.count("/manifest/pending_young")), (Some(exit), 250), "{flag}");
         check(&world, &life);
     }
 }
