@@ -56,8 +56,8 @@ impl Phase {
     fn stays(self, first: &Ending<'_>) -> (usize, usize) {
         match self {
             Self::Third => (16, 3),
-            // So many verdicts that a run becomes suspicious.
-            Self::All if first.exit == 75 && !first.words.is_empty() => (207, 3),
+            // So many answers that a run becomes suspicious.
+            Self::All if first.has("alarm") => (207, 3),
             // So many attempts that a run sees an outage.
             Self::All => (57, 3),
             _ => (5, 2),
@@ -105,7 +105,7 @@ impl<'a> Ending<'a> {
         let mut parts = text.split(' ');
         let exit = parts.next().unwrap().parse().unwrap_or_else(|_| panic!("`{text}` begins with no exit code"));
         let words: Vec<_> = parts.collect();
-        let unknown = words.iter().find(|word| !["absent", "rejected", "failed", "restarted"].contains(word));
+        let unknown = words.iter().find(|word| !["absent", "rejected", "failed", "restarted", "alarm"].contains(word));
         assert_eq!(unknown, None, "`{text}`");
         Self { exit, words }
     }
@@ -224,6 +224,8 @@ fn check_ending(world: &World, life: &Life, (ending, phase): (&Ending<'_>, Phase
     }
     let is_stopped = matches!(ending.exit, 75 | 77);
     assert_eq!(pending > 0, is_stopped, "{what}: {done} done, {pending} pending");
+    let is_alarm = life.hint.as_ref().is_some_and(|hint| hint.contains("stop_on_anomaly"));
+    assert_eq!(is_alarm, ending.has("alarm"), "{what}: {:?}", life.hint);
     assert!(world.restarted_pages > 0 || !ending.has("restarted"), "{what}: no stay started over");
     check(world, life);
 }
