@@ -35,7 +35,7 @@ use crate::{
 /// Dates built at the same time: each needs memory for a row group under construction.
 const WORKERS_MAX: usize = 2;
 
-/// Builds and publishes part files.
+/// Builds and publishes part files, while its caller holds the right to change the dataset.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     dataset: Dataset,
@@ -68,8 +68,12 @@ impl Publisher {
     }
 
     /// Publishes the date's done stays that are in no file yet; `None` if there are none.
-    pub fn append(&self, journal: &mut Journal, date: NaiveDate) -> Result<Option<Publication>, Error> {
-        let _publishing = journal.lock_publishing()?;
+    pub fn append(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        _publishing: &Lock,
+    ) -> Result<Option<Publication>, Error> {
         let Some(file) = journal.intend(date, Intent::Append, &self.salt())? else { return Ok(None) };
         let mut batch = Batch::new(self.naive_offset);
         Ok(Some(self.build_and_publish(journal, &self.dataset.publisher()?, file, &mut batch)?))
@@ -101,9 +105,9 @@ impl Publisher {
         &self,
         journal: &mut Journal,
         dates: &[NaiveDate],
+        _publishing: &Lock,
         mut told: impl FnMut(Publication),
     ) -> Result<(), Error> {
-        let _publishing = journal.lock_publishing()?;
         for date in dates {
             refuse_pruned(journal, *date)?;
         }
@@ -164,8 +168,12 @@ impl Publisher {
     ///
     /// That of the first file that could not be published, after all others have been tried: one date with a damaged page
     /// holds up no other.
-    pub fn finish_intents(&self, journal: &mut Journal, mut told: impl FnMut(Publication)) -> Result<(), Error> {
-        let _publishing = journal.lock_publishing()?;
+    pub fn finish_intents(
+        &self,
+        journal: &mut Journal,
+        _publishing: &Lock,
+        mut told: impl FnMut(Publication),
+    ) -> Result<(), Error> {
         let mut batch = Batch::new(self.naive_offset);
         let mut failure = Ok(());
         for file in journal.intents()? {

@@ -38,9 +38,11 @@ pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) 
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
     let publisher = Publisher::new(Dataset::open(&config.output)?, config);
     let mut rebuilt = Rebuilt::default();
-    let finished = publisher.finish_intents(&mut journal, |publication| rebuilt.finished.push(publication));
+    let publishing = journal.lock_publishing()?;
+    let finished =
+        publisher.finish_intents(&mut journal, &publishing, |publication| rebuilt.finished.push(publication));
     let dates = journal.landed_dates(from, to)?;
-    match publisher.replace(&mut journal, &dates, |publication| rebuilt.files.push(publication)) {
+    match publisher.replace(&mut journal, &dates, &publishing, |publication| rebuilt.files.push(publication)) {
         Err(pruned @ Error::Pruned(_)) => return Err(pruned),
         replaced => rebuilt.failure = finished.and(replaced).err(),
     }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::Error,
     event::{Emit, Event},
-    journal::{Journal, Reread, State, StayId},
+    journal::{Journal, Lock, Reread, State, StayId},
     publish::{Publication, Publisher, refuse_pruned},
     quality::decode::{Unknown, decode},
 };
@@ -78,12 +78,11 @@ pub fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), 
 pub fn conclude(
     journal: &mut Journal,
     publisher: &Publisher,
+    publishing: &Lock,
     emit: Emit<'_>,
     mut told: impl FnMut(&Publication),
 ) -> Result<(), Error> {
-    loop {
-        let publishing = journal.lock_publishing()?;
-        let Some(date) = journal.reread_date()? else { return Ok(()) };
+    while let Some(date) = journal.reread_date()? {
         let mut last_compared = 0;
         while let Some(reread) = journal.next_reread(date, last_compared)? {
             last_compared = reread.first;
@@ -93,8 +92,9 @@ pub fn conclude(
                 journal.forget_reread(reread.id)?;
             }
         }
-        publisher.adopt(journal, date, &publishing)?.iter().for_each(&mut told);
+        publisher.adopt(journal, date, publishing)?.iter().for_each(&mut told);
     }
+    Ok(())
 }
 
 fn compare<'reread>(journal: &Journal, reread: &'reread Reread) -> Result<(Refreshed, Option<&'reread str>), Error> {

@@ -1,12 +1,14 @@
 //! One run of `vcq export`: enqueue, phase 1, phase 2, report.
 
+mod publishing;
+
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
     time::Duration,
 };
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use tokio::{
     sync::mpsc,
@@ -14,6 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use self::publishing::{Done, publish_ready};
 use crate::{
     config::Config,
     dataset::Dataset,
@@ -24,7 +27,7 @@ use crate::{
     file::{self, Readers, folder_of},
     intake::{Intake, Manifests, Rejects},
     journal::{Enqueued, Identity, Journal, Lane, State},
-    publish::{Publication, Publisher},
+    publish::Publisher,
     refresh::{self, Dates},
     report::Report,
     start::Start,
@@ -113,8 +116,11 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         Ok(Ended::Complete) => settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await,
         ended => ended,
     };
-    let done = publish_own(&mut journal, &publisher, &emit);
-    let ended = settled.and_then(|ended| done.map(|()| ended));
+    let done = publishing::publish_own(&mut journal, &publisher, &around.start.stop, &emit).await;
+    let ended = settled.and_then(|ended| match (done?, ended) {
+        (Done::LeftToTheNextRun, Ended::Complete) => Ok(Ended::Interrupted),
+        (_, ended) => Ok(ended),
+    });
     if let Err(error) = &ended {
         emit(Event::Stopping { why: &Chain(error).to_string() });
     }
@@ -292,7 +298,7 @@ async fn fetch_and_publish(
     (emit, scope): (Emit<'_>, Scope<'_>),
 ) -> Result<Ended, Error> {
     let (sender, receiver) = mpsc::channel(DATES_READY_MAX);
-    let publishing = publish_ready(receiver, journal.again()?, publisher.clone(), emit);
+    let publishing = publish_ready(receiver, journal.again()?, publisher.clone(), (around.start.stop.clone(), emit));
     let sender = Cell::new(Some(sender));
     let date_ready = |date| {
         if let Some(open) = sender.take() {
@@ -318,81 +324,6 @@ async fn fetch_and_publish(
     };
     let (ended, ()) = tokio::join!(fetching, publishing);
     ended
-}
-
-/// Publishes what an earlier process left, then each date that it is told, on a thread of its own: building a file takes
-/// CPU time, and another process may be publishing.
-///
-/// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
-async fn publish_ready(
-    mut dates: mpsc::Receiver<NaiveDate>,
-    mut journal: Journal,
-    publisher: Publisher,
-    emit: Emit<'_>,
-) {
-    let mut date = None;
-    loop {
-        let publisher = publisher.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let mut done = Vec::new();
-            let ended = match date {
-                None => publisher.finish_intents(&mut journal, |publication| done.push(publication)),
-                Some(date) => publisher.append(&mut journal, date).map(|publication| done.extend(publication)),
-            };
-            (journal, done, ended)
-        });
-        let done: Vec<Publication>;
-        let ended;
-        (journal, done, ended) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        for publication in &done {
-            emit_published(publication, emit);
-        }
-        if let Err(error) = ended {
-            emit(Event::PublishFailed { date, why: &Chain(&error).to_string() });
-        }
-        date = dates.recv().await;
-        if date.is_none() {
-            return;
-        }
-    }
-}
-
-fn publish_intents(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
-    publisher.finish_intents(journal, |publication| emit_published(&publication, emit))
-}
-
-/// Publishes what is left of this run: dates that failed on the way, and dates that are not complete.
-fn publish_own(journal: &mut Journal, publisher: &Publisher, emit: Emit<'_>) -> Result<(), Error> {
-    let mut failure = publish_intents(journal, publisher, emit).err();
-    for date in journal.own_unpublished()? {
-        match publisher.append(journal, date) {
-            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
-            Err(error) => {
-                emit(Event::PublishFailed { date: Some(date), why: &Chain(&error).to_string() });
-                failure.get_or_insert(error);
-            }
-        }
-    }
-    if let Err(error) = refresh::conclude(journal, publisher, emit, |publication| emit_published(publication, emit)) {
-        emit(Event::PublishFailed { date: None, why: &Chain(&error).to_string() });
-        failure.get_or_insert(error);
-    }
-    // Another process may have meant to publish some of these stays meanwhile: then they are visible when it has.
-    match failure {
-        None => publish_intents(journal, publisher, emit),
-        Some(error) => Err(error),
-    }
-}
-
-fn emit_published(publication: &Publication, emit: Emit<'_>) {
-    emit(Event::Published {
-        date: publication.file.date,
-        name: &publication.name,
-        samples: publication.file.samples,
-        bytes: publication.bytes,
-        unreadable: &publication.unreadable,
-        unknown: &publication.unknown,
-    });
 }
 
 /// Completes the report from the journal, which knows how every stay ended.

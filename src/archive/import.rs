@@ -193,10 +193,12 @@ impl Imported {
     }
 
     fn publish(&mut self, journal: &mut Journal, publisher: &Publisher) -> Result<(), Error> {
-        let mut failure = publisher.finish_intents(journal, |publication| self.publications.push(publication));
+        let publishing = journal.lock_publishing()?;
+        let mut failure =
+            publisher.finish_intents(journal, &publishing, |publication| self.publications.push(publication));
         for date in journal.own_unpublished()? {
             if journal.is_ready(date)? {
-                let appended = publisher.append(journal, date);
+                let appended = publisher.append(journal, date, &publishing);
                 failure = failure.and(appended.map(|publication| self.publications.extend(publication)));
             } else {
                 self.unpublished.push(date);

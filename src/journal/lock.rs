@@ -7,6 +7,8 @@ use std::{
 
 use super::{Journal, JournalError};
 
+const PUBLISH_LOCK: &str = "publish.lock";
+
 /// Held for as long as the value lives.
 #[derive(Debug)]
 pub struct Lock {
@@ -16,19 +18,28 @@ pub struct Lock {
 impl Journal {
     /// The right to send requests, if no other process has it.
     pub fn try_lock_fetching(&self) -> Result<Option<Lock>, JournalError> {
-        let file = self.open_lock("fetch.lock")?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(self.lock_error("fetch.lock", source)),
-        }
+        self.try_lock("fetch.lock")
+    }
+
+    /// The right to change the dataset, if no other process has it.
+    pub fn try_lock_publishing(&self) -> Result<Option<Lock>, JournalError> {
+        self.try_lock(PUBLISH_LOCK)
     }
 
     /// The right to change the dataset; waits for a process that is publishing or rebuilding.
     pub fn lock_publishing(&self) -> Result<Lock, JournalError> {
-        let file = self.open_lock("publish.lock")?;
-        file.lock().map_err(|source| self.lock_error("publish.lock", source))?;
+        let file = self.open_lock(PUBLISH_LOCK)?;
+        file.lock().map_err(|source| self.lock_error(PUBLISH_LOCK, source))?;
         Ok(Lock { _file: file })
+    }
+
+    fn try_lock(&self, name: &'static str) -> Result<Option<Lock>, JournalError> {
+        let file = self.open_lock(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(self.lock_error(name, source)),
+        }
     }
 
     fn open_lock(&self, name: &'static str) -> Result<File, JournalError> {

@@ -60,7 +60,8 @@ fn publisher(disk: Arc<dyn Disk>, home: &Path, workers: usize) -> Publisher {
 
 fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, Result<(), Error>) {
     let mut publications = Vec::new();
-    let ended = publisher.replace(journal, &dates(), |publication| publications.push(publication));
+    let publishing = journal.lock_publishing().unwrap();
+    let ended = publisher.replace(journal, &dates(), &publishing, |publication| publications.push(publication));
     (publications, ended)
 }
 
@@ -179,7 +180,9 @@ fn an_error_in_one_date_leaves_it_as_it_was_and_holds_up_no_other() {
     assert_eq!(journal.intents().unwrap().iter().map(|file| file.date).collect::<Vec<_>>(), [stuck]);
 
     let mended = anew(Arc::new(LocalDisk));
-    mended.finish_intents(&mut journal, drop).unwrap();
+    let publishing = journal.lock_publishing().unwrap();
+    mended.finish_intents(&mut journal, &publishing, drop).unwrap();
+    drop(publishing);
     replace(&mended, &mut journal).1.unwrap();
     assert_eq!(journal.intents().unwrap(), []);
     let calm = tempfile::tempdir().unwrap();

@@ -3,10 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use vcq::{
+    journal::Lane,
     refresh::Dates,
     simulator::{
         Settings,
         faults::{Fault, FaultKind, When},
+        tenant::SimulatedStay,
     },
 };
 
@@ -156,7 +158,7 @@ fn stays_without_data_are_asked_for_too() {
     check_complete(&world);
 }
 
-/// Only the chosen dates, and beside a backfill that is under way.
+/// Only the chosen dates.
 #[test]
 fn a_refresh_asks_for_its_dates_alone() {
     let stays = some_stays(&settings(24), 40, 6);
@@ -169,4 +171,49 @@ fn a_refresh_asks_for_its_dates_alone() {
     assert_eq!(refreshed(&life).iter().sum::<u64>(), of_date);
     assert!(of_date > 5 && of_date < 40);
     assert_eq!(life.exit, Some(0));
+}
+
+/// Each process reports what it has asked for itself, and a wider span asks for the dates that no other has begun with.
+#[test]
+fn two_refreshes_share_the_work_and_account_for_their_own() {
+    let mut world = exported(25);
+    world.serve_anew(changed(25));
+    let first_date = Dates { last: all_dates().first, ..all_dates() };
+    let of_first_date = world.stays.iter().filter(|stay| stay.meeting_start_s < 1_741_017_600).count() as u64;
+    let stop_after = Some(Duration::from_secs(4));
+    let life = world.live_one(Orders { refresh: Some(first_date), stop_after, ..world.orders() });
+    assert_eq!((life.exit, refreshed(&life)), (Some(130), [0; 4]), "no date of it is complete");
+    let idle = world.export();
+    assert_eq!((idle.exit, idle.sent), (Some(0), 0));
+    assert!(idle.report["refreshed"].is_null(), "it is not this run's: {}", idle.report["refreshed"]);
+    let life = world.live_one(Orders { refresh: Some(all_dates()), ..world.orders() });
+    assert_eq!((life.exit, refreshed(&life).iter().sum::<u64>()), (Some(0), 46), "of {of_first_date} some were left");
+    check(&world, &life);
+    check_complete(&world);
+    assert!(world.books().pages().all(|(.., page)| page.answered == 1));
+}
+
+/// A nightly run's refresh does not wait for a backfill of the same dates.
+#[test]
+fn a_refresh_in_the_nightly_lane_goes_before_a_backfill() {
+    let all = some_stays(&settings(26), 120, 0);
+    let mut world = World::new(settings(26), &[], all);
+    let first_date = Dates { last: all_dates().first, ..all_dates() };
+    let is_of_first_date = |stay: &&SimulatedStay| stay.meeting_start_s < 1_741_017_600;
+    let of_first_date: Vec<_> = world.stays.iter().filter(is_of_first_date).cloned().collect();
+    let some = world.write_manifest("some.csv", of_first_date.iter().take(5));
+    assert_eq!(world.live_one(Orders { manifest: some, ..world.orders() }).exit, Some(0));
+    // Last in the backfill's queue: what the nightly run has for its own.
+    let others = world.stays.iter().filter(|stay| stay.meeting_start_s >= 1_741_017_600);
+    let manifest = world.write_manifest("others.csv", others);
+    let later = world.write_manifest("later.csv", of_first_date.iter());
+    let stop_after = Some(Duration::from_secs(1));
+    world.live_one(Orders { manifest: manifest.clone(), lane: Lane::Backfill, stop_after, ..world.orders() });
+    world.live_one(Orders { manifest: later, lane: Lane::Backfill, stop_after, ..world.orders() });
+    let before = world.sent.len();
+    let life = world.live_one(Orders { refresh: Some(first_date), ..world.orders() });
+    assert_eq!(life.exit, Some(0));
+    let asked: BTreeSet<_> = world.sent[before..].iter().map(|sent| sent.stay.clone()).collect();
+    assert!(asked.len() <= of_first_date.len() + 4, "{} stays asked for", asked.len());
+    assert_eq!(refreshed(&life), [0, 5, 0, 0]);
 }
