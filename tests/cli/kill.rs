@@ -1,6 +1,7 @@
 //! Stopped and killed at any moment, and started again.
 
 use std::{
+    fs::{self, File},
     io::{BufRead, BufReader, Lines},
     process::{ChildStderr, Stdio},
     time::Duration,
@@ -83,6 +84,27 @@ fn a_signal_lands_what_is_in_flight_and_the_next_run_goes_on() {
         assert!(world.simulator().books().pages().all(|(_, _, page)| page.asked == 1), "nothing was asked for twice");
         assert_eq!(world.simulator().books().refused, 0);
     }
+}
+
+/// As a long rebuild does.
+#[test]
+fn a_signal_ends_a_run_that_waits_for_another_process_to_publish() {
+    let world = World::new(strict());
+    world.out("plan --manifest manifest.csv");
+    fs::create_dir_all(world.path("state")).unwrap();
+    let publishing = File::create(world.path("state/publish.lock")).unwrap();
+    publishing.lock().unwrap();
+    let (mut interrupted, mut log) = export(&world);
+    assert_eq!(log.by_ref().map(Result::unwrap).filter(|line| line.contains("page landed")).take(5).count(), 5);
+    interrupted.signal(Signal::TERM);
+    log.for_each(drop);
+    assert_eq!(interrupted.0.wait().unwrap().code(), Some(130));
+    assert!(world.files("quality").is_empty(), "it was not its turn");
+    drop(publishing);
+    let (mut rest, log) = export(&world);
+    log.for_each(drop);
+    assert_eq!(rest.0.wait().unwrap().code(), Some(0));
+    assert_eq!(world.rows(), calm_rows());
 }
 
 #[test]
