@@ -115,8 +115,8 @@ DEFECTS = [
         [
             (
                 "src/publish.rs",
-                "let visible = self.dataset.confirm(file.date, name_of(&file)?)?;",
-                "let visible = self.dataset.confirm(file.date, name_of(&file)?)?.filter(|_| false);",
+                "self.dataset.confirm(file.date, name_of(&file)?)? else {",
+                "self.dataset.confirm(file.date, name_of(&file)?)?.filter(|_| false) else {",
             )
         ],
         every(4),
@@ -192,7 +192,11 @@ DEFECTS = [
         "runs",
         "quota::hours_of_work_use_the_quota_and_draw_no_refusal_under_any_window",
         [
-            ("src/fetch.rs", "self.pace.take(slot, now + free_after);", "self.pace.take(slot, now + HOLD);"),
+            (
+                "src/fetch.rs",
+                "self.pace.take(slot, now, now + free_after);",
+                "self.pace.take(slot, now, now + pace::HOLD);",
+            ),
             ("src/fetch/answer.rs", "        self.pace.answered(sent.slot, now);\n", ""),
         ],
     ),
@@ -200,7 +204,25 @@ DEFECTS = [
         "a slot is free as soon as its answer is there",
         "lib",
         "fetch::pace::tests::a_slot_is_free_a_minute_after_its_answer",
-        [("src/fetch/pace.rs", "*free_at = now + HOLD;", "*free_at = now;")],
+        [("src/fetch/pace.rs", "slot.arrived_by.min(now), free_at: now + HOLD,", "slot.arrived_by.min(now), free_at: now,")],
+    ),
+    Defect(
+        "an alarm leaves settled what raised it",
+        "runs",
+        "limits::answers_that_say_nothing_stop_the_run_after_200",
+        [("src/fetch/answer.rs", "            self.unsettle(&suspects)?;\n", "            drop(suspects);\n")],
+    ),
+    Defect(
+        "a refresh gives up what has changed",
+        "runs",
+        "refresh::what_has_changed_is_published_in_the_place_of_what_was_there",
+        [("src/refresh.rs", "if refreshed != Refreshed::Changed {", "if refreshed.name() != \"\" {")],
+    ),
+    Defect(
+        "a stay that is asked for again waits for the backfill",
+        "lib",
+        "journal::tests::young_stays_are_asked_again_by_a_later_run_and_become_its_own",
+        [("src/journal/ask_earlier_again.sql", "lane = min(lane, ?3)", "lane = max(lane, ?3)")],
     ),
     Defect(
         "a restart forgets the slots that are taken",
