@@ -44,11 +44,13 @@ pub struct DateStatus {
     pub failed: u64,
     /// Stays to be asked for, or to be asked for again.
     pub pending: u64,
+    /// Done stays that `--refresh` asks for again; what is published of them is as it was.
+    pub refreshing: u64,
     /// Published samples.
     pub samples: u64,
     /// Published files.
     pub files: u64,
-    /// True if all done stays with samples are published, and nothing is pending or failed.
+    /// True if all done stays with samples are published, and nothing is pending, failed or asked for again.
     pub complete: bool,
 }
 
@@ -112,6 +114,11 @@ fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
             State::Failed => date.failed += row.stays,
         }
         date.complete &= row.unpublished == 0 && !matches!(row.state, State::Pending | State::Young | State::Failed);
+    }
+    for (date, stays) in journal.rereads_by_date()? {
+        let date = dates.entry(date).or_default();
+        date.refreshing = stays;
+        date.complete = false;
     }
     for file in journal.files()?.iter().filter(|file| file.published) {
         let date = dates.entry(file.date).or_default();

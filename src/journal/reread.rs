@@ -67,6 +67,13 @@ impl Journal {
         Ok(statement.query_row([], |row| date_from_row(row, 0)).optional()?)
     }
 
+    /// How many second readings each date has, settled or not.
+    pub fn rereads_by_date(&self) -> Result<Vec<(NaiveDate, u64)>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("rereads_by_date.sql"))?;
+        let rows = statement.query_map([], |row| Ok((date_from_row(row, 0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// True if stays of the date have second readings, settled or not.
     pub fn is_reread(&self, date: NaiveDate) -> Result<bool, JournalError> {
         self.exists_on(date, include_str!("is_reread_on.sql"))

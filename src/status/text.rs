@@ -70,7 +70,13 @@ impl Status {
         if hidden > 0 {
             writeln!(f, "            and {hidden} more dates: `vcq status --json` lists all")?;
         }
-        if self.dates.is_empty() { Ok(()) } else { sum.write_row(f, "all         ") }
+        if !self.dates.is_empty() {
+            sum.write_row(f, "all         ")?;
+        }
+        if sum.refreshing > 0 {
+            writeln!(f, "            {} done stays are asked for again by --refresh", sum.refreshing)?;
+        }
+        Ok(())
     }
 }
 
@@ -85,12 +91,13 @@ impl DateStatus {
     }
 
     fn add(&mut self, other: &Self) {
-        let Self { date: _, done, absent, rejected, failed, pending, samples, files, complete: _ } = other;
+        let Self { date: _, done, absent, rejected, failed, pending, refreshing, samples, files, complete: _ } = other;
         self.done += done;
         self.absent += absent;
         self.rejected += rejected;
         self.failed += failed;
         self.pending += pending;
+        self.refreshing += refreshing;
         self.samples += samples;
         self.files += files;
     }
