@@ -227,7 +227,7 @@ DEFECTS = [
     Defect(
         "a restart forgets the slots that are taken",
         "runs",
-        "kills::restarted_in_quick_succession_a_run_keeps_its_pace",
+        "quota::restarts_do_not_overrun_the_quota",
         [("src/fetch.rs", "for slot in journal.slots()? {", "for slot in journal.slots()?.into_iter().take(0) {")],
     ),
     Defect(

@@ -106,7 +106,7 @@ fn restarted_in_quick_succession_a_run_keeps_its_pace() {
         let mut world = world(Settings { latency, ..settings(seed) }, 120, 0);
         let mut rng = StdRng::seed_from_u64(seed);
         for _ in 0..60 {
-            let kill = Kill::After(Duration::from_millis(rng.random_range(10..300)));
+            let kill = Kill::After(Duration::from_millis(rng.random_range(10..900)));
             world.live_one(Orders { kill, ..world.orders() });
         }
         let life = world.export();
