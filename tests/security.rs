@@ -11,7 +11,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -59,21 +59,13 @@ impl Server {
     }
 }
 
+#[path = "support/request.rs"]
+mod request;
+
 /// Answers one request and closes the connection.
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> String) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut first, mut body_bytes) = (String::new(), 0);
-    reader.read_line(&mut first)?;
-    for line in reader.by_ref().lines() {
-        let line = line?.to_ascii_lowercase();
-        if let Some(length) = line.strip_prefix("content-length:") {
-            body_bytes = length.trim().parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    reader.take(body_bytes).read_to_end(&mut Vec::new())?;
+    let first = request::read_request(&mut reader)?.unwrap_or_default();
     let path = first.split(' ').nth(1).unwrap_or_default();
     stream.write_all(answer(path).as_bytes())
 }

@@ -1,7 +1,7 @@
 //! The way to the API over real sockets: what no simulation in the same process can show.
 
 use std::{
-    io::{BufRead, BufReader, Read as _, Write as _},
+    io::{BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::Command,
     sync::{
@@ -14,7 +14,11 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
+use self::request::read_request;
 use super::world::{Ran, World, small};
+
+#[path = "../support/request.rs"]
+mod request;
 
 const PAGE: &str = r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#;
 const TOKEN: &str = r#"{"code":0,"msg":"ok","tenant_access_token":"t-1","expire":7200}"#;
@@ -55,26 +59,13 @@ impl Peer {
 /// Gives out tokens and keeps the connection for that; a request for data, or through a proxy, is for `talk`.
 fn serve(mut stream: TcpStream, talk: Talk, asked: &AtomicUsize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        let (mut first, mut body_bytes) = (String::new(), 0);
-        if reader.read_line(&mut first)? == 0 {
-            return Ok(());
-        }
-        for line in reader.by_ref().lines() {
-            let line = line?.to_ascii_lowercase();
-            if let Some(length) = line.strip_prefix("content-length:") {
-                body_bytes = length.trim().parse().unwrap();
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        reader.by_ref().take(body_bytes).read_to_end(&mut Vec::new())?;
+    while let Some(first) = read_request(&mut reader)? {
         if !first.contains("tenant_access_token") {
             return talk(&mut stream, asked.fetch_add(1, Ordering::Relaxed) + 1);
         }
         answer(&mut stream, "", TOKEN.as_bytes())?;
     }
+    Ok(())
 }
 
 fn answer(stream: &mut TcpStream, headers: &str, body: &[u8]) -> std::io::Result<()> {
