@@ -5,7 +5,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use vcq::{config::Config, rebuild::rebuild};
+use vcq::{
+    config::Config,
+    rebuild::rebuild,
+    start::{Start, Stop},
+};
 
 use self::pages::{SAMPLES_PER_PAGE, STAYS_PER_DATE, journal_of, pages};
 
@@ -28,10 +32,11 @@ fn rebuilding(criterion: &mut Criterion) {
         [("timezone", "Asia/Shanghai".to_owned()), ("state", folder("state")), ("output", folder("quality"))];
     let config = Config::load(None, [], &settings).expect("the settings are good");
 
+    let start = Start::new(|| chrono::DateTime::UNIX_EPOCH, 1, Stop::new().1);
     let mut group = criterion.benchmark_group("rebuild");
     group.throughput(Throughput::Elements(u64::from(stays * SAMPLES_PER_PAGE))).sample_size(10);
     group.bench_function("landed pages to published files", |bencher| {
-        bencher.iter(|| black_box(rebuild(&config, None, None).expect("whole pages and room on the disk")));
+        bencher.iter(|| black_box(rebuild(&config, None, None, &start).expect("whole pages and room on the disk")));
     });
     group.finish();
 }

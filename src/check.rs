@@ -45,7 +45,7 @@ struct Line {
 pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
     let mut checked = Checked::default();
     checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
-    let dataset = Dataset::open(&config.output).map_err(Error::from);
+    let dataset = Dataset::open(start.disk.clone(), &config.output).map_err(Error::from);
     checked.add("dataset", dataset.map(|_| writable(&config.output.display())).map_err(|error| fault_of(&error)));
     let journal = Journal::open(&config.state, &identity(config)).map_err(Error::from);
     checked.add("journal", journal.as_ref().map(|_| writable(&config.state.display())).map_err(fault_of));

@@ -18,7 +18,7 @@ use chrono::NaiveDate;
 use rustix::fs::Access;
 
 use self::{
-    disk::{Disk, DiskError, LocalDisk, check_one_file_system, create_folder, create_folders, found, open_folder},
+    disk::{Disk, DiskError, check_one_file_system, create_folder, create_folders, found, open_folder},
     publisher::Publisher,
 };
 
@@ -92,16 +92,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens the dataset under `root`, creating its folder and its staging folder where they are missing.
+    /// Opens the dataset under `root` on `disk`, creating its folder and its staging folder where they are missing.
     ///
     /// Returns only if both can be written to and are on one file system, so that a run which could not publish
     /// stops before its first request.
-    pub fn open(root: &Path) -> Result<Self, DiskError> {
-        Self::open_on(Arc::new(LocalDisk), root)
-    }
-
-    /// [`Dataset::open`] on another disk than the machine's own.
-    pub fn open_on(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, DiskError> {
+    pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, DiskError> {
         let root = path::absolute(root).map_err(DiskError::io("find", root))?;
         create_folders(&*disk, &root, OPEN_MODE)?;
         // Where the output is a link, staging has to stand beside what it leads to.

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use arrow::array::{AsArray, RecordBatchReader};
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::Config,
-    dataset::Dataset,
+    dataset::{Dataset, disk::LocalDisk},
     error::{Error, ExitCode},
     event::Emit,
     feishu::{token::Credentials, transport::HttpTransport},
@@ -142,7 +143,7 @@ impl Columns {
 }
 
 fn medians(output: &Path) -> Result<BTreeMap<NaiveDate, Columns>, Error> {
-    let dataset = Dataset::open(output)?;
+    let dataset = Dataset::open(Arc::new(LocalDisk), output)?;
     let mut dates: BTreeMap<NaiveDate, Columns> = BTreeMap::new();
     for date in dataset.dates()?.dates {
         for part in dataset.list(date)?.files {

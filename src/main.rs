@@ -101,13 +101,13 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::Complete)
         }
         Command::Rebuild(args) => {
-            let rebuilt = rebuild(&config, args.from, args.to)?;
+            let rebuilt = rebuild(&config, args.from, args.to, &idle_start())?;
             print(&rebuilt.to_string())?;
             rebuilt.failure.map_or(Ok(ExitCode::Complete), Err)
         }
         Command::Archive(command) => run_archive(&command, &config),
         Command::Verify => {
-            let verified = verify(&config)?;
+            let verified = verify(&config, &idle_start())?;
             print(&verified.to_string())?;
             Ok(verified.exit_code())
         }

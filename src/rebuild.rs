@@ -12,6 +12,7 @@ use crate::{
     publish::{Publication, Publisher},
     report::Texts,
     run::identity,
+    start::Start,
 };
 
 /// What was rebuilt.
@@ -30,13 +31,13 @@ pub struct Rebuilt {
 /// # Errors
 ///
 /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
-pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<Rebuilt, Error> {
+pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>, start: &Start) -> Result<Rebuilt, Error> {
     let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
     if from > to {
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
-    let publisher = Publisher::new(Dataset::open(&config.output)?, config);
+    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
     let mut rebuilt = Rebuilt::default();
     let publishing = journal.lock_publishing()?;
     let finished =

@@ -98,7 +98,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let config = around.config;
     // A report that cannot be written must be known before the first request, not after a week of them.
     task.report.as_deref().map(file::prepare).transpose()?;
-    let publisher = Publisher::new(Dataset::open(&config.output)?, config);
+    let publisher = Publisher::new(Dataset::open(around.start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let has_manifest = !task.manifests.files.is_empty();
     task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;

@@ -1,24 +1,34 @@
-//! What a run takes from outside when it starts: wall time, a seed and the stop signal.
+//! What a command takes from outside when it starts: wall time, a seed, the stop signal and the dataset's disk.
 
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-/// The start of a run. Tests replace its parts; production fills it in `main`.
+use crate::dataset::disk::{Disk, LocalDisk};
+
+/// The start of a command. Tests replace its parts; production fills it in `main`.
 #[derive(Clone)]
 pub struct Start {
     wall: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     /// Seed of the jitter of retries.
     pub seed: u64,
-    /// Asks the run to end.
+    /// Asks the command to end.
     pub stop: Stop,
+    /// The disk under the dataset.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Start {
-    /// A run that reads the wall clock by `wall`.
+    /// A command that reads the wall clock by `wall`, on the machine's own disk.
     pub fn new(wall: impl Fn() -> DateTime<Utc> + Send + Sync + 'static, seed: u64, stop: Stop) -> Self {
-        Self { wall: Arc::new(wall), seed, stop }
+        Self { wall: Arc::new(wall), seed, stop, disk: Arc::new(LocalDisk) }
+    }
+
+    /// The same on another disk.
+    #[must_use]
+    pub fn on(self, disk: Arc<dyn Disk>) -> Self {
+        Self { disk, ..self }
     }
 
     /// The wall clock, for time stamps and calendar days; waiting is measured by tokio's clock.

@@ -15,6 +15,7 @@ use crate::{
     journal::{FileRow, Journal},
     publish::{compare, open, sha256},
     run::identity,
+    start::Start,
 };
 
 /// What was found.
@@ -37,9 +38,9 @@ struct Date {
 /// # Errors
 ///
 /// If journal or folder cannot be read; what differs is no error but a finding.
-pub fn verify(config: &Config) -> Result<Verified, Error> {
+pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
     let journal = Journal::open_existing(&config.state, &identity(config))?;
-    let dataset = Dataset::open(&config.output)?;
+    let dataset = Dataset::open(start.disk.clone(), &config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
     let found = dataset.dates()?;

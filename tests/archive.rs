@@ -226,7 +226,7 @@ async fn every_form_gives_the_same_dataset_byte_for_byte() {
         assert_eq!(counts(&fresh.import(&[home.path(name)])), [0, exported.pages, 0, 0, 0, 0], "{name} again");
         fresh.export(name).unwrap();
         assert_eq!(fs::read(fresh.path(name)).unwrap(), fs::read(home.path(name)).unwrap(), "{name} exported again");
-        assert_eq!(rebuild(&fresh.config, None, None).unwrap().files.len(), dataset.len());
+        assert_eq!(rebuild(&fresh.config, None, None, &start()).unwrap().files.len(), dataset.len());
         assert_eq!(fresh.dataset(), dataset, "{name} rebuilt");
     }
 }
@@ -272,7 +272,7 @@ fn a_body_of_several_lines_comes_back_as_it_was_sent() {
     let id = journal.next(1, |_| false).unwrap().unwrap().id;
     let page = NewPage { stay: id, number: 0, samples: 1, next_token: None, body: body.as_bytes() };
     journal.land(&page, 0).unwrap();
-    rebuild(&home.config, None, None).unwrap();
+    rebuild(&home.config, None, None, &start()).unwrap();
     for name in ["pages.ndjson", "pages.parquet"] {
         home.export(name).unwrap();
         let fresh = Home::new();
@@ -322,7 +322,7 @@ async fn the_next_export_asks_for_what_an_archive_lacks() {
     let outcome = fetch(&fresh, &tenant).await;
     assert_eq!(outcome.exit_code, ExitCode::Complete);
     assert_eq!(requests(&tenant) - paid, later + absent);
-    rebuild(&fresh.config, None, None).unwrap();
+    rebuild(&fresh.config, None, None, &start()).unwrap();
     assert_eq!(fresh.dataset(), home.dataset());
 }
 
@@ -540,12 +540,12 @@ async fn what_is_pruned_is_neither_lost_nor_asked_for_again() {
 
     let (first, last) = (Some(pruned.dates[0].0), Some(pruned.dates[1].0));
     for (from, to) in [(None, None), (first, first), (last, None)] {
-        let refused = rebuild(&home.config, from, to).unwrap_err();
+        let refused = rebuild(&home.config, from, to, &start()).unwrap_err();
         assert!(matches!(refused, Error::Pruned(date) if Some(date) == from.or(first)), "{refused}");
     }
     assert!(matches!(home.export("no.ndjson"), Err(Error::Pruned(_))) && !home.path("no.ndjson").exists());
-    rebuild(&home.config, Some(third_day), None).unwrap();
-    assert_eq!(verify(&home.config).unwrap().exit_code(), ExitCode::Complete);
+    rebuild(&home.config, Some(third_day), None, &start()).unwrap();
+    assert_eq!(verify(&home.config, &start()).unwrap().exit_code(), ExitCode::Complete);
     assert_eq!(home.dataset(), dataset);
 
     let outcome = fetch(&home, &tenant).await;
@@ -555,7 +555,7 @@ async fn what_is_pruned_is_neither_lost_nor_asked_for_again() {
     let restored = home.import(&[home.path("all.parquet")]);
     let dropped: u64 = pruned.dates.iter().map(|(_, dropped)| dropped.pages).sum();
     assert_eq!(counts(&restored), [0, restored.pages - dropped, dropped, 0, 0, 0]);
-    rebuild(&home.config, None, None).unwrap();
+    rebuild(&home.config, None, None, &start()).unwrap();
     assert_eq!(home.dataset(), dataset);
 }
 
@@ -571,8 +571,8 @@ fn a_pruned_date_takes_further_stays() {
     let imported = home.import_lines(&[line("3", 0, 4, None)]);
     assert_eq!(imported.publications[0].file.samples, 4);
     assert_eq!(home.dataset().len(), 3);
-    assert_eq!(verify(&home.config).unwrap().exit_code(), ExitCode::Complete);
-    let refused = rebuild(&home.config, None, None).unwrap_err();
+    assert_eq!(verify(&home.config, &start()).unwrap().exit_code(), ExitCode::Complete);
+    let refused = rebuild(&home.config, None, None, &start()).unwrap_err();
     assert!(matches!(refused, Error::Pruned(_)), "{refused}");
     assert_eq!(home.dataset().len(), 3);
 }

@@ -70,7 +70,7 @@ pub struct Imported {
 /// what has landed stays landed.
 pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Imported, Error> {
     let forms = archives.iter().map(|path| Form::of_file(path)).collect::<Result<Vec<_>, _>>()?;
-    let publisher = Publisher::new(Dataset::open(&config.output)?, config);
+    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));

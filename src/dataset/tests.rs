@@ -11,7 +11,11 @@ use std::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{publisher::Sealed, *};
+use super::{disk::LocalDisk, publisher::Sealed, *};
+
+fn local(output: &Path) -> Result<Dataset, DiskError> {
+    Dataset::open(Arc::new(LocalDisk), output)
+}
 
 const FIRST: FileName = FileName(0x1);
 const SECOND: FileName = FileName(0x2);
@@ -128,7 +132,7 @@ fn everything(dataset: &Dataset) -> Listing {
 
 /// Every file under `output` with its content, by the path in it.
 fn visible(output: &Path) -> Vec<(String, String)> {
-    let dataset = Dataset::open(output).unwrap();
+    let dataset = local(output).unwrap();
     let listing = everything(&dataset);
     assert_eq!(listing.strangers, Vec::<PathBuf>::new());
     let content = |file: &PartFile| fs::read_to_string(dataset.path_of(file.date, file.name)).unwrap();
@@ -141,7 +145,7 @@ fn is_empty(folder: &Path) -> bool {
 
 /// What a run does whose journal says that these two files are to be published.
 fn publish_night(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
-    let dataset = Dataset::open_on(disk, output)?;
+    let dataset = Dataset::open(disk, output)?;
     let publisher = dataset.publisher()?;
     for (day, name, content) in [("2025-03-02", FIRST, "one"), ("2025-03-03", SECOND, "two")] {
         if dataset.confirm(date(day), name)?.is_none() {
@@ -152,7 +156,7 @@ fn publish_night(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
 }
 
 fn rebuild_day(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
-    let publisher = Dataset::open_on(disk, output)?.publisher()?;
+    let publisher = Dataset::open(disk, output)?.publisher()?;
     let parts = vec![sealed(&publisher, SECOND, "two")?, sealed(&publisher, THIRD, "three")?];
     publisher.replace(date("2025-03-03"), parts)?;
     Ok(())
@@ -196,7 +200,7 @@ fn fail_everywhere(
             assert!(allowed.contains(&visible(&output)), "after effect {fails_at}: {:?}", visible(&output));
             run(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
             assert_eq!(Some(&visible(&output)), allowed.last());
-            drop(Dataset::open(&output).unwrap().publisher().unwrap());
+            drop(local(&output).unwrap().publisher().unwrap());
             assert!(is_empty(&home.path().join("quality.staging")));
         }
     }
@@ -229,7 +233,7 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
     let (home, output) = home();
     let disk = FaultyDisk::new(home.path(), NO_FAULT);
     let take_log = || std::mem::take(&mut *disk.log.lock().unwrap()).join("\n");
-    let dataset = Dataset::open_on(disk.clone(), &output.join("of")).unwrap();
+    let dataset = Dataset::open(disk.clone(), &output.join("of")).unwrap();
     insta::assert_snapshot!(take_log(), @r"
     create ./quality
     sync .
@@ -280,7 +284,7 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
 #[test]
 fn a_visible_name_never_gets_other_bytes() {
     let (_home, output) = home();
-    let dataset = Dataset::open(&output).unwrap();
+    let dataset = local(&output).unwrap();
     let publisher = dataset.publisher().unwrap();
     let day = date("2025-03-02");
     let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
@@ -300,7 +304,7 @@ fn a_visible_name_never_gets_other_bytes() {
 #[test]
 fn a_partition_without_a_folder_can_be_replaced_too() {
     let (home, output) = home();
-    let publisher = Dataset::open(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().publisher().unwrap();
     let day = date("2025-03-02");
     let files = publisher.replace(day, vec![sealed(&publisher, FIRST, "one").unwrap()]).unwrap();
     assert_eq!(files, [PartFile { date: day, name: FIRST, bytes: 3 }]);
@@ -312,7 +316,7 @@ fn a_partition_without_a_folder_can_be_replaced_too() {
 fn a_reader_sees_the_old_partition_or_the_new_one() {
     const GENERATION_COUNT: u64 = 300;
     let (home, output) = home();
-    let dataset = Dataset::open_on(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
+    let dataset = Dataset::open(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
     let publisher = dataset.publisher().unwrap();
     let day = date("2025-03-02");
     let replace = |generation: u64| {
@@ -339,7 +343,7 @@ fn a_reader_sees_the_old_partition_or_the_new_one() {
 fn what_is_not_published_is_removed() {
     let (home, output) = home();
     let staging = home.path().join("quality.staging");
-    let dataset = Dataset::open(&output).unwrap();
+    let dataset = local(&output).unwrap();
     assert_eq!(fs::metadata(&staging).unwrap().permissions().mode() & 0o077, 0);
     fs::write(staging.join("part-0000000000000009.parquet"), "cut").unwrap();
     fs::create_dir(staging.join("date=2025-03-02")).unwrap();
@@ -358,7 +362,7 @@ fn what_is_not_published_is_removed() {
 #[test]
 fn a_sealed_file_can_be_read_before_it_is_published() {
     let (_home, output) = home();
-    let publisher = Dataset::open(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().publisher().unwrap();
     let part = sealed(&publisher, FIRST, "one").unwrap();
     assert_eq!(io::read_to_string(part.reopen().unwrap()).unwrap(), "one");
 }
@@ -366,8 +370,8 @@ fn a_sealed_file_can_be_read_before_it_is_published() {
 #[test]
 fn there_is_one_publisher_at_a_time() {
     let (_home, output) = home();
-    let first = Dataset::open(&output).unwrap().publisher().unwrap();
-    let second = Dataset::open(&output).unwrap();
+    let first = local(&output).unwrap().publisher().unwrap();
+    let second = local(&output).unwrap();
     assert!(matches!(second.publisher(), Err(DiskError::Busy { .. })));
     drop(first);
     second.publisher().unwrap();
@@ -376,7 +380,7 @@ fn there_is_one_publisher_at_a_time() {
 #[test]
 fn what_readers_could_take_for_data_is_listed() {
     let (_home, output) = home();
-    let dataset = Dataset::open(&output).unwrap();
+    let dataset = local(&output).unwrap();
     let publisher = dataset.publisher().unwrap();
     let day = date("2025-03-02");
     let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
@@ -412,7 +416,7 @@ fn what_readers_could_take_for_data_is_listed() {
 #[test]
 fn a_partition_with_a_stranger_in_it_is_not_replaced() {
     let (_home, output) = home();
-    let dataset = Dataset::open(&output).unwrap();
+    let dataset = local(&output).unwrap();
     let publisher = dataset.publisher().unwrap();
     let day = date("2025-03-02");
     publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
@@ -429,7 +433,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     let elsewhere = home.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, &output).unwrap();
-    let dataset = Dataset::open(&output).unwrap();
+    let dataset = local(&output).unwrap();
     let publisher = dataset.publisher().unwrap();
     assert!(home.path().join("elsewhere.staging").is_dir());
 
@@ -444,7 +448,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 
     symlink(&target, home.path().join("other.staging")).unwrap();
-    assert!(matches!(Dataset::open(&home.path().join("other")), Err(DiskError::Stranger { .. })));
+    assert!(matches!(local(&home.path().join("other")), Err(DiskError::Stranger { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 }
 
@@ -453,10 +457,10 @@ fn an_output_that_is_a_file_or_vanishes_is_reported() {
     let (home, output) = home();
     let file = home.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(matches!(Dataset::open(&file), Err(DiskError::Stranger { .. })));
-    assert!(matches!(Dataset::open(&file.join("quality")), Err(DiskError::Io { operation: "create", .. })));
+    assert!(matches!(local(&file), Err(DiskError::Stranger { .. })));
+    assert!(matches!(local(&file.join("quality")), Err(DiskError::Io { operation: "create", .. })));
 
-    let publisher = Dataset::open(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().publisher().unwrap();
     fs::remove_dir(&output).unwrap();
     let part = sealed(&publisher, FIRST, "one").unwrap();
     let error = publisher.publish(part, date("2025-03-02")).unwrap_err();
@@ -467,7 +471,7 @@ fn an_output_that_is_a_file_or_vanishes_is_reported() {
 #[test]
 fn staging_on_another_file_system_is_refused() {
     let (_home, output) = home();
-    Dataset::open(&output).unwrap();
+    local(&output).unwrap();
     let error = check_one_file_system(&output, Path::new("/proc")).unwrap_err();
     assert!(matches!(error, DiskError::OtherFileSystem { .. }));
     assert_eq!(error.hint(), Some("set `output` to a folder inside of the mounted file system"));

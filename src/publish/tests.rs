@@ -54,7 +54,7 @@ fn landed(home: &Path) -> Journal {
 }
 
 fn publisher(disk: Arc<dyn Disk>, home: &Path, workers: usize) -> Publisher {
-    let dataset = Dataset::open_on(disk, &home.join("quality")).unwrap();
+    let dataset = Dataset::open(disk, &home.join("quality")).unwrap();
     Publisher { dataset, zone: Tz::Asia__Shanghai, naive_offset: FixedOffset::east_opt(8 * 3600).unwrap(), workers }
 }
 
@@ -67,7 +67,7 @@ fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, R
 
 /// The visible files with their bytes.
 fn visible(home: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let dataset = Dataset::open(&home.join("quality")).unwrap();
+    let dataset = Dataset::open(Arc::new(LocalDisk), &home.join("quality")).unwrap();
     let found = dataset.dates().unwrap();
     assert_eq!(found.strangers, Vec::<PathBuf>::new());
     let parts = found.dates.into_iter().flat_map(|date| dataset.list(date).unwrap().files);
@@ -186,7 +186,7 @@ fn an_error_in_one_date_leaves_it_as_it_was_and_holds_up_no_other() {
     replace(&mended, &mut journal).1.unwrap();
     assert_eq!(journal.intents().unwrap(), []);
     let calm = tempfile::tempdir().unwrap();
-    let calm_publisher = Publisher { dataset: Dataset::open(&calm.path().join("quality")).unwrap(), ..mended };
+    let calm_publisher = Publisher { dataset: Dataset::open(Arc::new(LocalDisk), &calm.path().join("quality")).unwrap(), ..mended };
     replace(&calm_publisher, &mut landed(calm.path())).1.unwrap();
     assert_eq!(visible(home.path()), visible(calm.path()));
 }

@@ -10,7 +10,6 @@ use vcq::{
         faults::{Fault, FaultKind, When},
         tenant::SimulatedStay,
     },
-    start::{Start, Stop},
     status::status,
 };
 
@@ -185,9 +184,7 @@ fn two_refreshes_share_the_work_and_account_for_their_own() {
     let stop_after = Some(Duration::from_secs(4));
     let life = world.live_one(Orders { refresh: Some(first_date), stop_after, ..world.orders() });
     assert_eq!((life.exit, refreshed(&life)), (Some(130), [0; 4]), "no date of it is complete");
-    let (_stopper, stop) = Stop::new();
-    let now = world.now;
-    let status = status(&world.config, &Start::new(move || now, 1, stop)).unwrap();
+    let status = status(&world.config, &world.start()).unwrap();
     let refreshing: Vec<_> = status.dates.iter().map(|date| (date.refreshing, date.complete)).collect();
     assert_eq!(refreshing, [(of_first_date, false), (0, true), (0, true)]);
     let idle = world.export();

@@ -28,7 +28,7 @@ pub(crate) fn check(world: &World, life: &Life) {
     // What a refresh has replaced stays in folders of staging until the next publication begins.
     let replaced = |name: &String| name.contains('/') && life.report["refreshed"].is_object();
     assert!(files(&staging).keys().all(replaced), "staging is not empty");
-    let verified = verify(&world.config).unwrap();
+    let verified = verify(&world.config, &world.start()).unwrap();
     assert_eq!(verified.exit_code(), ExitCode::Complete, "{verified}");
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn check_idle(world: &mut World, life: &Life) {
 pub(crate) fn check_rebuild(world: &World) {
     let before = check_rows(world);
     let rebuilt = [(); 2].map(|()| {
-        rebuild(&world.config, None, None).unwrap();
+        rebuild(&world.config, None, None, &world.start()).unwrap();
         files(&world.config.output)
     });
     assert!(rebuilt[0] == rebuilt[1], "two rebuilds differ");
     let dates: BTreeSet<_> = rebuilt[0].keys().map(|name| name.split_once('/').unwrap().0).collect();
     assert_eq!(rebuilt[0].len(), dates.len(), "a rebuilt date has one file");
     assert_eq!(check_rows(world), before);
-    assert_eq!(verify(&world.config).unwrap().exit_code(), ExitCode::Complete);
+    assert_eq!(verify(&world.config, &world.start()).unwrap().exit_code(), ExitCode::Complete);
 }
 
 /// By the books of the server, which know nothing of what the client believes.

@@ -13,7 +13,7 @@ use std::{
     future::pending,
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
-    sync::MutexGuard,
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vcq::{
     config::Config,
+    dataset::disk::{Disk, LocalDisk},
     event::Event,
     feishu::{
         token::Credentials,
@@ -64,6 +65,8 @@ pub(crate) struct World {
     pub(crate) restarted_pages: u64,
     /// Requests whose sender was killed before the answer came.
     pub(crate) abandoned: u64,
+    /// The disk under the dataset.
+    pub(crate) disk: Arc<dyn Disk>,
     seed: u64,
 }
 
@@ -183,6 +186,7 @@ impl World {
             watch: None,
             restarted_pages: 0,
             abandoned: 0,
+            disk: Arc::new(LocalDisk),
             seed,
         };
         world.write_manifest("manifest.csv", world.stays.iter());
@@ -201,6 +205,12 @@ impl World {
             kill: Kill::Never,
             clock_jump: None,
         }
+    }
+
+    /// The start of a command that neither waits nor fetches.
+    pub(crate) fn start(&self) -> Start {
+        let now = self.now;
+        Start::new(move || now, self.seed, Stop::new().1).on(self.disk.clone())
     }
 
     /// A path in the world's folder.
@@ -274,7 +284,7 @@ impl World {
     ) -> Life {
         sleep(orders.starts_after).await;
         let (stop_sender, stop) = Stop::new();
-        let start = Start::new(jumping(wall.clone(), orders.clock_jump), self.seed, stop);
+        let start = Start::new(jumping(wall.clone(), orders.clock_jump), self.seed, stop).on(self.disk.clone());
         let own_sent = Cell::new(0);
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());
