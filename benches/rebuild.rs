@@ -36,7 +36,9 @@ fn rebuilding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rebuild");
     group.throughput(Throughput::Elements(u64::from(stays * SAMPLES_PER_PAGE))).sample_size(10);
     group.bench_function("landed pages to published files", |bencher| {
-        bencher.iter(|| black_box(rebuild(&config, None, None, &start).expect("whole pages and room on the disk")));
+        bencher.iter(|| {
+            black_box(rebuild(&config, (None, None), &start, |_| ()).expect("whole pages and room on the disk"))
+        });
     });
     group.finish();
 }

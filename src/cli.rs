@@ -134,6 +134,10 @@ pub struct ExportArgs {
     /// Ask again for the stays of these dates, and publish what differs: DATE, or DATE..DATE with both included
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub refresh: Option<Dates>,
+
+    /// With --refresh: take an answer that has fewer minutes than have landed, too
+    #[arg(long, requires = "refresh")]
+    pub accept_fewer: bool,
     /// Nightly stays are asked for before backfill ones, whichever process brought them
     #[arg(long, value_enum, default_value_t = Lane::Nightly)]
     pub lane: Lane,

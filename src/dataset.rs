@@ -19,7 +19,7 @@ use rustix::fs::Access;
 
 use self::{
     disk::{Disk, DiskError, check_one_file_system, create_folder, create_folders, found, open_folder},
-    publisher::Publisher,
+    publisher::DatasetLock,
 };
 
 pub mod disk;
@@ -112,20 +112,27 @@ impl Dataset {
         Ok(Self { root, staging, disk })
     }
 
-    /// The one publisher of this dataset, on this machine, until it is dropped or its process ends.
+    /// The dataset under `root`, to be read: nothing is created, and a folder that is missing holds nothing.
+    pub fn existing(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, DiskError> {
+        let root = path::absolute(root).map_err(DiskError::io("find", root))?;
+        let root = found(fs::canonicalize(&root)).map_err(DiskError::io("find", &root))?.unwrap_or(root);
+        Ok(Self { staging: staging_of(&root), root, disk })
+    }
+
+    /// The right to change this dataset, on this machine, until it is dropped or its process ends.
     ///
     /// Staging is emptied of what earlier runs left there, and a probe file goes the way of a real one.
     ///
     /// # Errors
     ///
-    /// [`DiskError::Busy`], at once, while another publisher lives.
-    pub fn publisher(&self) -> Result<Publisher, DiskError> {
-        Publisher::lock(self.clone())
+    /// [`DiskError::Busy`], at once, while another process has it.
+    pub fn lock(&self) -> Result<DatasetLock, DiskError> {
+        DatasetLock::acquire(self.clone())
     }
 
     /// Looks for a file whose publication was cut at an unknown moment.
     ///
-    /// If it is visible, it is whole, and is made as durable as [`Publisher::publish`] would have made it: the cut may
+    /// If it is visible, it is whole, and is made as durable as [`DatasetLock::publish`] would have made it: the cut may
     /// have come between the rename and its sync.
     pub fn confirm(&self, date: NaiveDate, name: FileName) -> Result<Option<PartFile>, DiskError> {
         let path = self.path_of(date, name);
@@ -138,6 +145,12 @@ impl Dataset {
         self.sync_folder(&self.folder_of(date))?;
         self.sync_folder(&self.root)?;
         Ok(Some(PartFile { date, name, bytes: metadata.len() }))
+    }
+
+    /// Whether anything stands where a file of this name would.
+    pub fn is_visible(&self, date: NaiveDate, name: FileName) -> Result<bool, DiskError> {
+        let path = self.path_of(date, name);
+        Ok(found(fs::symlink_metadata(&path)).map_err(DiskError::io("look at", &path))?.is_some())
     }
 
     /// Where a published file stands, whether it does or not.
@@ -195,12 +208,14 @@ struct Entry {
     kind: FileType,
 }
 
+/// What a folder holds: nothing, if it is not there.
 fn entries(folder: &Path) -> Result<Vec<Entry>, DiskError> {
     let entry = |entry: io::Result<fs::DirEntry>| {
         let entry = entry?;
         Ok(Entry { name: entry.file_name(), kind: entry.file_type()? })
     };
-    fs::read_dir(folder).and_then(|entries| entries.map(entry).collect()).map_err(DiskError::io("list", folder))
+    let listed = found(fs::read_dir(folder)).and_then(|entries| entries.into_iter().flatten().map(entry).collect());
+    listed.map_err(DiskError::io("list", folder))
 }
 
 fn folder_name(date: NaiveDate) -> String {

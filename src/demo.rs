@@ -61,6 +61,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(error.to_string()))?;
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
+        accept_fewer: false,
         manifests: Manifests { files: vec![manifest], format: None },
         refresh: None,
         lane: Lane::Nightly,

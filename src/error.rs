@@ -14,6 +14,7 @@ use crate::{
     feishu::api::Remedy,
     journal::JournalError,
     manifest,
+    publish::look::Mismatch,
     quality::{decode::DecodeError, parquet::ParquetFileError},
 };
 
@@ -88,9 +89,15 @@ pub enum Error {
         /// What the writer or reader said.
         source: ParquetFileError,
     },
+    /// The dataset and the journal are not of each other.
+    #[error("{0}")]
+    Mismatch(Mismatch),
     /// The dataset is not what the journal says.
     #[error("{0}")]
     Damaged(String),
+    /// The stop signal came; the text says how far the work is.
+    #[error("interrupted; {0}")]
+    Stopped(String),
     /// The stop signal came before anything was queued.
     #[error("interrupted; nothing was queued")]
     Interrupted,
@@ -114,8 +121,9 @@ impl Error {
             | Self::File { .. }
             | Self::Page { .. }
             | Self::Parquet { .. }
+            | Self::Mismatch(_)
             | Self::Damaged(_) => ExitCode::Disk,
-            Self::Interrupted => ExitCode::Interrupted,
+            Self::Interrupted | Self::Stopped(_) => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
         }
     }
@@ -128,6 +136,7 @@ impl Error {
             Self::Journal(error) => error.hint().map(Into::into),
             Self::Disk(error) => error.hint().map(Into::into),
             Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
+            Self::Mismatch(mismatch) => Some(mismatch.remedies()),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
             Self::Archive { .. } => Some("what was read has landed: import a whole archive to go on".into()),
             Self::Pruned(_) => Some(

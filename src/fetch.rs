@@ -172,7 +172,7 @@ impl<'a> Loop<'a> {
             in_flight: FuturesUnordered::new(),
             waiting: Vec::new(),
             taken: BTreeSet::new(),
-            settled_before: 0,
+            settled_before: StayId::MIN,
             no_permission: Vec::new(),
             permitted: false,
             outage: Outage::default(),
@@ -232,7 +232,7 @@ impl<'a> Loop<'a> {
             Scope::Queued(is_wanted) => return Ok(is_wanted.get()),
             Scope::Own => match self.journal.own_pending(self.settled_before)? {
                 // Another process may have asked again for stays that were settled.
-                None => self.journal.own_pending(0)?,
+                None => self.journal.own_pending(StayId::MIN)?,
                 first_pending => first_pending,
             },
         };

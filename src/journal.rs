@@ -16,6 +16,7 @@ mod quota;
 mod reread;
 mod sort;
 mod stay;
+mod upgrade;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -24,11 +25,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use self::upgrade::{BackUpError, upgrade};
 
 pub use self::{
     enqueue::{Merging, Staged, Staging},
-    file::{FileId, FileRow, Intent},
+    file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
     lock::Lock,
     page::{NewPage, StayPages},
@@ -38,8 +41,8 @@ pub use self::{
     stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, State, StayId, Tally, Verdict},
 };
 
-/// The format of the journal that this version writes; it reads no other.
-const FORMAT: u32 = 1;
+/// The format of the journal that this version writes; older ones are upgraded when they are opened.
+const FORMAT: u32 = 2;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,6 +66,27 @@ pub struct Identity {
     pub timezone: String,
     /// Kind of the user ids.
     pub user_id_type: String,
+    /// Whose open ids they are; empty where no app is configured, as on a machine that only reads.
+    pub app_id: String,
+    /// The API's host, without its port.
+    pub host: String,
+}
+
+impl Identity {
+    /// What the journal records of it.
+    fn keys(&self) -> [(&'static str, &str); 4] {
+        let Self { timezone, user_id_type, app_id, host } = self;
+        [("timezone", timezone), ("user_id_type", user_id_type), ("app_id", app_id), ("host", host)]
+    }
+
+    /// The configuration's key of what the journal records.
+    fn configured_as(key: &'static str) -> &'static str {
+        match key {
+            "user_id_type" => "api.user_id_type",
+            "host" => "api.base_url",
+            key => key,
+        }
+    }
 }
 
 /// Why the journal cannot be used.
@@ -82,12 +106,20 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// Written by another version.
-    #[error("`{path}` has format {found}, this version reads format {FORMAT}")]
+    #[error("`{path}` has format {found}, this version reads formats 1 to {FORMAT}")]
     Format {
         /// The database.
         path: PathBuf,
         /// What it says.
         found: u32,
+    },
+    /// The copy that comes before an upgrade could not be made; the journal is as it was.
+    #[error("cannot copy the journal to `{copy}` before upgrading it")]
+    BackUp {
+        /// The copy.
+        copy: PathBuf,
+        /// Why.
+        source: Box<BackUpError>,
     },
     /// The configuration no longer fits the stays that are there.
     #[error("the journal was begun with {key} `{journal}`, the configuration says `{configured}`")]
@@ -146,9 +178,14 @@ impl JournalError {
                 }
                 _ => Some("check the state folder's disk and permissions, then run again: nothing is lost"),
             },
+            Self::BackUp { .. } => {
+                Some("the copy needs as much room as the journal: free space and run again: nothing has changed")
+            }
             Self::Sort(_) => Some("free space on the state folder's disk and run again: nothing is lost"),
             Self::Io { .. } => Some("check `state` in the configuration and the folder's permissions"),
-            Self::Format { .. } => Some("use the version of vcq that wrote it, or another `state` folder"),
+            Self::Format { .. } => {
+                Some("use a version of vcq that is as new as the one that wrote it, or another `state` folder")
+            }
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
@@ -215,29 +252,34 @@ impl Journal {
     }
 
     fn begin(&self, identity: &Identity) -> Result<(), JournalError> {
-        let path = database_path(&self.folder);
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let found: u32 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found == 0 {
             self.db.execute_batch(include_str!("journal/schema.sql"))?;
             self.db.pragma_update(None, "user_version", FORMAT)?;
         } else if found != FORMAT {
-            return Err(JournalError::Format { path, found });
+            upgrade(&self.db, &self.folder, found)?;
         }
         // `check` and `plan` make a journal too, before the configuration is what it is to be.
         if !self.has_stays()? {
-            self.set_meta("timezone", &identity.timezone)?;
-            self.set_meta("user_id_type", &identity.user_id_type)?;
+            for (key, value) in identity.keys() {
+                self.set_meta(key, value)?;
+            }
         }
-        self.db.execute_batch("COMMIT")?;
-        self.check("timezone", &identity.timezone)?;
-        self.check("api.user_id_type", &identity.user_id_type)
+        // What an older version did not record, or a command that knew of no app, is what the first that knows it says.
+        for (key, value) in identity.keys().into_iter().filter(|(_, value)| !value.is_empty()) {
+            if self.meta(key)?.is_none_or(|recorded| recorded.is_empty()) {
+                self.set_meta(key, value)?;
+            }
+        }
+        transaction.commit()?;
+        identity.keys().into_iter().try_for_each(|(key, value)| self.check(key, value))
     }
 
     fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
-        let name = key.trim_start_matches("api.");
-        match self.meta(name)? {
-            Some(journal) if journal != configured => {
+        match self.meta(key)? {
+            Some(journal) if !configured.is_empty() && journal != configured => {
+                let key = Identity::configured_as(key);
                 Err(JournalError::Identity { key, journal, configured: configured.into() })
             }
             _ => Ok(()),

@@ -6,6 +6,7 @@ use std::{
     fs,
     future::Future,
     io::{self, ErrorKind, Write},
+    mem,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process, thread,
@@ -101,9 +102,18 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::Complete)
         }
         Command::Rebuild(args) => {
-            let rebuilt = rebuild(&config, args.from, args.to, &idle_start())?;
+            let mut printed = Ok(());
+            let rebuilt = rebuild(&config, (args.from, args.to), &idle_start(), |publication| {
+                let line = format!("{publication}\n");
+                printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
+            });
+            printed?;
+            let mut rebuilt = rebuilt?;
             print(&rebuilt.to_string())?;
-            rebuilt.failure.map_or(Ok(ExitCode::Complete), Err)
+            for (date, error) in rebuilt.failures.iter().skip(1) {
+                tell(&format!("vcq: date={date}: {}", Chain(error)));
+            }
+            rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
         }
         Command::Archive(command) => run_archive(&command, &config),
         Command::Verify => {
@@ -145,7 +155,7 @@ fn run_archive(command: &ArchiveCommand, config: &Config) -> Result<ExitCode, Er
             imported.failure.map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
-            print(&archive::prune::prune(config, *before)?.to_string())?;
+            print(&archive::prune::prune(config, *before, &idle_start())?.to_string())?;
             Ok(ExitCode::Complete)
         }
     }
@@ -158,6 +168,7 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
     let task = Export {
         manifests: manifests(&args.files, args.format),
         refresh: args.refresh,
+        accept_fewer: args.accept_fewer,
         lane: args.lane,
         until: limit,
         report: args.report.clone(),

@@ -18,44 +18,61 @@ use crate::{
 /// What was rebuilt.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
-    /// What an earlier process had meant to publish.
-    pub finished: Vec<Publication>,
-    /// The dates' new files, one each.
-    pub files: Vec<Publication>,
-    /// What went wrong, if something did: the first of it. Its date is as it was, all others are rebuilt.
-    pub failure: Option<Error>,
+    /// Dates that have a new file.
+    pub dates: u64,
+    texts: Texts,
+    /// Dates that are as they were, and why.
+    pub failures: Vec<(NaiveDate, Error)>,
 }
 
-/// Builds each date from `from` to `to` that has landed pages anew, and puts it in the place of the published one.
+/// Builds each date from `from` to `to` that has landed pages anew, puts it in the place of the published one, and tells
+/// each file that is visible.
 ///
 /// # Errors
 ///
 /// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
-pub fn rebuild(config: &Config, from: Option<NaiveDate>, to: Option<NaiveDate>, start: &Start) -> Result<Rebuilt, Error> {
+/// [`Error::Stopped`] if it was told to stop: dates that were told are rebuilt, the others are as they were.
+pub fn rebuild(
+    config: &Config,
+    (from, to): (Option<NaiveDate>, Option<NaiveDate>),
+    start: &Start,
+    mut told: impl FnMut(&Publication) + Send,
+) -> Result<Rebuilt, Error> {
     let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
     if from > to {
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
     let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
-    let mut rebuilt = Rebuilt::default();
-    let publishing = journal.lock_publishing()?;
-    let finished =
-        publisher.finish_intents(&mut journal, &publishing, |publication| rebuilt.finished.push(publication));
+    let publishing = publisher.begin(&journal)?;
     let dates = journal.landed_dates(from, to)?;
-    match publisher.replace(&mut journal, &dates, &publishing, |publication| rebuilt.files.push(publication)) {
-        Err(pruned @ Error::Pruned(_)) => return Err(pruned),
-        replaced => rebuilt.failure = finished.and(replaced).err(),
+    let mut rebuilt = Rebuilt::default();
+    publishing.replace(&mut journal, &dates, &start.stop, |date, replaced| match replaced {
+        Ok(publication) => {
+            rebuilt.dates += 1;
+            rebuilt.texts.add(&publication.unreadable, &publication.unknown);
+            told(&publication);
+        }
+        Err(error) => rebuilt.failures.push((date, error)),
+    })?;
+    rebuilt.failures.sort_unstable_by_key(|(date, _)| *date);
+    if rebuilt.failures.is_empty() && start.stop.is_requested() {
+        return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
     }
     Ok(rebuilt)
 }
 
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Publication { file, name, bytes, .. } in self.finished.iter().chain(&self.files) {
-            writeln!(f, "date={}/{name}  {} stays  {} rows  {bytes} bytes", file.date, file.stays, file.samples)?;
-        }
-        write!(f, "{}", Texts::of(self.finished.iter().chain(&self.files)))?;
-        writeln!(f, "{} dates rebuilt", self.files.len())
+        write!(f, "{}", self.texts)?;
+        writeln!(f, "{} dates rebuilt", self.dates)
+    }
+}
+
+/// The line that tells of a visible file.
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, name, bytes, .. } = self;
+        write!(f, "date={}/{name}  {} stays  {} rows  {bytes} bytes", file.date, file.stays, file.samples)
     }
 }

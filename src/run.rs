@@ -26,8 +26,8 @@ use crate::{
     fetch::{Ended, Scope, Terms, fetch},
     file::{self, Readers, folder_of},
     intake::{Intake, Manifests, Rejects},
-    journal::{Enqueued, Identity, Journal, Lane, State},
-    publish::Publisher,
+    journal::{Enqueued, Identity, Journal, Lane, State, StayId},
+    publish::{Publisher, look},
     refresh::{self, Dates},
     report::Report,
     start::Start,
@@ -49,6 +49,8 @@ pub struct Export {
     pub manifests: Manifests,
     /// Dates whose settled stays are to be asked for again.
     pub refresh: Option<Dates>,
+    /// Whether a refresh takes fewer minutes for more.
+    pub accept_fewer: bool,
     /// The priority of all of them.
     pub lane: Lane,
     /// When to send no more requests.
@@ -100,6 +102,11 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     task.report.as_deref().map(file::prepare).transpose()?;
     let publisher = Publisher::new(Dataset::open(around.start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
+    if let Some(publishing) = publisher.try_begin(&journal)? {
+        // A failure is told at the end of the run, when it is tried again.
+        drop(publishing.settle_intents(&mut journal));
+    }
+    look::check(&journal, publisher.dataset())?;
     let has_manifest = !task.manifests.files.is_empty();
     task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
     let mut rejects = Rejects::at(rejects_path(task, config));
@@ -116,7 +123,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         Ok(Ended::Complete) => settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await,
         ended => ended,
     };
-    let done = publishing::publish_own(&mut journal, &publisher, &around.start.stop, &emit).await;
+    let done = publishing::publish_rest(&mut journal, &publisher, (task.accept_fewer, &around.start.stop), &emit).await;
     let ended = settled.and_then(|ended| match (done?, ended) {
         (Done::LeftToTheNextRun, Ended::Complete) => Ok(Ended::Interrupted),
         (_, ended) => Ok(ended),
@@ -145,7 +152,12 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
 
 /// What the configuration says of the journal's stays.
 pub fn identity(config: &Config) -> Identity {
-    Identity { timezone: config.timezone.name().to_owned(), user_id_type: config.api.user_id_type.as_str().to_owned() }
+    Identity {
+        timezone: config.timezone.name().to_owned(),
+        user_id_type: config.api.user_id_type.as_str().to_owned(),
+        app_id: config.app_id.clone(),
+        host: config.api.base_url.host_str().unwrap_or_default().to_owned(),
+    }
 }
 
 /// Reads a time limit: a duration from now, or a time of day whose next occurrence in `zone` counts.
@@ -263,7 +275,7 @@ async fn settle_own(
 ) -> Result<Ended, Error> {
     let mut stop = around.start.stop.clone();
     let mut is_queued = false;
-    let mut settled_before = 0;
+    let mut settled_before = StayId::MIN;
     while let Some(first_pending) = journal.own_pending(settled_before)? {
         settled_before = first_pending;
         if let Some(_fetching) = journal.try_lock_fetching()? {

@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
+    dataset::Dataset,
     error::Error,
     fetch::calendar::{quota_day, quota_month},
     journal::{Journal, State},
+    publish::look::{self, Depth},
     run::identity,
     start::Start,
 };
@@ -50,7 +52,9 @@ pub struct DateStatus {
     pub samples: u64,
     /// Published files.
     pub files: u64,
-    /// True if all done stays with samples are published, and nothing is pending, failed or asked for again.
+    /// What of it is not on disk as it should be, by names and sizes.
+    pub problems: Vec<String>,
+    /// True if all done stays with samples are in visible files, and nothing is pending, failed or asked for again.
     pub complete: bool,
 }
 
@@ -90,7 +94,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     let today = quota_day(now);
     let last_minute = journal.slots()?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
     Ok(Status {
-        dates: dates(&journal)?,
+        dates: dates(&journal, &Dataset::existing(start.disk.clone(), &config.output)?)?,
         queue: Queue { nightly, backfill },
         requests: Requests {
             last_minute,
@@ -102,7 +106,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     })
 }
 
-fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
+fn dates(journal: &Journal, dataset: &Dataset) -> Result<Vec<DateStatus>, Error> {
     let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
     for row in journal.coverage()? {
         let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });
@@ -120,10 +124,18 @@ fn dates(journal: &Journal) -> Result<Vec<DateStatus>, Error> {
         date.refreshing = stays;
         date.complete = false;
     }
-    for file in journal.files()?.iter().filter(|file| file.published) {
-        let date = dates.entry(file.date).or_default();
-        date.samples += file.samples;
-        date.files += 1;
+    for day in look::dates(journal, dataset)? {
+        dates.entry(day).or_default();
+    }
+    for (day, date) in &mut dates {
+        let look = || look::look(journal, dataset, *day, dataset.list(*day)?, Depth::Names);
+        // What another process publishes between two looks is no fault.
+        let found = look()?;
+        let found = if found.faults.is_empty() { found } else { look()? };
+        date.files = found.sound.len() as u64;
+        date.samples = found.sound.iter().map(|file| file.samples).sum();
+        date.complete &= found.faults.is_empty();
+        date.problems = found.faults.iter().map(ToString::to_string).collect();
     }
     Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day, ..date }).collect())
 }

@@ -148,6 +148,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
         observe: &|_| (),
     };
     let task = run::Export {
+        accept_fewer: false,
         manifests: Manifests { files: vec![path], format: None },
         refresh: None,
         lane: Lane::Nightly,
@@ -226,7 +227,7 @@ async fn every_form_gives_the_same_dataset_byte_for_byte() {
         assert_eq!(counts(&fresh.import(&[home.path(name)])), [0, exported.pages, 0, 0, 0, 0], "{name} again");
         fresh.export(name).unwrap();
         assert_eq!(fs::read(fresh.path(name)).unwrap(), fs::read(home.path(name)).unwrap(), "{name} exported again");
-        assert_eq!(rebuild(&fresh.config, None, None, &start()).unwrap().files.len(), dataset.len());
+        assert_eq!(rebuild(&fresh.config, (None, None), &start(), |_| ()).unwrap().dates as usize, dataset.len());
         assert_eq!(fresh.dataset(), dataset, "{name} rebuilt");
     }
 }
@@ -272,7 +273,7 @@ fn a_body_of_several_lines_comes_back_as_it_was_sent() {
     let id = journal.next(1, |_| false).unwrap().unwrap().id;
     let page = NewPage { stay: id, number: 0, samples: 1, next_token: None, body: body.as_bytes() };
     journal.land(&page, 0).unwrap();
-    rebuild(&home.config, None, None, &start()).unwrap();
+    rebuild(&home.config, (None, None), &start(), |_| ()).unwrap();
     for name in ["pages.ndjson", "pages.parquet"] {
         home.export(name).unwrap();
         let fresh = Home::new();
@@ -322,7 +323,7 @@ async fn the_next_export_asks_for_what_an_archive_lacks() {
     let outcome = fetch(&fresh, &tenant).await;
     assert_eq!(outcome.exit_code, ExitCode::Complete);
     assert_eq!(requests(&tenant) - paid, later + absent);
-    rebuild(&fresh.config, None, None, &start()).unwrap();
+    rebuild(&fresh.config, (None, None), &start(), |_| ()).unwrap();
     assert_eq!(fresh.dataset(), home.dataset());
 }
 
@@ -532,7 +533,7 @@ async fn what_is_pruned_is_neither_lost_nor_asked_for_again() {
     home.export("all.parquet").unwrap();
     let before_bytes = home.journal_bytes();
     let third_day = NaiveDate::from_ymd_opt(2025, 3, 5).unwrap();
-    let pruned = prune(&home.config, third_day).unwrap();
+    let pruned = prune(&home.config, third_day, &start()).unwrap();
     assert_eq!((pruned.dates.len(), pruned.unpublished.len()), (2, 0), "{pruned}");
     let given_back = before_bytes - home.journal_bytes();
     assert!(given_back > before_bytes / 3, "{given_back} of {before_bytes} bytes were given back");
@@ -540,22 +541,22 @@ async fn what_is_pruned_is_neither_lost_nor_asked_for_again() {
 
     let (first, last) = (Some(pruned.dates[0].0), Some(pruned.dates[1].0));
     for (from, to) in [(None, None), (first, first), (last, None)] {
-        let refused = rebuild(&home.config, from, to, &start()).unwrap_err();
+        let refused = rebuild(&home.config, (from, to), &start(), |_| ()).unwrap_err();
         assert!(matches!(refused, Error::Pruned(date) if Some(date) == from.or(first)), "{refused}");
     }
     assert!(matches!(home.export("no.ndjson"), Err(Error::Pruned(_))) && !home.path("no.ndjson").exists());
-    rebuild(&home.config, Some(third_day), None, &start()).unwrap();
+    rebuild(&home.config, (Some(third_day), None), &start(), |_| ()).unwrap();
     assert_eq!(verify(&home.config, &start()).unwrap().exit_code(), ExitCode::Complete);
     assert_eq!(home.dataset(), dataset);
 
     let outcome = fetch(&home, &tenant).await;
     assert_eq!((outcome.exit_code, requests(&tenant)), (ExitCode::Complete, paid));
-    assert_eq!(prune(&home.config, third_day).unwrap().dates, []);
+    assert_eq!(prune(&home.config, third_day, &start()).unwrap().dates, []);
 
     let restored = home.import(&[home.path("all.parquet")]);
     let dropped: u64 = pruned.dates.iter().map(|(_, dropped)| dropped.pages).sum();
     assert_eq!(counts(&restored), [0, restored.pages - dropped, dropped, 0, 0, 0]);
-    rebuild(&home.config, None, None, &start()).unwrap();
+    rebuild(&home.config, (None, None), &start(), |_| ()).unwrap();
     assert_eq!(home.dataset(), dataset);
 }
 
@@ -564,15 +565,15 @@ fn a_pruned_date_takes_further_stays() {
     let home = Home::new();
     home.import_lines(&[line("1", 0, 2, None)]);
     let later = DateTime::from_timestamp(DAY_S, 0).unwrap().date_naive() + chrono::Days::new(9);
-    assert_eq!(prune(&home.config, later).unwrap().dates.len(), 1);
+    assert_eq!(prune(&home.config, later, &start()).unwrap().dates.len(), 1);
     let imported = home.import_lines(&[line("1", 0, 2, None), line("2", 0, 3, None)]);
     assert_eq!(counts(&imported), [1, 0, 1, 0, 0, 0]);
-    prune(&home.config, later).unwrap();
+    prune(&home.config, later, &start()).unwrap();
     let imported = home.import_lines(&[line("3", 0, 4, None)]);
     assert_eq!(imported.publications[0].file.samples, 4);
     assert_eq!(home.dataset().len(), 3);
     assert_eq!(verify(&home.config, &start()).unwrap().exit_code(), ExitCode::Complete);
-    let refused = rebuild(&home.config, None, None, &start()).unwrap_err();
+    let refused = rebuild(&home.config, (None, None), &start(), |_| ()).unwrap_err();
     assert!(matches!(refused, Error::Pruned(_)), "{refused}");
     assert_eq!(home.dataset().len(), 3);
 }
@@ -586,11 +587,11 @@ fn only_what_is_published_is_pruned() {
     let half = half.replace("{}", r#"{"participant_quality_list":[{}],"has_more":true,"page_token":"a"}"#);
     home.import_lines(&[line("1", 0, 1, None), line("3", 0, 1, Some("a")), half]);
     let (first, later) = (NaiveDate::from_ymd_opt(2025, 3, 3).unwrap(), NaiveDate::from_ymd_opt(2025, 4, 1).unwrap());
-    let pruned = prune(&home.config, later).unwrap();
+    let pruned = prune(&home.config, later, &start()).unwrap();
     assert_eq!((pruned.dates.len(), pruned.unpublished), (0, vec![first]));
     home.import_lines(&[line("3", 0, 1, Some("a")), line("3", 1, 1, None)]);
-    assert_eq!(prune(&home.config, first).unwrap().dates.len(), 0, "the date itself is kept");
-    let pruned = prune(&home.config, later).unwrap();
+    assert_eq!(prune(&home.config, first, &start()).unwrap().dates.len(), 0, "the date itself is kept");
+    let pruned = prune(&home.config, later, &start()).unwrap();
     assert_eq!((pruned.dates[0].0, pruned.dates[0].1.pages, pruned.dates.len()), (first, 3, 1));
     let second = export(&home.config, first.succ_opt().unwrap(), later, &home.path("half.ndjson")).unwrap();
     assert_eq!((second.stays, second.pages), (1, 1), "the half-read stay lost its page");

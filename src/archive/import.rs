@@ -193,14 +193,18 @@ impl Imported {
     }
 
     fn publish(&mut self, journal: &mut Journal, publisher: &Publisher) -> Result<(), Error> {
-        let publishing = journal.lock_publishing()?;
-        let mut failure =
-            publisher.finish_intents(journal, &publishing, |publication| self.publications.push(publication));
-        for date in journal.own_unpublished()? {
-            if journal.is_ready(date)? {
-                let appended = publisher.append(journal, date, &publishing);
-                failure = failure.and(appended.map(|publication| self.publications.extend(publication)));
-            } else {
+        let publishing = publisher.begin(journal)?;
+        let mut failure = publishing.settle_intents(journal);
+        publishing.append_settled(
+            journal,
+            |_, _| Ok(false),
+            |_, appended| {
+                let failed = appended.map(|publication| self.publications.push(publication));
+                failure = std::mem::replace(&mut failure, Ok(())).and(failed);
+            },
+        )?;
+        for date in journal.unpublished_dates()? {
+            if journal.is_own_unpublished(date)? && !journal.is_ready(date)? {
                 self.unpublished.push(date);
             }
         }

@@ -6,9 +6,12 @@ use chrono::NaiveDate;
 
 use crate::{
     config::Config,
+    dataset::Dataset,
     error::Error,
     journal::{Dropped, Journal},
+    publish::look::{Depth, look},
     run::identity,
+    start::Start,
 };
 
 /// What was pruned.
@@ -16,7 +19,7 @@ use crate::{
 pub struct Pruned {
     /// The dates whose pages were dropped, and how many.
     pub dates: Vec<(NaiveDate, Dropped)>,
-    /// Dates that were left alone because some of their stays are done and not published.
+    /// Dates that were left alone because some of their done stays are in no visible file, or are asked for again.
     pub unpublished: Vec<NaiveDate>,
     /// By how much the journal has become smaller.
     pub bytes: u64,
@@ -30,13 +33,18 @@ pub struct Pruned {
 /// # Errors
 ///
 /// If there is no journal or its disk fails. Cut anywhere, the same command again continues.
-pub fn prune(config: &Config, before: NaiveDate) -> Result<Pruned, Error> {
+pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned, Error> {
     let mut journal = Journal::open_existing(&config.state, &identity(config))?;
     let mut pruned = Pruned::default();
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
+    let dataset = Dataset::existing(start.disk.clone(), &config.output)?;
     let publishing = journal.lock_publishing()?;
     for date in journal.known_dates(NaiveDate::MIN, last)? {
-        if !journal.is_published(date)? || journal.is_reread(date)? {
+        let is_visible = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?
+            .faults
+            .iter()
+            .all(|fault| !fault.is_lack());
+        if !is_visible || journal.is_reread(date)? {
             pruned.unpublished.push(date);
             continue;
         }
@@ -56,7 +64,10 @@ impl fmt::Display for Pruned {
             writeln!(f, "pruned    date={date}  {stays} stays  {pages} pages")?;
         }
         for date in &self.unpublished {
-            writeln!(f, "kept      date={date}  not all that is known of it is published: `vcq export` first")?;
+            writeln!(
+                f,
+                "kept      date={date}  not all that is known of it is in visible files: `vcq verify` says what"
+            )?;
         }
         writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)
     }

@@ -97,6 +97,12 @@ pub enum DiskError {
         /// The published file.
         path: PathBuf,
     },
+    /// A file of vcq's own form that nobody has told vcq of: of another journal, or of a journal from before a restore.
+    #[error("`{}` is not in this journal", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something else stands where a file or folder of the dataset belongs: a link, another file.
     #[error("`{}` was not put there by vcq", path.display())]
     Stranger {
@@ -122,7 +128,10 @@ impl DiskError {
         match self {
             Self::Io { source, .. } => hint_of(source),
             Self::OtherFileSystem { .. } => Some("set `output` to a folder inside of the mounted file system"),
-            Self::Exists { .. } => Some("if two state folders write into this dataset, give each its own `output`"),
+            Self::Exists { .. } | Self::Unknown { .. } => Some(
+                "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \
+                 write into this dataset, give each its own `output`",
+            ),
             Self::Stranger { .. } => Some("move it away and run again: nothing is lost"),
             Self::Busy { .. } => Some("run again when it has ended"),
         }

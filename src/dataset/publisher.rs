@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -16,12 +17,12 @@ use chrono::NaiveDate;
 use super::{
     Dataset, FileName, OPEN_MODE, PartFile,
     disk::{Disk, DiskError, found, open_folder},
-    entries, folder_name,
+    entries, folder_name, parse_folder_name,
 };
 
 /// The right to make files visible in a dataset, held by one process at a time.
 #[derive(Debug)]
-pub struct Publisher {
+pub struct DatasetLock {
     dataset: Dataset,
     /// The staging folder, locked for as long as it is open.
     staging: File,
@@ -29,9 +30,9 @@ pub struct Publisher {
     gathered_count: AtomicU64,
 }
 
-impl Publisher {
-    /// Locks staging, empties it and tries the disk; see [`Dataset::publisher`].
-    pub(super) fn lock(dataset: Dataset) -> Result<Self, DiskError> {
+impl DatasetLock {
+    /// Locks staging, empties it and tries the disk; see [`Dataset::lock`].
+    pub(super) fn acquire(dataset: Dataset) -> Result<Self, DiskError> {
         let staging = open_folder(&dataset.staging)?;
         staging.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => DiskError::Busy { staging: dataset.staging.clone() },
@@ -71,21 +72,22 @@ impl Publisher {
         Ok(PartFile { date, name, bytes })
     }
 
-    /// Puts `parts` in the place of all that the partition `date` holds, in one step.
+    /// Puts `part` in the place of all that the partition `date` holds, in one step: of the files `known`, and of no other.
     ///
     /// A reader at work sees the old partition or the new one, or gets an error about a missing file. The old files stay
-    /// in staging until there is a new publisher: a reader that had opened the old folder, but not listed it, would find
+    /// in staging until the dataset is locked again: a reader that had opened the old folder, but not listed it, would find
     /// some of them gone and return a wrong sum without an error. So this needs room for both.
     ///
     /// # Errors
     ///
-    /// [`DiskError::Exists`] if a part has the name of a visible file and other bytes, [`DiskError::Stranger`] if the
-    /// partition holds a file that was not published: it would be lost. The partition stays as it is in both cases.
-    pub fn replace(&self, date: NaiveDate, parts: Vec<Sealed>) -> Result<Vec<PartFile>, DiskError> {
+    /// [`DiskError::Exists`] if the part has the name of a visible file and other bytes, [`DiskError::Stranger`] and
+    /// [`DiskError::Unknown`] if the partition holds something else than the files `known`: it would be lost. The
+    /// partition stays as it is in these cases.
+    pub fn replace(&self, date: NaiveDate, part: Sealed, known: &BTreeSet<FileName>) -> Result<PartFile, DiskError> {
         let disk = &self.dataset.disk;
         let live = self.dataset.folder_of(date);
-        let replaces = self.check_replaceable(date, &parts)?;
-        let (fresh, files) = self.gather(date, parts)?;
+        let replaces = self.check_replaceable(date, &part, known)?;
+        let (fresh, file) = self.gather(date, part)?;
         let root = open_folder(&self.dataset.root)?;
         if replaces {
             disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;
@@ -94,11 +96,11 @@ impl Publisher {
         }
         disk.sync(&root).map_err(DiskError::io("sync", &self.dataset.root))?;
         disk.sync(&self.staging).map_err(DiskError::io("sync", &self.dataset.staging))?;
-        Ok(files)
+        Ok(file)
     }
 
     /// Whether the partition has a folder, all of whose files may go.
-    fn check_replaceable(&self, date: NaiveDate, parts: &[Sealed]) -> Result<bool, DiskError> {
+    fn check_replaceable(&self, date: NaiveDate, part: &Sealed, known: &BTreeSet<FileName>) -> Result<bool, DiskError> {
         let live = self.dataset.folder_of(date);
         if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
             return Ok(false);
@@ -108,32 +110,30 @@ impl Publisher {
         if let Some(path) = listing.strangers.pop() {
             return Err(DiskError::Stranger { path });
         }
-        let visible: BTreeSet<FileName> = listing.files.iter().map(|file| file.name).collect();
-        for part in parts.iter().filter(|part| visible.contains(&part.name)) {
-            let path = live.join(part.name.to_string());
-            if !same_bytes(&part.path.path, &path)? {
+        for file in listing.files {
+            let path = live.join(file.name.to_string());
+            if !known.contains(&file.name) {
+                return Err(DiskError::Unknown { path });
+            }
+            if file.name == part.name && !same_bytes(&part.path.path, &path)? {
                 return Err(DiskError::Exists { path });
             }
         }
         Ok(true)
     }
 
-    /// Moves sealed files into one folder in staging: the partition as it will be.
-    fn gather(&self, date: NaiveDate, parts: Vec<Sealed>) -> Result<(PathBuf, Vec<PartFile>), DiskError> {
+    /// Moves a sealed file into a folder of its own in staging: the partition as it will be.
+    fn gather(&self, date: NaiveDate, part: Sealed) -> Result<(PathBuf, PartFile), DiskError> {
         let disk = &self.dataset.disk;
         // Numbered, because the partition that an earlier call retired may stand there under its name.
         let number = self.gathered_count.fetch_add(1, Ordering::Relaxed);
         let fresh = self.dataset.staging.join(format!("{}.{number}", folder_name(date)));
         disk.create_folder(&fresh, OPEN_MODE).map_err(DiskError::io("create", &fresh))?;
         let folder = open_folder(&fresh)?;
-        let mut files = Vec::with_capacity(parts.len());
-        for part in parts {
-            let path = &part.path.path;
-            disk.rename(path, &folder, &part.name.to_string()).map_err(DiskError::io("move", path))?;
-            files.push(PartFile { date, name: part.name, bytes: part.bytes });
-        }
+        let path = &part.path.path;
+        disk.rename(path, &folder, &part.name.to_string()).map_err(DiskError::io("move", path))?;
         disk.sync(&folder).map_err(DiskError::io("sync", &fresh))?;
-        Ok((fresh, files))
+        Ok((fresh, PartFile { date, name: part.name, bytes: part.bytes }))
     }
 
     /// The partition's folder, created if need be. A link in its place is refused: it leads out of the dataset.
@@ -150,27 +150,48 @@ impl Publisher {
         open_folder(&path)
     }
 
+    /// Removes what earlier runs left in staging.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Stranger`], before anything is removed, if something in it was not put there by vcq: the folder is
+    /// somebody else's, who has happened to name it so.
     fn empty_staging(&self) -> Result<(), DiskError> {
-        for entry in entries(&self.dataset.staging)? {
-            self.remove(&self.dataset.staging.join(&entry.name))?;
+        let left: Vec<_> = entries(&self.dataset.staging)?.into_iter().map(|entry| entry.name).collect();
+        if let Some(name) = left.iter().find(|name| !is_name_in_staging(name)) {
+            return Err(DiskError::Stranger { path: self.dataset.staging.join(name) });
         }
-        Ok(())
+        left.iter().try_for_each(|name| self.remove(&self.dataset.staging.join(name)))
     }
 
     /// Writes, syncs, renames and removes a file in staging, so that a disk which cannot do it is found out early.
     fn probe(&self) -> Result<(), DiskError> {
-        let probe = self.dataset.staging.join("probe");
+        let probe = self.dataset.staging.join(PROBE);
         let disk = &self.dataset.disk;
         let file = disk.create_file(&probe).map_err(DiskError::io("create", &probe))?;
         disk.write(&file, b"probe").map_err(DiskError::io("write", &probe))?;
         disk.sync(&file).map_err(DiskError::io("sync", &probe))?;
-        disk.rename(&probe, &self.staging, "probed").map_err(DiskError::io("rename", &probe))?;
-        self.remove(&self.dataset.staging.join("probed"))
+        disk.rename(&probe, &self.staging, PROBED).map_err(DiskError::io("rename", &probe))?;
+        self.remove(&self.dataset.staging.join(PROBED))
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         self.dataset.disk.remove(path).map_err(DiskError::io("remove", path))
     }
+}
+
+/// Names of the file that is tried on the disk.
+const PROBE: &str = "probe";
+const PROBED: &str = "probed";
+
+/// True for the names that vcq gives to what it puts into staging: part files, partitions with a number, the probe.
+fn is_name_in_staging(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let is_partition = |name: &str| {
+        let (folder, number) = name.rsplit_once('.').unwrap_or_default();
+        parse_folder_name(folder.as_ref()).is_some() && number.parse::<u64>().is_ok()
+    };
+    name == PROBE || name == PROBED || FileName::parse(name).is_some() || is_partition(name)
 }
 
 /// A path in staging; what still stands there when it is dropped was not published, and is removed.
@@ -229,6 +250,11 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Opens it for reading, to compare what arrived with what was meant.
     pub fn reopen(&self) -> Result<File, DiskError> {
         File::open(&self.path.path).map_err(DiskError::io("open", &self.path.path))

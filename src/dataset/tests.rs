@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::Write,
     os::unix::fs::{PermissionsExt, symlink},
@@ -19,7 +20,6 @@ fn local(output: &Path) -> Result<Dataset, DiskError> {
 
 const FIRST: FileName = FileName(0x1);
 const SECOND: FileName = FileName(0x2);
-const THIRD: FileName = FileName(0x3);
 
 /// A disk that keeps a log, and on which effect number `fails_at` and, if `stays_broken`, all after it fail.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn home() -> (TempDir, PathBuf) {
     (home, output)
 }
 
-fn sealed(publisher: &Publisher, name: FileName, content: &str) -> Result<Sealed, DiskError> {
+fn sealed(publisher: &DatasetLock, name: FileName, content: &str) -> Result<Sealed, DiskError> {
     let mut staged = publisher.stage(name)?;
     staged.write_all(content.as_bytes()).map_err(|error| error.downcast::<DiskError>().unwrap())?;
     staged.seal()
@@ -146,7 +146,7 @@ fn is_empty(folder: &Path) -> bool {
 /// What a run does whose journal says that these two files are to be published.
 fn publish_night(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
     let dataset = Dataset::open(disk, output)?;
-    let publisher = dataset.publisher()?;
+    let publisher = dataset.lock()?;
     for (day, name, content) in [("2025-03-02", FIRST, "one"), ("2025-03-03", SECOND, "two")] {
         if dataset.confirm(date(day), name)?.is_none() {
             publisher.publish(sealed(&publisher, name, content)?, date(day))?;
@@ -156,10 +156,15 @@ fn publish_night(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
 }
 
 fn rebuild_day(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
-    let publisher = Dataset::open(disk, output)?.publisher()?;
-    let parts = vec![sealed(&publisher, SECOND, "two")?, sealed(&publisher, THIRD, "three")?];
-    publisher.replace(date("2025-03-03"), parts)?;
+    let publisher = Dataset::open(disk, output)?.lock()?;
+    let part = sealed(&publisher, FileName(3), "three")?;
+    publisher.replace(date("2025-03-03"), part, &known(output, "2025-03-03"))?;
     Ok(())
+}
+
+/// The names of the files that a date holds.
+fn known(output: &Path, day: &str) -> BTreeSet<FileName> {
+    local(output).unwrap().list(date(day)).unwrap().files.iter().map(|file| file.name).collect()
 }
 
 fn owned(files: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -171,7 +176,7 @@ fn states() -> [Vec<(String, String)>; 4] {
     let one = ("2025-03-02/part-0000000000000001.parquet", "one");
     let two = ("2025-03-03/part-0000000000000002.parquet", "two");
     let three = ("2025-03-03/part-0000000000000003.parquet", "three");
-    [owned(&[]), owned(&[one]), owned(&[one, two]), owned(&[one, two, three])]
+    [owned(&[]), owned(&[one]), owned(&[one, two]), owned(&[one, three])]
 }
 
 /// Lets each effect of `run` fail in turn, in every manner, until a run passes without a fault.
@@ -200,7 +205,7 @@ fn fail_everywhere(
             assert!(allowed.contains(&visible(&output)), "after effect {fails_at}: {:?}", visible(&output));
             run(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
             assert_eq!(Some(&visible(&output)), allowed.last());
-            drop(local(&output).unwrap().publisher().unwrap());
+            drop(local(&output).unwrap().lock().unwrap());
             assert!(is_empty(&home.path().join("quality.staging")));
         }
     }
@@ -242,7 +247,7 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
     create ./quality/of.staging
     sync ./quality
     ");
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     insta::assert_snapshot!(take_log(), @r"
     create ./quality/of.staging/probe
     write ./quality/of.staging/probe
@@ -261,15 +266,15 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
     sync ./quality/of/date=2025-03-02
     remove ./quality/of.staging/part-0000000000000001.parquet
     ");
-    publisher.replace(date("2025-03-02"), vec![sealed(&publisher, SECOND, "two").unwrap()]).unwrap();
+    publisher.replace(date("2025-03-02"), sealed(&publisher, SECOND, "two").unwrap(), &[FIRST].into()).unwrap();
     insta::assert_snapshot!(take_log(), @r"
     create ./quality/of.staging/part-0000000000000002.parquet
     write ./quality/of.staging/part-0000000000000002.parquet
     sync ./quality/of.staging/part-0000000000000002.parquet
     create ./quality/of.staging/date=2025-03-02.0
     rename ./quality/of.staging/part-0000000000000002.parquet to ./quality/of.staging/date=2025-03-02.0/part-0000000000000002.parquet
-    remove ./quality/of.staging/part-0000000000000002.parquet
     sync ./quality/of.staging/date=2025-03-02.0
+    remove ./quality/of.staging/part-0000000000000002.parquet
     exchange ./quality/of.staging/date=2025-03-02.0 and ./quality/of/date=2025-03-02
     sync ./quality/of
     sync ./quality/of.staging
@@ -285,29 +290,33 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
 fn a_visible_name_never_gets_other_bytes() {
     let (_home, output) = home();
     let dataset = local(&output).unwrap();
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
     let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
     assert_eq!(dataset.confirm(day, FIRST).unwrap(), Some(visible));
 
     let again = publisher.publish(sealed(&publisher, FIRST, "two").unwrap(), day);
     assert!(matches!(again, Err(DiskError::Exists { path }) if path == dataset.path_of(day, FIRST)));
-    let parts = vec![sealed(&publisher, SECOND, "three").unwrap(), sealed(&publisher, FIRST, "two").unwrap()];
-    assert!(matches!(publisher.replace(day, parts), Err(DiskError::Exists { .. })));
+    let known = [FIRST].into();
+    let part = sealed(&publisher, FIRST, "two").unwrap();
+    assert!(matches!(publisher.replace(day, part, &known), Err(DiskError::Exists { .. })));
+    let part = sealed(&publisher, SECOND, "three").unwrap();
+    let replaced = publisher.replace(day, part, &BTreeSet::new());
+    assert!(matches!(replaced, Err(DiskError::Unknown { path }) if path == dataset.path_of(day, FIRST)));
     assert_eq!(fs::read_to_string(dataset.path_of(day, FIRST)).unwrap(), "one");
     assert_eq!(everything(&dataset).files, [visible]);
 
-    publisher.replace(day, vec![sealed(&publisher, FIRST, "one").unwrap()]).unwrap();
+    publisher.replace(day, sealed(&publisher, FIRST, "one").unwrap(), &known).unwrap();
     assert_eq!(everything(&dataset).files, [visible]);
 }
 
 #[test]
 fn a_partition_without_a_folder_can_be_replaced_too() {
     let (home, output) = home();
-    let publisher = local(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().lock().unwrap();
     let day = date("2025-03-02");
-    let files = publisher.replace(day, vec![sealed(&publisher, FIRST, "one").unwrap()]).unwrap();
-    assert_eq!(files, [PartFile { date: day, name: FIRST, bytes: 3 }]);
+    let file = publisher.replace(day, sealed(&publisher, FIRST, "one").unwrap(), &BTreeSet::new()).unwrap();
+    assert_eq!(file, PartFile { date: day, name: FIRST, bytes: 3 });
     assert_eq!(visible(&output), owned(&[("2025-03-02/part-0000000000000001.parquet", "one")]));
     assert!(is_empty(&home.path().join("quality.staging")));
 }
@@ -317,13 +326,16 @@ fn a_reader_sees_the_old_partition_or_the_new_one() {
     const GENERATION_COUNT: u64 = 300;
     let (home, output) = home();
     let dataset = Dataset::open(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
     let replace = |generation: u64| {
-        let part = |half| sealed(&publisher, FileName(2 * generation + half), &generation.to_string()).unwrap();
-        publisher.replace(day, vec![part(0), part(1)]).unwrap();
+        let part = sealed(&publisher, FileName(generation), &generation.to_string()).unwrap();
+        let known = dataset.list(day).unwrap().files.iter().map(|file| file.name).collect();
+        publisher.replace(day, part, &known).unwrap();
     };
-    replace(0);
+    for half in [1000, 1001] {
+        publisher.publish(sealed(&publisher, FileName(half), "0").unwrap(), day).unwrap();
+    }
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| (1..=GENERATION_COUNT).for_each(replace));
         while !writer.is_finished() {
@@ -331,12 +343,12 @@ fn a_reader_sees_the_old_partition_or_the_new_one() {
                 fs::read_dir(dataset.folder_of(day)).unwrap().map(|entry| entry.unwrap().path()).collect();
             let contents: io::Result<Vec<String>> = names.iter().map(fs::read_to_string).collect();
             match contents {
-                Ok(contents) => assert!(contents.len() == 2 && contents[0] == contents[1], "{contents:?}"),
+                Ok(contents) => assert!(contents.len() == 1 || contents == ["0", "0"], "{contents:?}"),
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
             }
         }
     });
-    assert_eq!(everything(&dataset).files.len(), 2);
+    assert_eq!(everything(&dataset).files.len(), 1);
 }
 
 #[test]
@@ -346,10 +358,10 @@ fn what_is_not_published_is_removed() {
     let dataset = local(&output).unwrap();
     assert_eq!(fs::metadata(&staging).unwrap().permissions().mode() & 0o077, 0);
     fs::write(staging.join("part-0000000000000009.parquet"), "cut").unwrap();
-    fs::create_dir(staging.join("date=2025-03-02")).unwrap();
-    fs::write(staging.join("date=2025-03-02/part-0000000000000009.parquet"), "old").unwrap();
+    fs::create_dir(staging.join("date=2025-03-02.0")).unwrap();
+    fs::write(staging.join("date=2025-03-02.0/part-0000000000000009.parquet"), "old").unwrap();
 
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     assert!(is_empty(&staging));
     let staged = publisher.stage(FIRST).unwrap();
     assert!(!is_empty(&staging));
@@ -360,9 +372,26 @@ fn what_is_not_published_is_removed() {
 }
 
 #[test]
+fn staging_that_is_somebody_elses_is_left_alone() {
+    let (home, output) = home();
+    let staging = home.path().join("quality.staging");
+    local(&output).unwrap();
+    for name in ["thesis.txt", "part-1.parquet", "date=2025-03-02", "probe.bak"] {
+        fs::write(staging.join("part-0000000000000009.parquet"), "cut").unwrap();
+        fs::write(staging.join(name), "of a person").unwrap();
+        let refused = local(&output).unwrap().lock();
+        assert!(matches!(refused, Err(DiskError::Stranger { path }) if path.ends_with(name)));
+        assert_eq!(fs::read_dir(&staging).unwrap().count(), 2, "nothing is removed");
+        fs::remove_file(staging.join(name)).unwrap();
+    }
+    local(&output).unwrap().lock().unwrap();
+    assert!(is_empty(&staging));
+}
+
+#[test]
 fn a_sealed_file_can_be_read_before_it_is_published() {
     let (_home, output) = home();
-    let publisher = local(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().lock().unwrap();
     let part = sealed(&publisher, FIRST, "one").unwrap();
     assert_eq!(io::read_to_string(part.reopen().unwrap()).unwrap(), "one");
 }
@@ -370,18 +399,18 @@ fn a_sealed_file_can_be_read_before_it_is_published() {
 #[test]
 fn there_is_one_publisher_at_a_time() {
     let (_home, output) = home();
-    let first = local(&output).unwrap().publisher().unwrap();
+    let first = local(&output).unwrap().lock().unwrap();
     let second = local(&output).unwrap();
-    assert!(matches!(second.publisher(), Err(DiskError::Busy { .. })));
+    assert!(matches!(second.lock(), Err(DiskError::Busy { .. })));
     drop(first);
-    second.publisher().unwrap();
+    second.lock().unwrap();
 }
 
 #[test]
 fn what_readers_could_take_for_data_is_listed() {
     let (_home, output) = home();
     let dataset = local(&output).unwrap();
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
     let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
     fs::create_dir(output.join("date=2025-03-03")).unwrap();
@@ -417,12 +446,12 @@ fn what_readers_could_take_for_data_is_listed() {
 fn a_partition_with_a_stranger_in_it_is_not_replaced() {
     let (_home, output) = home();
     let dataset = local(&output).unwrap();
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
     publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
     let notes = output.join("date=2025-03-02/notes.txt");
     fs::write(&notes, "of a person").unwrap();
-    let replaced = publisher.replace(day, vec![sealed(&publisher, SECOND, "two").unwrap()]);
+    let replaced = publisher.replace(day, sealed(&publisher, SECOND, "two").unwrap(), &[FIRST].into());
     assert!(matches!(replaced, Err(DiskError::Stranger { path }) if path == notes));
     assert_eq!(fs::read_dir(output.join("date=2025-03-02")).unwrap().count(), 2);
 }
@@ -434,7 +463,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, &output).unwrap();
     let dataset = local(&output).unwrap();
-    let publisher = dataset.publisher().unwrap();
+    let publisher = dataset.lock().unwrap();
     assert!(home.path().join("elsewhere.staging").is_dir());
 
     let (day, target) = (date("2025-03-02"), home.path().join("target"));
@@ -443,7 +472,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     symlink(&target, elsewhere.join("date=2025-03-02")).unwrap();
     let part = || sealed(&publisher, SECOND, "two").unwrap();
     assert!(matches!(publisher.publish(part(), day), Err(DiskError::Stranger { .. })));
-    assert!(matches!(publisher.replace(day, vec![part()]), Err(DiskError::Stranger { .. })));
+    assert!(matches!(publisher.replace(day, part(), &[FIRST].into()), Err(DiskError::Stranger { .. })));
     assert!(matches!(dataset.confirm(day, FIRST), Err(DiskError::Stranger { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 
@@ -460,7 +489,7 @@ fn an_output_that_is_a_file_or_vanishes_is_reported() {
     assert!(matches!(local(&file), Err(DiskError::Stranger { .. })));
     assert!(matches!(local(&file.join("quality")), Err(DiskError::Io { operation: "create", .. })));
 
-    let publisher = local(&output).unwrap().publisher().unwrap();
+    let publisher = local(&output).unwrap().lock().unwrap();
     fs::remove_dir(&output).unwrap();
     let part = sealed(&publisher, FIRST, "one").unwrap();
     let error = publisher.publish(part, date("2025-03-02")).unwrap_err();

@@ -192,7 +192,7 @@ impl Loop<'_> {
     fn unsettle(&mut self, stays: &[StayId]) -> Result<(), Error> {
         self.journal.unsettle(stays)?;
         (self.terms.emit)(Event::Unsettled { stays: stays.len() as u64 });
-        self.settled_before = 0;
+        self.settled_before = StayId::MIN;
         Ok(())
     }
 

@@ -1,12 +1,13 @@
 //! Part files: which stays each holds, from intent to publication.
 
 use chrono::NaiveDate;
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
 use super::{
     Journal, JournalError, StayId,
     page::StayPages,
+    reread::drop_pages,
     stay::{date_from_row, stay_from_row},
 };
 use crate::stay::Stay;
@@ -25,112 +26,103 @@ pub struct FileRow {
     pub name: String,
     /// True if it takes the place of all other files of its date.
     pub replaces: bool,
-    /// False: meant to be published, and to be built again if it is not there.
+    /// False: an intent, of which it is not known whether the file is visible.
     pub published: bool,
     /// Stays in it.
     pub stays: u64,
     /// Samples in it.
     pub samples: u64,
-    /// Its size, once published.
+    /// Its size, once built.
     pub bytes: Option<u64>,
-    /// SHA-256 of its bytes, once published.
+    /// SHA-256 of its bytes, once built.
     pub sha256: Option<[u8; 32]>,
 }
 
-/// Which stays of a date a new file is for.
+/// What a new file of a date is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
+pub enum Intent<'a> {
     /// The done stays that are in no file yet; what is published stays as it is.
     Append,
     /// All done stays; the file takes the place of all others of the date.
     Replace,
+    /// The same, with these second readings in the place of the first ones.
+    Adopt(&'a [StayId]),
+}
+
+/// Where a done stay with samples is, if it is not in one published file of its date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Astray {
+    /// In no file.
+    pub unpublished: u64,
+    /// In a file that is not published, or of another date.
+    pub misfiled: u64,
 }
 
 impl Journal {
-    /// Records that the done stays of `date` are to be published in one file, and gives the file its name; `None` if
-    /// there are no such stays.
+    /// Records what is to be published in one file, and gives the file its name; `None` if there are no such stays.
     ///
-    /// The name is a digest of `salt`, the stays and their pages: what decides the file's bytes decides its name.
-    pub fn intend(&mut self, date: NaiveDate, intent: Intent, salt: &[u8]) -> Result<Option<FileRow>, JournalError> {
-        self.intend_after(date, intent, salt, |_| Ok(true))
-    }
-
-    /// The same after a change that is made with it or not at all; `None` too if `change` says that there is none.
-    pub(super) fn intend_after(
+    /// A stay is known to be where it was until [`Journal::published`] says otherwise: an intent can be
+    /// [withdrawn](Journal::withdraw). The name is a digest of `salt`, the stays and their pages: what decides the file's
+    /// bytes decides its name.
+    ///
+    /// # Errors
+    ///
+    /// If the date has an intent already: it has to be settled first.
+    pub fn intend(
         &mut self,
         date: NaiveDate,
-        intent: Intent,
+        intent: Intent<'_>,
         salt: &[u8],
-        change: impl FnOnce(&Connection) -> Result<bool, JournalError>,
     ) -> Result<Option<FileRow>, JournalError> {
-        let replaces = intent == Intent::Replace;
-        let days = date.to_epoch_days();
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
-        let row = match change(&self.db) {
-            Ok(true) => self.try_intend(days, replaces, salt),
-            Ok(false) => Ok(None),
-            Err(error) => Err(error),
+        let replaces = intent != Intent::Append;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Some((id, name, stays, samples)) = try_intend(&transaction, date.to_epoch_days(), intent, salt)? else {
+            return Ok(None);
         };
-        match &row {
-            Ok(Some(_)) => self.db.execute_batch("COMMIT")?,
-            Ok(None) | Err(_) => self.db.execute_batch("ROLLBACK")?,
-        }
-        let Some((id, name, stays, samples)) = row? else { return Ok(None) };
+        transaction.commit()?;
         Ok(Some(FileRow { id, date, name, replaces, published: false, stays, samples, bytes: None, sha256: None }))
     }
 
-    fn try_intend(
-        &self,
-        days: i32,
-        replaces: bool,
-        salt: &[u8],
-    ) -> Result<Option<(FileId, String, u64, u64)>, JournalError> {
-        self.db.prepare_cached(include_str!("intend.sql"))?.execute(params![days, replaces])?;
-        let id = self.db.last_insert_rowid();
-        let assign = if replaces { include_str!("assign_all.sql") } else { include_str!("assign_new.sql") };
-        let stays = self.db.prepare_cached(assign)?.execute(params![days, id])? as u64;
-        if stays == 0 {
-            return Ok(None);
+    /// Records what an intended file has come to be, before it is made visible.
+    pub fn built(&self, file: &FileRow, bytes: u64, sha256: [u8; 32]) -> Result<(), JournalError> {
+        self.db.prepare_cached(include_str!("built.sql"))?.execute(params![file.id, bytes, sha256])?;
+        Ok(())
+    }
+
+    /// Records that an intended file is visible: its stays are in it, and if it replaces its date's files, these are
+    /// forgotten and second readings have taken the place of the first ones.
+    pub fn published(&mut self, file: &FileRow) -> Result<(), JournalError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        adopt_rereads(&transaction, file.id)?;
+        let members = params![file.date.to_epoch_days(), file.id];
+        if file.replaces {
+            transaction.execute(include_str!("hold_all.sql"), members)?;
+            transaction.execute(include_str!("forget_replaced.sql"), members)?;
+        } else {
+            transaction.execute(include_str!("hold_new.sql"), members)?;
         }
-        let (name, samples) = self.name(days, id, salt)?;
-        self.db.prepare_cached(include_str!("intended.sql"))?.execute(params![id, name, stays, samples])?;
-        Ok(Some((id, name, stays, samples)))
+        transaction.execute(include_str!("published.sql"), [file.id])?;
+        Ok(transaction.commit()?)
     }
 
-    fn name(&self, days: i32, id: FileId, salt: &[u8]) -> Result<(String, u64), JournalError> {
-        let mut hash = Sha256::new_with_prefix(salt);
-        let mut samples = 0;
-        let mut digests = self.db.prepare_cached(include_str!("page_digests.sql"))?;
-        self.each_member_of(days, id, |stay_id, stay, stay_samples| {
-            samples += u64::from(stay_samples);
-            hash.update(format!("{stay:?}"));
-            let mut rows = digests.query([stay_id])?;
-            while let Some(row) = rows.next()? {
-                hash.update(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?);
-            }
-            Ok::<_, JournalError>(())
-        })?;
-        let digest = hash.finalize();
-        let first: [u8; 8] = digest[..8].try_into().expect("SHA-256 has 32 bytes");
-        Ok((format!("{:016x}", u64::from_be_bytes(first)), samples))
+    /// Forgets an intent whose file is not visible: everything is as if it had not been.
+    pub fn withdraw(&mut self, file: &FileRow) -> Result<(), JournalError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(include_str!("withdraw_stays.sql"), params![file.date.to_epoch_days(), file.id])?;
+        transaction.execute(include_str!("withdraw_rereads.sql"), [file.id])?;
+        transaction.execute(include_str!("forget_file.sql"), [file.id])?;
+        Ok(transaction.commit()?)
     }
 
-    /// Hands every stay of a file to `each`, in the order of the dataset's rows, with its landed samples.
+    /// Hands every stay of a file to `each`, in the order of the dataset's rows: the number by which its pages are found,
+    /// the stay, and its landed samples.
     pub fn each_member<E: From<JournalError>>(
         &self,
         file: &FileRow,
         each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.each_member_of(file.date.to_epoch_days(), file.id, each)
-    }
-
-    fn each_member_of<E: From<JournalError>>(
-        &self,
-        days: i32,
-        file: FileId,
-        each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.each_stay(include_str!("members.sql"), params![days, file], each)
+        let sql = if file.published { include_str!("members.sql") } else { include_str!("intended_members.sql") };
+        each_stay(&self.db, sql, params![file.date.to_epoch_days(), file.id], each)
     }
 
     /// Hands every stay of `date` that has landed pages to `each`, in the order of the dataset's rows, with its landed
@@ -140,22 +132,7 @@ impl Journal {
         date: NaiveDate,
         each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.each_stay(include_str!("landed_on.sql"), params![date.to_epoch_days()], each)
-    }
-
-    fn each_stay<E: From<JournalError>>(
-        &self,
-        sql: &str,
-        params: &[&dyn ToSql],
-        mut each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut statement = self.db.prepare_cached(sql).map_err(JournalError::from)?;
-        let mut rows = statement.query(params).map_err(JournalError::from)?;
-        while let Some(row) = rows.next().map_err(JournalError::from)? {
-            let (id, stay, samples) = member_from_row(row).map_err(JournalError::from)?;
-            each(id, &stay, samples)?;
-        }
-        Ok(())
+        each_stay(&self.db, include_str!("landed_on.sql"), params![date.to_epoch_days()], each)
     }
 
     /// A reader of landed bodies, which reuses its buffers from stay to stay.
@@ -163,14 +140,12 @@ impl Journal {
         Ok(StayPages::new(self.db.prepare_cached(include_str!("page_bodies.sql"))?))
     }
 
-    /// Records that a file is visible. If it replaces its date's files, they are forgotten.
-    pub fn published(&mut self, file: &FileRow, bytes: u64, sha256: [u8; 32]) -> Result<(), JournalError> {
-        let transaction = self.db.transaction()?;
-        transaction.execute(include_str!("published.sql"), params![file.id, bytes, sha256])?;
-        if file.replaces {
-            transaction.execute(include_str!("forget_replaced.sql"), params![file.date.to_epoch_days(), file.id])?;
+    /// Records that a done stay which is known to be in no file is in this one.
+    pub fn relearn(&self, file: &FileRow, stay: &Stay) -> Result<(), JournalError> {
+        if let Some(found) = self.find(stay)? {
+            self.db.prepare_cached(include_str!("relearn.sql"))?.execute([found.id, file.id])?;
         }
-        Ok(transaction.commit()?)
+        Ok(())
     }
 
     /// All files, published or meant to be, by date and age.
@@ -187,11 +162,39 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The files that are meant to be published, by date and age.
+    /// The files that are meant to be published, by date.
     pub fn intents(&self) -> Result<Vec<FileRow>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("intents.sql"))?;
         let rows = statement.query_map([], file_from_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The file of a date that is meant to be published, if there is one.
+    pub fn intent_on(&self, date: NaiveDate) -> Result<Option<FileRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("intent_on.sql"))?;
+        Ok(statement.query_row([date.to_epoch_days()], file_from_row).optional()?)
+    }
+
+    /// The published files that hold stays of this process, by date and age, whoever published them.
+    pub fn own_files(&self) -> Result<Vec<FileRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("own_files.sql"))?;
+        let rows = statement.query_map([], file_from_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many of the date's done stays with samples are not in one of its published files.
+    pub fn astray(&self, date: NaiveDate) -> Result<Astray, JournalError> {
+        let count = |sql| -> Result<u64, JournalError> {
+            Ok(self.db.prepare_cached(sql)?.query_row([date.to_epoch_days()], |row| row.get(0))?)
+        };
+        let unpublished = count(include_str!("unpublished_on.sql"))?;
+        Ok(Astray { unpublished, misfiled: count(include_str!("misfiled_on.sql"))? })
+    }
+
+    /// How many stays are said to be in a published file.
+    pub fn held_by(&self, file: &FileRow) -> Result<u64, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("held_by.sql"))?;
+        Ok(statement.query_row(params![file.date.to_epoch_days(), file.id], |row| row.get(0))?)
     }
 
     /// The dates that have files, published or meant to be.
@@ -211,11 +214,16 @@ impl Journal {
         Ok(self.db.prepare_cached(sql)?.query_row([date.to_epoch_days()], |row| row.get(0))?)
     }
 
-    /// The dates of this process's stays that are done and in no file yet.
-    pub fn own_unpublished(&self) -> Result<Vec<NaiveDate>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("own_unpublished.sql"))?;
+    /// The dates that have done stays with samples that are in no file, whoever's they are.
+    pub fn unpublished_dates(&self) -> Result<Vec<NaiveDate>, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("unpublished_dates.sql"))?;
         let rows = statement.query_map([], |row| date_from_row(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// True if some of the stays of the date that are in no file yet are this process's own.
+    pub fn is_own_unpublished(&self, date: NaiveDate) -> Result<bool, JournalError> {
+        self.exists_on(date, include_str!("own_unpublished_on.sql"))
     }
 
     /// The dates from `first` to `last` that have landed samples.
@@ -228,6 +236,84 @@ impl Journal {
         let rows = statement.query_map([first.to_epoch_days(), last.to_epoch_days()], |row| date_from_row(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// The new file's number, name, stays and samples.
+fn try_intend(
+    db: &Connection,
+    days: i32,
+    intent: Intent<'_>,
+    salt: &[u8],
+) -> Result<Option<(FileId, String, u64, u64)>, JournalError> {
+    let replaces = intent != Intent::Append;
+    db.prepare_cached(include_str!("intend.sql"))?.execute(params![days, replaces])?;
+    let id = db.last_insert_rowid();
+    let assign = if replaces { include_str!("assign_all.sql") } else { include_str!("assign_new.sql") };
+    db.prepare_cached(assign)?.execute(params![days, id])?;
+    if let Intent::Adopt(rereads) = intent {
+        let mut intend_reread = db.prepare_cached(include_str!("intend_reread.sql"))?;
+        let mut assign_reread = db.prepare_cached(include_str!("assign_reread.sql"))?;
+        for reread in rereads {
+            intend_reread.execute([*reread, id])?;
+            assign_reread.execute([*reread, id])?;
+        }
+    }
+    let (name, stays, samples) = name(db, days, id, salt)?;
+    if stays == 0 {
+        return Ok(None);
+    }
+    db.prepare_cached(include_str!("intended.sql"))?.execute(params![id, name, stays, samples])?;
+    Ok(Some((id, name, stays, samples)))
+}
+
+/// The intended file's name, stays and samples.
+fn name(db: &Connection, days: i32, id: FileId, salt: &[u8]) -> Result<(String, u64, u64), JournalError> {
+    let mut hash = Sha256::new_with_prefix(salt);
+    let (mut stays, mut samples) = (0, 0);
+    let mut digests = db.prepare_cached(include_str!("page_digests.sql"))?;
+    each_stay(db, include_str!("intended_members.sql"), params![days, id], |reading, stay, stay_samples| {
+        stays += 1;
+        samples += u64::from(stay_samples);
+        hash.update(format!("{stay:?}"));
+        let mut rows = digests.query([reading])?;
+        while let Some(row) = rows.next()? {
+            hash.update(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?);
+        }
+        Ok::<_, JournalError>(())
+    })?;
+    let digest = hash.finalize();
+    let first: [u8; 8] = digest[..8].try_into().expect("SHA-256 has 32 bytes");
+    Ok((format!("{:016x}", u64::from_be_bytes(first)), stays, samples))
+}
+
+/// Puts the second readings that the file holds in the place of the first ones.
+fn adopt_rereads(db: &Connection, file: FileId) -> Result<(), JournalError> {
+    let rereads = db
+        .prepare_cached(include_str!("rereads_in.sql"))?
+        .query_map([file], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(StayId, StayId)>, _>>()?;
+    for (second, first) in &rereads {
+        drop_pages(db, *first)?;
+        db.prepare_cached(include_str!("adopt_pages.sql"))?.execute([second, first])?;
+        db.prepare_cached(include_str!("adopt_stay.sql"))?.execute([second, first])?;
+        db.prepare_cached(include_str!("forget_stay.sql"))?.execute([second])?;
+    }
+    Ok(())
+}
+
+fn each_stay<E: From<JournalError>>(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+    mut each: impl FnMut(StayId, &Stay, u32) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = db.prepare_cached(sql).map_err(JournalError::from)?;
+    let mut rows = statement.query(params).map_err(JournalError::from)?;
+    while let Some(row) = rows.next().map_err(JournalError::from)? {
+        let (id, stay, samples) = member_from_row(row).map_err(JournalError::from)?;
+        each(id, &stay, samples)?;
+    }
+    Ok(())
 }
 
 fn member_from_row(row: &Row<'_>) -> rusqlite::Result<(StayId, Stay, u32)> {

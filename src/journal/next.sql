@@ -4,4 +4,4 @@ SELECT stay.id, stay.meeting_start, stay.meeting_no, stay.join_time, stay.partic
        (SELECT next_token FROM page WHERE page.stay = stay.id AND page.number = stay.pages - 1)
 FROM stay
 WHERE stay.state = 0
-ORDER BY stay.lane, stay.id
+ORDER BY stay.lane, stay.suspect, stay.id

@@ -34,15 +34,9 @@ impl Journal {
         self.exists_on(date, include_str!("is_pruned_on.sql"))
     }
 
-    /// True if every done stay of the date that has samples is in a published file.
-    pub fn is_published(&self, date: NaiveDate) -> Result<bool, JournalError> {
-        Ok(!self.exists_on(date, include_str!("is_unpublished_on.sql"))?
-            && !self.exists_on(date, include_str!("is_intended_on.sql"))?)
-    }
-
     /// Drops the bodies of the date's done stays that are in files; those of other stays are kept.
     ///
-    /// The caller holds the right to publish, and has made sure that the files [are published](Journal::is_published).
+    /// The caller holds the right to publish, and has made sure that the files are there.
     pub fn prune(&mut self, date: NaiveDate) -> Result<Dropped, JournalError> {
         let mut dropped = Dropped::default();
         let mut pruned_before: StayId = 0;

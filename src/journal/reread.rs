@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
-    FileRow, Intent, Journal, JournalError, Lane, State, StayId,
+    Journal, JournalError, Lane, State, StayId,
     stay::{date_from_row, stay_from_row},
 };
 use crate::stay::Stay;
@@ -44,16 +44,18 @@ pub struct Reread {
 
 impl Journal {
     /// Asks again for all settled stays of the dates from `first` to `last`, and makes them and what is pending of these
-    /// dates this process's own, in `lane` at the latest. Where an earlier process has begun to ask again for a date and
-    /// has not come to an end, what is left of that is asked for.
+    /// dates this process's own, in `lane` at the latest. Where an earlier process has begun to refresh this very span and
+    /// has not come to its end, what is left of that is asked for: dates that it has finished stay finished.
     pub fn reread(&mut self, first: NaiveDate, last: NaiveDate, lane: Lane) -> Result<Rereading, JournalError> {
         let span = [first.to_epoch_days(), last.to_epoch_days()];
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(include_str!("own_table.sql"))?;
         let own = || transaction.query_row(include_str!("own_count.sql"), [], |row| row.get::<_, u64>(0));
         let own_before = own()?;
         let continued = transaction.query_row(include_str!("rereads_within.sql"), span, |row| row.get(0))?;
         transaction.execute(include_str!("reread_others.sql"), span)?;
         transaction.execute(include_str!("reread_begin.sql"), params![span[0], span[1], lane as i64])?;
+        transaction.execute(include_str!("refresh_begin.sql"), span)?;
         transaction.execute(include_str!("reread_own.sql"), span)?;
         transaction.execute(include_str!("reread_lane.sql"), [lane as i64])?;
         let stays = own()? - own_before;
@@ -61,10 +63,11 @@ impl Journal {
         Ok(Rereading { stays, continued })
     }
 
-    /// A date that has second readings of this process, all of the date settled.
-    pub fn reread_date(&self) -> Result<Option<NaiveDate>, JournalError> {
+    /// The first date after `after`, or of all, that has second readings of this process, all of the date settled.
+    pub fn reread_date(&self, after: Option<NaiveDate>) -> Result<Option<NaiveDate>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("reread_date.sql"))?;
-        Ok(statement.query_row([], |row| date_from_row(row, 0)).optional()?)
+        let after = after.map_or(i64::MIN, |date| date.to_epoch_days().into());
+        Ok(statement.query_row([after], |row| date_from_row(row, 0)).optional()?)
     }
 
     /// How many second readings each date has, settled or not.
@@ -94,26 +97,14 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    /// Puts the second readings of `date` in the place of the first ones, and records that all done stays of the date are
-    /// to be published anew; `None` if it has none. Its name is made as that of [`Journal::intend`].
-    pub fn adopt_rereads(&mut self, date: NaiveDate, salt: &[u8]) -> Result<Option<FileRow>, JournalError> {
-        self.intend_after(date, Intent::Replace, salt, |db| {
-            let mut rereads = db.prepare_cached(include_str!("rereads_on.sql"))?;
-            let rereads = rereads
-                .query_map([date.to_epoch_days()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<Vec<(StayId, StayId)>, _>>()?;
-            for (second, first) in &rereads {
-                drop_pages(db, *first)?;
-                db.prepare_cached(include_str!("adopt_pages.sql"))?.execute([second, first])?;
-                db.prepare_cached(include_str!("adopt_stay.sql"))?.execute([second, first])?;
-                db.prepare_cached(include_str!("forget_stay.sql"))?.execute([second])?;
-            }
-            Ok(!rereads.is_empty())
-        })
+    /// Forgets the refreshes that have come to their end: the same command begins them anew.
+    pub fn end_refreshes(&self) -> Result<(), JournalError> {
+        self.db.execute(include_str!("refresh_end.sql"), [])?;
+        Ok(())
     }
 }
 
-fn drop_pages(db: &Connection, stay: StayId) -> Result<(), JournalError> {
+pub(super) fn drop_pages(db: &Connection, stay: StayId) -> Result<(), JournalError> {
     db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([stay])?;
     db.prepare_cached(include_str!("restart_pages.sql"))?.execute([stay])?;
     Ok(())

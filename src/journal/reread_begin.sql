@@ -1,8 +1,8 @@
--- A second reading of every done stay from ?1 to ?2, but of no date that has some already.
-INSERT INTO stay (meeting_start, meeting_no, join_time, participant, kind, meeting_end, lane, rereads)
-SELECT meeting_start, meeting_no, join_time, participant, kind, meeting_end, ?3, id
-FROM stay
-WHERE date BETWEEN ?1 AND ?2 AND state = 1 AND date NOT IN (
-    SELECT first.date FROM stay AS second JOIN stay AS first ON first.id = second.rereads WHERE second.rereads IS NOT NULL
-)
+-- A second reading of every done stay of the dates that the refresh ?1..?2 has not begun with.
+INSERT INTO stay (id, meeting_start, meeting_no, join_time, participant, kind, meeting_end, lane, rereads)
+SELECT -id, meeting_start, meeting_no, join_time, participant, kind, meeting_end, ?3, id
+FROM stay AS first
+WHERE date BETWEEN ?1 AND ?2 AND state = 1
+    AND date NOT IN (SELECT date FROM refresh WHERE first = ?1 AND last = ?2)
+    AND NOT EXISTS (SELECT 1 FROM stay AS second WHERE second.rereads = first.id)
 ORDER BY id

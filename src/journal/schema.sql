@@ -1,4 +1,4 @@
--- The journal's tables, format 1. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+-- The journal's tables, format 2. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
 -- No foreign keys: to delete a file or a body, SQLite would look for those that refer to it through all stays or pages.
 
 -- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
@@ -25,16 +25,22 @@ CREATE TABLE stay (
     settled_at    INTEGER,
     reason        TEXT,                        -- why it is absent, rejected or failed
     log_id        TEXT,                        -- X-Tt-Logid of the answer that said so
-    file          INTEGER,                     -- the part file that holds it, or is meant to; not declared as a key of
-                                               -- `file`: to forget a file, SQLite would then look at every stay
-    rereads       INTEGER                      -- the stay of which this row is a second reading
+    file          INTEGER,                     -- the visible part file that holds it; not declared as a key of `file`: to
+                                               -- forget a file, SQLite would then look at every stay
+    rereads       INTEGER,                     -- the stay of which this row is a second reading: then its own number is the
+                                               -- negative of that one, so that no number ever names two stays
+    intended      INTEGER,                     -- the part file that is meant to hold it, and is not known to be visible
+    suspect       INTEGER NOT NULL DEFAULT 0,  -- 1: its answer was one of those that raised an alarm; asked for after others
+    short         INTEGER NOT NULL DEFAULT 0   -- 1: its samples end long before it may have ended, and its meeting was young:
+                                               -- to be asked once more; 2: it has been
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.
 CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL;
 CREATE UNIQUE INDEX stay_rereads ON stay (rereads) WHERE rereads IS NOT NULL;
-CREATE INDEX stay_queue ON stay (lane) WHERE state = 0;
+CREATE INDEX stay_queue ON stay (lane, suspect) WHERE state = 0;
 CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
+CREATE INDEX stay_short ON stay (meeting_end) WHERE short = 1;
 CREATE INDEX stay_date ON stay (date, state);
 CREATE INDEX stay_unpublished ON stay (date) WHERE state = 1 AND samples > 0 AND file IS NULL;
 
@@ -69,16 +75,26 @@ CREATE TABLE spent (
     requests INTEGER NOT NULL
 ) STRICT;
 
--- Part files of the dataset: meant to be published, or published.
+-- Part files of the dataset: meant to be published, or published. AUTOINCREMENT: a number is never used again.
 CREATE TABLE file (
-    id        INTEGER PRIMARY KEY,
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
     date      INTEGER NOT NULL,
     name      TEXT    NOT NULL,
     replaces  INTEGER NOT NULL,                -- 1: takes the place of all other files of its date
     published INTEGER NOT NULL DEFAULT 0,
     stays     INTEGER NOT NULL,
     samples   INTEGER NOT NULL,
-    bytes     INTEGER,                         -- once published
-    sha256    BLOB                             -- once published
+    bytes     INTEGER,                         -- once built
+    sha256    BLOB                             -- once built
 ) STRICT;
 CREATE INDEX file_date ON file (date);
+-- At most one intent a date.
+CREATE UNIQUE INDEX file_intent ON file (date) WHERE published = 0;
+
+-- Refreshes that have begun and not come to their end: the dates of each whose stays are asked for again.
+CREATE TABLE refresh (
+    first INTEGER NOT NULL,                    -- the span that was asked for
+    last  INTEGER NOT NULL,
+    date  INTEGER NOT NULL,
+    PRIMARY KEY (first, last, date)
+) STRICT, WITHOUT ROWID;

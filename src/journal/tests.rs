@@ -12,7 +12,12 @@ use crate::stay::{MeetingNo, Participant, Stay};
 const DAY_S: i64 = 1_740_960_000;
 
 fn identity() -> Identity {
-    Identity { timezone: "UTC".into(), user_id_type: "open_id".into() }
+    Identity {
+        timezone: "UTC".into(),
+        user_id_type: "open_id".into(),
+        app_id: "cli_1".into(),
+        host: "open.feishu.cn".into(),
+    }
 }
 
 /// A state folder, whose journal can be opened again as after a crash.
@@ -253,17 +258,23 @@ fn a_date_is_ready_when_all_its_stays_are_settled_and_some_are_in_no_file() {
     assert!(journal.is_ready(date(0)).unwrap());
     settle(&journal, third, State::Absent);
     assert!(!journal.is_ready(date(1)).unwrap(), "there is nothing to publish");
-    assert_eq!(journal.own_unpublished().unwrap(), [date(0)]);
+    assert_eq!(journal.unpublished_dates().unwrap(), [date(0)]);
+    assert!(journal.is_own_unpublished(date(0)).unwrap() && !journal.is_own_unpublished(date(1)).unwrap());
     assert_eq!(journal.landed_dates(NaiveDate::MIN, NaiveDate::MAX).unwrap(), [date(0)]);
     assert_eq!(journal.known_dates(NaiveDate::MIN, NaiveDate::MAX).unwrap(), [date(0), date(1)]);
     publish(&mut journal, Intent::Append);
     assert!(!journal.is_ready(date(0)).unwrap());
 }
 
-fn publish(journal: &mut Journal, intent: Intent) -> FileRow {
+fn publish(journal: &mut Journal, intent: Intent<'_>) -> FileRow {
     let file = journal.intend(date(0), intent, b"").unwrap().unwrap();
-    journal.published(&file, 1000, [7; 32]).unwrap();
-    file
+    publish_intended(journal, file)
+}
+
+fn publish_intended(journal: &mut Journal, file: FileRow) -> FileRow {
+    journal.built(&file, 1000, [7; 32]).unwrap();
+    journal.published(&file).unwrap();
+    FileRow { published: true, bytes: Some(1000), sha256: Some([7; 32]), ..file }
 }
 
 fn members(journal: &Journal, file: &FileRow) -> Vec<String> {
@@ -280,6 +291,7 @@ fn members(journal: &Journal, file: &FileRow) -> Vec<String> {
 /// The process dies after each step in turn; what the next one finds is what it has to go on with.
 #[test]
 fn an_intent_outlives_its_process() {
+    const NOWHERE: Astray = Astray { unpublished: 0, misfiled: 0 };
     let home = Home::new();
     let mut journal = home.open();
     enqueue(&mut journal, Lane::Nightly, &[stay(2), stay(1)]);
@@ -288,29 +300,128 @@ fn an_intent_outlives_its_process() {
     drop(journal);
 
     let mut journal = home.open();
-    assert_eq!(journal.files().unwrap(), std::slice::from_ref(&intended));
-    assert!(!journal.is_published(date(0)).unwrap());
+    assert_eq!(journal.intent_on(date(0)).unwrap().as_ref(), Some(&intended));
+    assert_eq!(journal.astray(date(0)).unwrap(), Astray { unpublished: 2, ..NOWHERE }, "until it is visible");
     assert_eq!(members(&journal, &intended), ["ou_1", "ou_2"]);
-    assert_eq!(journal.intend(date(0), Intent::Append, b"").unwrap(), None, "its stays are in a file");
-    journal.published(&intended, 1000, [7; 32]).unwrap();
+    assert!(journal.intend(date(0), Intent::Append, b"").is_err(), "one intent a date");
+    let published = publish_intended(&mut journal, intended);
     drop(journal);
 
     let mut journal = home.open();
-    let published = FileRow { published: true, bytes: Some(1000), sha256: Some([7; 32]), ..intended };
     assert_eq!(journal.files().unwrap(), std::slice::from_ref(&published));
-    assert!(journal.is_published(date(0)).unwrap());
+    assert_eq!(journal.astray(date(0)).unwrap(), NOWHERE);
     enqueue(&mut journal, Lane::Nightly, &[stay(3)]);
     land_all(&mut journal);
     let replacing = journal.intend(date(0), Intent::Replace, b"").unwrap().unwrap();
     drop(journal);
 
     let mut journal = home.open();
-    assert_eq!(journal.files().unwrap(), [published, replacing.clone()], "both, until the new one is visible");
+    assert_eq!(journal.files().unwrap(), [published.clone(), replacing.clone()], "both, until the new one is visible");
     assert_eq!(members(&journal, &replacing), ["ou_1", "ou_2", "ou_3"]);
-    journal.published(&replacing, 2000, [7; 32]).unwrap();
+    assert_eq!(members(&journal, &published), ["ou_1", "ou_2"]);
+    let replacing = publish_intended(&mut journal, replacing);
     drop(journal);
-    let files = home.open().files().unwrap();
-    assert_eq!(files, [FileRow { published: true, bytes: Some(2000), sha256: Some([7; 32]), ..replacing }]);
+    let journal = home.open();
+    assert_eq!(members(&journal, &replacing), ["ou_1", "ou_2", "ou_3"]);
+    assert_eq!(journal.files().unwrap(), [replacing]);
+    assert_eq!(journal.astray(date(0)).unwrap(), NOWHERE);
+}
+
+#[test]
+fn an_intent_that_is_withdrawn_has_never_been() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    land_all(&mut journal);
+    let first = publish(&mut journal, Intent::Append);
+    enqueue(&mut journal, Lane::Nightly, &[stay(2)]);
+    land_all(&mut journal);
+    let mut last_id = first.id;
+    for intent in [Intent::Append, Intent::Replace, Intent::Append] {
+        let intended = journal.intend(date(0), intent, b"").unwrap().unwrap();
+        assert!(intended.id > last_id, "a number is never used again");
+        last_id = intended.id;
+        journal.withdraw(&intended).unwrap();
+        assert_eq!(journal.files().unwrap(), std::slice::from_ref(&first));
+        assert_eq!(members(&journal, &first), ["ou_1"]);
+        assert_eq!(journal.astray(date(0)).unwrap(), Astray { unpublished: 1, misfiled: 0 });
+    }
+    let second = publish(&mut journal, Intent::Append);
+    assert_eq!((members(&journal, &first), members(&journal, &second)), (vec!["ou_1".into()], vec!["ou_2".into()]));
+}
+
+/// A stay that is done while a file is being built is in the next one.
+#[test]
+fn a_file_holds_what_was_intended_and_nothing_else() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    let [first, second] = ids(&journal)[..] else { panic!("two stays") };
+    journal.land(&page(first, 0, None), 0).unwrap();
+    for intent in [Intent::Append, Intent::Replace] {
+        let intended = journal.intend(date(0), intent, b"").unwrap().unwrap();
+        if intent == Intent::Append {
+            journal.land(&page(second, 0, None), 0).unwrap();
+            let file = publish_intended(&mut journal, intended);
+            assert_eq!(members(&journal, &file), ["ou_1"]);
+            assert_eq!(journal.astray(date(0)).unwrap().unpublished, 1);
+        } else {
+            let file = publish_intended(&mut journal, intended);
+            assert_eq!(members(&journal, &file), ["ou_1", "ou_2"]);
+        }
+    }
+}
+
+/// The dates and numbers of second readings, and what has landed of them.
+#[test]
+fn second_readings_take_the_place_of_first_ones_when_they_are_published() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    land_all(&mut journal);
+    publish(&mut journal, Intent::Append);
+    let rereading = journal.reread(date(0), date(0), Lane::Nightly).unwrap();
+    assert_eq!((rereading.stays, rereading.continued), (2, 0));
+    let seconds: BTreeSet<_> = ids(&journal).into_iter().collect();
+    assert_eq!(seconds, [-2, -1].into(), "the negative of the first ones' numbers");
+    for id in seconds {
+        journal.land(&NewPage { samples: 5, body: b"other", ..page(id, 0, None) }, 0).unwrap();
+    }
+    let intended = journal.intend(date(0), Intent::Adopt(&[-1]), b"").unwrap().unwrap();
+    assert_eq!((intended.stays, intended.samples), (2, 7));
+    assert_eq!(bodies(&journal, 1).unwrap(), [b"{\"code\":0}".to_vec()], "until it is published");
+    journal.withdraw(&intended).unwrap();
+    let file = publish(&mut journal, Intent::Adopt(&[-1]));
+    assert_eq!(members(&journal, &file), ["ou_1", "ou_2"]);
+    assert_eq!((bodies(&journal, 1).unwrap(), bodies(&journal, 2).unwrap().len()), (vec![b"other".to_vec()], 1));
+    assert!(bodies(&journal, -1).unwrap().is_empty() && !bodies(&journal, -2).unwrap().is_empty());
+    journal.forget_reread(-2).unwrap();
+    journal.end_refreshes().unwrap();
+    assert_eq!(journal.reread(date(0), date(0), Lane::Nightly).unwrap().continued, 0, "it is a new refresh");
+}
+
+/// What a refresh has finished stays finished until all of it is; another span is another refresh.
+#[test]
+fn a_refresh_is_one_piece_of_work() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay_on(0, 1), stay_on(1, 2)]);
+    land_all(&mut journal);
+    assert_eq!(journal.reread(date(0), date(1), Lane::Nightly).unwrap().stays, 2);
+    journal.forget_reread(-1).unwrap();
+    journal.end_refreshes().unwrap();
+    drop(journal);
+    let mut journal = home.open();
+    let rereading = journal.reread(date(0), date(1), Lane::Nightly).unwrap();
+    assert_eq!((rereading.stays, rereading.continued), (1, 1), "the first date is finished");
+    let rereading = journal.reread(date(0), date(0), Lane::Nightly).unwrap();
+    assert_eq!((rereading.stays, rereading.continued), (1, 0), "another span");
+    for id in [-1, -2] {
+        journal.forget_reread(id).unwrap();
+    }
+    journal.end_refreshes().unwrap();
+    drop(journal);
+    assert_eq!(home.open().reread(date(0), date(1), Lane::Nightly).unwrap().stays, 2, "it begins anew");
 }
 
 #[test]
@@ -422,6 +533,8 @@ fn a_journal_begun_otherwise_is_refused() {
     for (identity, refused) in [
         (Identity { timezone: "Asia/Shanghai".into(), ..identity() }, "timezone"),
         (Identity { user_id_type: "union_id".into(), ..identity() }, "api.user_id_type"),
+        (Identity { app_id: "cli_2".into(), ..identity() }, "app_id"),
+        (Identity { host: "open.larksuite.com".into(), ..identity() }, "api.base_url"),
     ] {
         let error = Journal::open(home.0.path(), &identity).err().unwrap();
         assert!(matches!(&error, JournalError::Identity { key, .. } if *key == refused), "{error}");

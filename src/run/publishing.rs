@@ -1,5 +1,7 @@
 //! Phase 2 within a run: each date as soon as it is ready, beside phase 1, and what is left in the end.
 
+use std::cell::RefCell;
+
 use chrono::NaiveDate;
 use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
 
@@ -7,8 +9,8 @@ use super::TURN_POLL;
 use crate::{
     error::{Chain, Error},
     event::{Emit, Event},
-    journal::{Journal, JournalError, Lock},
-    publish::{Publication, Publisher},
+    journal::Journal,
+    publish::{Publication, Publisher, Publishing},
     refresh,
     start::Stop,
 };
@@ -22,8 +24,8 @@ pub(super) enum Done {
     LeftToTheNextRun,
 }
 
-/// Publishes what an earlier process left, then each date that it is told, on a thread of its own: building a file takes
-/// CPU time.
+/// Settles what an earlier process left, then publishes each date that it is told, on a thread of its own: building a file
+/// takes CPU time.
 ///
 /// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
 pub(super) async fn publish_ready(
@@ -34,30 +36,23 @@ pub(super) async fn publish_ready(
 ) {
     let mut date = None;
     loop {
-        let publisher = publisher.clone();
-        let publishing = match turn(&journal, &stop).await {
+        let publishing = match turn(&journal, &publisher, &stop).await {
             Ok(Some(publishing)) => publishing,
             Ok(None) => return,
             Err(error) => return emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
         };
         let work = spawn_blocking(move || {
-            let mut done = Vec::new();
             let ended = match date {
-                None => publisher.finish_intents(&mut journal, &publishing, |publication| done.push(publication)),
-                Some(date) => {
-                    publisher.append(&mut journal, date, &publishing).map(|publication| done.extend(publication))
-                }
+                None => publishing.settle_intents(&mut journal).map(|()| None),
+                Some(date) => publishing.append(&mut journal, date),
             };
-            (journal, done, ended)
+            (journal, ended)
         });
-        let done: Vec<Publication>;
         let ended;
-        (journal, done, ended) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        for publication in &done {
-            emit_published(publication, emit);
-        }
-        if let Err(error) = ended {
-            emit(Event::PublishFailed { date, why: &Chain(&error).to_string() });
+        (journal, ended) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        match ended {
+            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
+            Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
         }
         date = dates.recv().await;
         if date.is_none() {
@@ -66,39 +61,34 @@ pub(super) async fn publish_ready(
     }
 }
 
-/// Publishes what is left of this run: dates that failed on the way, dates that are not complete, and what has been asked
-/// for again.
-pub(super) async fn publish_own(
+/// Publishes what is left: of this run, dates that failed on the way, dates that are not complete, and what has been asked
+/// for again; of earlier ones, dates that are settled and that no run has published.
+pub(super) async fn publish_rest(
     journal: &mut Journal,
     publisher: &Publisher,
-    stop: &Stop,
+    (accept_fewer, stop): (bool, &Stop),
     emit: Emit<'_>,
 ) -> Result<Done, Error> {
-    let Some(publishing) = turn(journal, stop).await? else { return Ok(Done::LeftToTheNextRun) };
-    let told = |publication: &Publication| emit_published(publication, emit);
-    let finished = publisher.finish_intents(journal, &publishing, |publication| told(&publication));
-    let mut failure = finished.err();
-    let mut failed = |date, error: Error| {
-        emit(Event::PublishFailed { date, why: &Chain(&error).to_string() });
-        failure.get_or_insert(error);
-    };
-    for date in journal.own_unpublished()? {
-        match publisher.append(journal, date, &publishing) {
-            Ok(publication) => publication.iter().for_each(told),
-            Err(error) => failed(Some(date), error),
+    let Some(publishing) = turn(journal, publisher, stop).await? else { return Ok(Done::LeftToTheNextRun) };
+    let failure = RefCell::new(publishing.settle_intents(journal).err());
+    let told = |date, published: Result<Publication, Error>| match published {
+        Ok(publication) => emit_published(&publication, emit),
+        Err(error) => {
+            emit(Event::PublishFailed { date: Some(date), why: &Chain(&error).to_string() });
+            failure.borrow_mut().get_or_insert(error);
         }
-    }
-    if let Err(error) = refresh::conclude(journal, publisher, &publishing, emit, told) {
-        failed(None, error);
-    }
-    failure.map_or(Ok(Done::Published), Err)
+    };
+    let is_own = |journal: &Journal, date| Ok(journal.is_own_unpublished(date)?);
+    publishing.append_settled(journal, is_own, told)?;
+    refresh::conclude(journal, &publishing, accept_fewer, emit, told)?;
+    failure.into_inner().map_or(Ok(Done::Published), Err)
 }
 
 /// Waits for the right to change the dataset; `None` if the run is told to stop while another process has it.
-async fn turn(journal: &Journal, stop: &Stop) -> Result<Option<Lock>, JournalError> {
+async fn turn(journal: &Journal, publisher: &Publisher, stop: &Stop) -> Result<Option<Publishing>, Error> {
     let mut stop = stop.clone();
     loop {
-        if let Some(publishing) = journal.try_lock_publishing()? {
+        if let Some(publishing) = publisher.try_begin(journal)? {
             return Ok(Some(publishing));
         }
         tokio::select! {

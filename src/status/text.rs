@@ -12,10 +12,14 @@ const DATES_MAX: usize = 31;
 /// Dates that the table shows at most, complete or not; `--json` lists all.
 const ROWS_MAX: usize = 100;
 
+/// Problems that are told one by one; `vcq verify` tells all.
+const PROBLEMS_MAX: usize = 20;
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_calendar(f)?;
         self.write_table(f)?;
+        self.write_problems(f)?;
         let Queue { nightly, backfill } = self.queue;
         let time = humantime::format_duration(Duration::from_secs(self.seconds_left));
         writeln!(f, "queue       {nightly} nightly, {backfill} backfill: at least {time}")?;
@@ -45,7 +49,7 @@ impl Status {
             }
             writeln!(f, "{}     {}", first.format("%Y-%m"), line.iter().collect::<String>())?;
         }
-        writeln!(f, "            # complete  o not yet  ! some failed  . no stays\n")
+        writeln!(f, "            # complete  o not yet  ! failed or missing  . no stays\n")
     }
 
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,18 +84,34 @@ impl Status {
     }
 }
 
+impl Status {
+    /// What is not on disk as it should be.
+    fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut problems = self.dates.iter().flat_map(|date| date.problems.iter().map(|problem| (date.date, problem)));
+        for (date, problem) in problems.by_ref().take(PROBLEMS_MAX) {
+            writeln!(f, "problem     {date}  {problem}")?;
+        }
+        match problems.count() {
+            0 => Ok(()),
+            more => writeln!(f, "            and {more} more: `vcq verify` lists all, with remedies"),
+        }
+    }
+}
+
 impl DateStatus {
     /// The date in the calendar.
     fn mark(&self) -> char {
         match self {
             Self { failed: 1.., .. } => '!',
+            Self { problems, files: 0, .. } if !problems.is_empty() => 'o',
+            Self { problems, .. } if !problems.is_empty() => '!',
             Self { complete: true, .. } => '#',
             _ => 'o',
         }
     }
 
     fn add(&mut self, other: &Self) {
-        let Self { date: _, done, absent, rejected, failed, pending, refreshing, samples, files, complete: _ } = other;
+        let Self { done, absent, rejected, failed, pending, refreshing, samples, files, .. } = other;
         self.done += done;
         self.absent += absent;
         self.rejected += rejected;
@@ -132,7 +152,7 @@ mod tests {
                     1   5    10   15   20   25   30
         2026-01     ..............................#
         2026-02     o..........................!
-                    # complete  o not yet  ! some failed  . no stays
+                    # complete  o not yet  ! failed or missing  . no stays
 
         date              done   absent rejected  failed   pending     samples files
         2026-01-31 #        10        0        0       0         0         300     1

@@ -29,7 +29,7 @@ fn calm(mut world: World) -> Calm {
     let life = world.export();
     assert_eq!(life.exit, Some(0));
     let published = files(&world.config.output);
-    rebuild(&world.config, None, None, &world.start()).unwrap();
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     let duration = (world.now - start).to_std().unwrap();
     Calm { events: life.events, duration, published, rebuilt: files(&world.config.output) }
 }
@@ -45,7 +45,7 @@ fn finish(mut world: World, calm: &Calm, what: &str) {
         assert!(same_stays.is_none_or(|calm| *calm == bytes), "{what}: {name} has other bytes");
     }
     check_idle(&mut world, &life);
-    rebuild(&world.config, None, None, &world.start()).unwrap();
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     assert!(files(&world.config.output) == calm.rebuilt, "{what}: a rebuild gives other bytes");
 }
 

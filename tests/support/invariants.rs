@@ -54,7 +54,7 @@ pub(crate) fn check_idle(world: &mut World, life: &Life) {
 pub(crate) fn check_rebuild(world: &World) {
     let before = check_rows(world);
     let rebuilt = [(); 2].map(|()| {
-        rebuild(&world.config, None, None, &world.start()).unwrap();
+        rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
         files(&world.config.output)
     });
     assert!(rebuilt[0] == rebuilt[1], "two rebuilds differ");

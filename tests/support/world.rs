@@ -87,6 +87,8 @@ pub(crate) struct Orders {
     pub(crate) manifest: PathBuf,
     /// `--refresh`, without a manifest.
     pub(crate) refresh: Option<Dates>,
+    /// `--accept-fewer`.
+    pub(crate) accept_fewer: bool,
     pub(crate) lane: Lane,
     /// How long after the runtime's beginning the process starts.
     pub(crate) starts_after: Duration,
@@ -198,6 +200,7 @@ impl World {
         Orders {
             manifest: self.path("manifest.csv"),
             refresh: None,
+            accept_fewer: false,
             lane: Lane::Nightly,
             starts_after: Duration::ZERO,
             until: None,
@@ -314,6 +317,7 @@ impl World {
         let task = Export {
             manifests: Manifests { files, format: None },
             refresh: orders.refresh,
+            accept_fewer: orders.accept_fewer,
             lane: orders.lane,
             until: orders.until.map(|after| start.now() + after),
             report: Some(orders.manifest.with_extension("report.json")),

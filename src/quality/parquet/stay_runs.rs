@@ -17,13 +17,15 @@ use crate::stay::{MeetingNo, Participant, Stay};
 const READ_ROWS: usize = 8192;
 
 /// The columns by which a row is known.
-const IDENTITY: [&str; 6] = ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id", "sample_index"];
+const IDENTITY: [&str; 7] =
+    ["meeting_no", "meeting_start_time", "meeting_end_time", "join_time", "user_id", "room_id", "sample_index"];
 
 /// The rows of one stay, as they stand in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StayRun {
     meeting_no: MeetingNo,
     meeting_start_us: i64,
+    meeting_end_us: i64,
     join_us: i64,
     participant: Participant,
     /// How many there are.
@@ -37,6 +39,17 @@ impl StayRun {
             && self.meeting_start_us == stay.meeting_start_s * 1_000_000
             && self.join_us == stay.join_s * 1_000_000
             && self.participant == stay.participant
+    }
+
+    /// The stay whose rows these are; its times were whole seconds when they were written.
+    pub fn stay(&self) -> Stay {
+        Stay {
+            meeting_no: self.meeting_no,
+            meeting_start_s: self.meeting_start_us / 1_000_000,
+            meeting_end_s: self.meeting_end_us / 1_000_000,
+            join_s: self.join_us / 1_000_000,
+            participant: self.participant.clone(),
+        }
     }
 }
 
@@ -113,6 +126,7 @@ fn check_index(run: &StayRun, found: i32) -> Result<(), ParquetFileError> {
 struct Identities {
     meeting_no: StringArray,
     meeting_start: TimestampMicrosecondArray,
+    meeting_end: TimestampMicrosecondArray,
     join: TimestampMicrosecondArray,
     user: StringArray,
     room: StringArray,
@@ -125,10 +139,11 @@ impl Identities {
         Self {
             meeting_no: batch.column(0).as_string().clone(),
             meeting_start: batch.column(1).as_primitive().clone(),
-            join: batch.column(2).as_primitive().clone(),
-            user: batch.column(3).as_string().clone(),
-            room: batch.column(4).as_string().clone(),
-            sample_index: batch.column(5).as_primitive().clone(),
+            meeting_end: batch.column(2).as_primitive().clone(),
+            join: batch.column(3).as_primitive().clone(),
+            user: batch.column(4).as_string().clone(),
+            room: batch.column(5).as_string().clone(),
+            sample_index: batch.column(6).as_primitive().clone(),
         }
     }
 
@@ -144,6 +159,7 @@ impl Identities {
         Ok(StayRun {
             meeting_no: meeting_no.ok_or_else(|| contents("a meeting_no is not nine digits"))?,
             meeting_start_us: self.meeting_start.value(row),
+            meeting_end_us: self.meeting_end.value(row),
             join_us: self.join.value(row),
             participant,
             samples: 0,

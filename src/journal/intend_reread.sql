@@ -1,0 +1,1 @@
+UPDATE stay SET intended = ?2 WHERE id = ?1

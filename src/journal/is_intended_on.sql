@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT 1 FROM file WHERE date = ?1 AND NOT published)

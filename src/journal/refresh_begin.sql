@@ -1,0 +1,3 @@
+INSERT INTO refresh (first, last, date)
+SELECT DISTINCT ?1, ?2, date FROM stay WHERE date BETWEEN ?1 AND ?2
+ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+SELECT id, rereads FROM stay WHERE rereads IS NOT NULL AND intended = ?1

@@ -1,0 +1,1 @@
+SELECT count(*) FROM stay INDEXED BY stay_unpublished WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL

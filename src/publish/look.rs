@@ -1,0 +1,227 @@
+//! One question: is each done stay with samples in exactly one visible file? Asked of the journal and of the disk; `verify`,
+//! `status`, `prune` and the start of a run answer from here.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use chrono::NaiveDate;
+
+use super::{changed, compare, name_of, open, sha256};
+use crate::{
+    dataset::{Dataset, FileName, Listing, PartFile},
+    error::{Chain, Error},
+    journal::{Astray, FileRow, Journal},
+};
+
+/// What was found of one date.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The published files that are as they should be, as far as was looked.
+    pub sound: Vec<FileRow>,
+    /// What is not as it should be.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong with a date, with its remedy.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A published file is not there.
+    Missing {
+        /// Its name.
+        name: FileName,
+        /// Whether its pages are, so that it can be built again.
+        can_be_rebuilt: bool,
+    },
+    /// A published file is there, and is not what was published.
+    Changed {
+        /// What is wrong with it.
+        what: String,
+        /// Whether its pages are there, so that it can be built again.
+        can_be_rebuilt: bool,
+    },
+    /// A file of vcq's own form that this journal does not know.
+    Unknown(PathBuf),
+    /// Something else in the folder, which readers may take for data.
+    Stranger(PathBuf),
+    /// A publication that was begun and not recorded as done.
+    Intended,
+    /// Done stays that are in no file.
+    Unpublished(u64),
+    /// Done stays that are said to be in a file that is no more.
+    Misfiled(u64),
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// At names and sizes.
+    Names,
+    /// At every byte and every row.
+    Rows,
+}
+
+/// Looks at one date. `listing` is what its folder holds.
+pub fn look(
+    journal: &Journal,
+    dataset: &Dataset,
+    date: NaiveDate,
+    listing: Listing,
+    depth: Depth,
+) -> Result<Look, Error> {
+    let mut look = Look::default();
+    let can_be_rebuilt = !journal.is_pruned(date)?;
+    let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
+    for file in journal.files_on(date)? {
+        let name = name_of(&file)?;
+        let Some(part) = visible.remove(&name) else {
+            let missing = Fault::Missing { name, can_be_rebuilt };
+            look.faults.push(if file.published { missing } else { Fault::Intended });
+            continue;
+        };
+        if !file.published {
+            look.faults.push(Fault::Intended);
+        } else if let Some(what) = difference(journal, dataset, &file, part.bytes, depth)? {
+            look.faults.push(Fault::Changed { what, can_be_rebuilt });
+        } else {
+            look.sound.push(file);
+        }
+    }
+    look.faults.extend(visible.into_values().map(|part| Fault::Unknown(dataset.path_of(date, part.name))));
+    look.faults.extend(listing.strangers.into_iter().map(Fault::Stranger));
+    let Astray { unpublished, misfiled } = journal.astray(date)?;
+    look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
+    look.faults.extend((misfiled > 0).then_some(Fault::Misfiled(misfiled)));
+    Ok(look)
+}
+
+/// How a visible file differs from what was published.
+fn difference(
+    journal: &Journal,
+    dataset: &Dataset,
+    file: &FileRow,
+    bytes: u64,
+    depth: Depth,
+) -> Result<Option<String>, Error> {
+    if file.bytes != Some(bytes) {
+        let expected = file.bytes.unwrap_or_default();
+        return Ok(Some(format!("`date={}/part-{}.parquet` has {bytes} bytes, not {expected}", file.date, file.name)));
+    }
+    if depth == Depth::Names {
+        return Ok(None);
+    }
+    // The digest finds any byte that was changed; the rows tell whether the journal still means the same.
+    let read_back = || {
+        if file.sha256 != Some(sha256(file, open(dataset, file)?)?) {
+            return Err(changed(file));
+        }
+        compare(journal, file, open(dataset, file)?)
+    };
+    match read_back() {
+        Ok(()) => Ok(None),
+        Err(error @ Error::Journal(_)) => Err(error),
+        Err(error) => Ok(Some(Chain(&error).to_string())),
+    }
+}
+
+impl Fault {
+    /// True if readers may not get rows that are done.
+    pub fn is_lack(&self) -> bool {
+        !matches!(self, Self::Stranger(_) | Self::Unknown(_))
+    }
+
+    /// What to do about it, on `date`.
+    pub fn remedy(&self, date: NaiveDate) -> String {
+        match self {
+            Self::Missing { can_be_rebuilt: true, .. } | Self::Changed { can_be_rebuilt: true, .. } => {
+                format!("`vcq rebuild --from {date} --to {date}` publishes it again from its landed pages")
+            }
+            Self::Missing { .. } | Self::Changed { .. } => format!(
+                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
+                 the date and `vcq rebuild --from {date} --to {date}`, or `vcq export --refresh {date}` asks for it again"
+            ),
+            Self::Unknown(_) => {
+                "restore the journal that knows it, or `vcq adopt` takes its stays into this one".to_owned()
+            }
+            Self::Stranger(_) => "move it away".to_owned(),
+            Self::Intended => "the next `vcq export` or `vcq rebuild` settles it".to_owned(),
+            Self::Unpublished(_) | Self::Misfiled(_) => {
+                format!("the next `vcq export` publishes them, or `vcq rebuild --from {date} --to {date}`")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { name, .. } => write!(f, "`{name}` is missing"),
+            Self::Changed { what, .. } => f.write_str(what),
+            Self::Unknown(path) => write!(f, "`{}` is not in this journal", path.display()),
+            Self::Stranger(path) => write!(f, "`{}` is no file of vcq's; readers may take it for data", path.display()),
+            Self::Intended => f.write_str("a publication was cut, or is under way"),
+            Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
+            Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),
+        }
+    }
+}
+
+/// Makes sure, before a request is spent, that dataset and journal are of each other: by names and sizes, without reading
+/// a row. Dates on which another process is publishing are left out.
+///
+/// # Errors
+///
+/// [`Error::Mismatch`] with what is missing, changed or not known.
+pub fn check(journal: &Journal, dataset: &Dataset) -> Result<(), Error> {
+    let mut found = Vec::new();
+    for date in dates(journal, dataset)? {
+        let before = journal.files_on(date)?;
+        let look = look(journal, dataset, date, dataset.list(date)?, Depth::Names)?;
+        let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
+        let stops = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_));
+        found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
+    }
+    if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(Mismatch(found))) }
+}
+
+/// The dates that have a folder, or files by the journal, in order.
+pub fn dates(journal: &Journal, dataset: &Dataset) -> Result<Vec<NaiveDate>, Error> {
+    let mut dates = dataset.dates()?.dates;
+    dates.extend(journal.file_dates()?);
+    dates.sort_unstable();
+    dates.dedup();
+    Ok(dates)
+}
+
+/// Dataset and journal are not of each other.
+#[derive(Debug)]
+pub struct Mismatch(Vec<(NaiveDate, Fault)>);
+
+impl Mismatch {
+    /// Faults that are told one by one.
+    const LISTED_MAX: usize = 5;
+
+    /// What to do, for each kind once.
+    pub fn remedies(&self) -> String {
+        let mut remedies: Vec<String> = Vec::new();
+        for (date, fault) in &self.0 {
+            let remedy = fault.remedy(*date);
+            let is_new = !remedies.contains(&remedy);
+            if is_new && remedies.len() < Self::LISTED_MAX {
+                remedies.push(remedy);
+            }
+        }
+        format!("{}; `vcq verify` lists all", remedies.join("; "))
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dataset and journal do not agree, so nothing was asked for: ")?;
+        for (number, (date, fault)) in self.0.iter().take(Self::LISTED_MAX).enumerate() {
+            write!(f, "{}date={date}: {fault}", if number > 0 { "; " } else { "" })?;
+        }
+        match self.0.len().saturating_sub(Self::LISTED_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
