@@ -100,6 +100,9 @@ pub enum Command {
     /// Read the dataset back and compare it with the journal
     #[command(after_help = "Example: vcq verify")]
     Verify,
+    /// Take the stays of published files that the journal does not know into it, after it was lost or restored
+    #[command(after_help = "Example: vcq adopt")]
+    Adopt,
     /// Check configuration, credentials, permission and disk, one line each
     #[command(after_help = "Example: vcq check")]
     Check,

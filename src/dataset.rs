@@ -40,6 +40,11 @@ impl FileName {
         Self(digits)
     }
 
+    /// The sixteen digits.
+    pub fn digits(self) -> u64 {
+        self.0
+    }
+
     /// Reads a name exactly as [`fmt::Display`] writes it; anything else is `None`.
     pub fn parse(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("part-")?.strip_suffix(".parquet")?;

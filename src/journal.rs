@@ -6,6 +6,7 @@
 //!
 //! SQL lives in `journal/*.sql`.
 
+mod adopt;
 mod enqueue;
 mod file;
 mod import;
@@ -30,6 +31,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use self::upgrade::{BackUpError, upgrade};
 
 pub use self::{
+    adopt::NewFile,
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},

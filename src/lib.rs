@@ -17,6 +17,7 @@
 //! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport.rs` names reqwest, only `fetch/pace.rs` names
 //!   governor, and SQL lives in `journal/*.sql`.
 
+pub mod adopt;
 pub mod archive;
 pub mod check;
 pub mod cli;

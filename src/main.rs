@@ -22,6 +22,7 @@ use signal_hook::{
 };
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
+    adopt::adopt,
     archive,
     check::check,
     cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat},
@@ -120,6 +121,11 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let verified = verify(&config, &idle_start())?;
             print(&verified.to_string())?;
             Ok(verified.exit_code())
+        }
+        Command::Adopt => {
+            let adopted = adopt(&config, &idle_start())?;
+            print(&adopted.to_string())?;
+            Ok(adopted.exit_code())
         }
         Command::Check => with_signals(|start| async move {
             let checked = check(&config, app_secret(), &start).await;

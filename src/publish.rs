@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     config::Config,
     dataset::{
-        Dataset, FileName,
+        Dataset, FileName, PartFile,
         disk::DiskError,
         publisher::{DatasetLock, Staged},
     },
@@ -220,7 +220,9 @@ impl Publishing {
             let replace_in_turn = &replace_in_turn;
             let spawn = |journal| scope.spawn(move || replace_in_turn(journal));
             let threads: Vec<_> = journals.into_iter().map(spawn).collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            for thread in threads {
+                thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            }
         });
         Ok(())
     }
@@ -409,15 +411,33 @@ pub fn name_of(file: &FileRow) -> Result<FileName, Error> {
 
 /// Opens a file that is visible.
 pub fn open(dataset: &Dataset, file: &FileRow) -> Result<File, Error> {
-    let path = dataset.path_of(file.date, name_of(file)?);
+    open_at(dataset, file.date, name_of(file)?)
+}
+
+/// Opens a file that was found.
+pub fn open_part(dataset: &Dataset, part: PartFile) -> Result<File, Error> {
+    open_at(dataset, part.date, part.name)
+}
+
+fn open_at(dataset: &Dataset, date: NaiveDate, name: FileName) -> Result<File, Error> {
+    let path = dataset.path_of(date, name);
     File::open(&path).map_err(|source| Error::File { operation: "open", path: path.display().to_string(), source })
 }
 
 /// SHA-256 of a file's bytes, which tells `vcq verify` that they are still those that were published.
-pub fn sha256(file: &FileRow, mut written: File) -> Result<[u8; 32], Error> {
+pub fn sha256(file: &FileRow, written: File) -> Result<[u8; 32], Error> {
+    digest(&file.name, written)
+}
+
+/// The same of a file that was found.
+pub fn sha256_of(dataset: &Dataset, part: PartFile) -> Result<[u8; 32], Error> {
+    digest(&part.name.to_string(), open_part(dataset, part)?)
+}
+
+fn digest(name: &str, mut written: File) -> Result<[u8; 32], Error> {
     let mut hash = Sha256::new();
     let copied = io::copy(&mut written, &mut hash);
-    copied.map_err(|source| Error::File { operation: "read", path: file.name.clone(), source })?;
+    copied.map_err(|source| Error::File { operation: "read", path: name.to_owned(), source })?;
     Ok(hash.finalize().into())
 }
 

@@ -130,10 +130,10 @@ impl DatasetLock {
         let fresh = self.dataset.staging.join(format!("{}.{number}", folder_name(date)));
         disk.create_folder(&fresh, OPEN_MODE).map_err(DiskError::io("create", &fresh))?;
         let folder = open_folder(&fresh)?;
-        let path = &part.path.path;
-        disk.rename(path, &folder, &part.name.to_string()).map_err(DiskError::io("move", path))?;
+        let Sealed { name, bytes, path: staged } = part;
+        disk.rename(&staged.path, &folder, &name.to_string()).map_err(DiskError::io("move", &staged.path))?;
         disk.sync(&folder).map_err(DiskError::io("sync", &fresh))?;
-        Ok((fresh, PartFile { date, name: part.name, bytes: part.bytes }))
+        Ok((fresh, PartFile { date, name, bytes }))
     }
 
     /// The partition's folder, created if need be. A link in its place is refused: it leads out of the dataset.
