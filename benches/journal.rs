@@ -48,7 +48,12 @@ fn shuffled() -> impl Iterator<Item = u32> {
 }
 
 fn open(folder: &Path) -> Journal {
-    let identity = Identity { timezone: "Asia/Shanghai".into(), user_id_type: "open_id".into() };
+    let identity = Identity {
+        timezone: "Asia/Shanghai".into(),
+        user_id_type: "open_id".into(),
+        app_id: String::new(),
+        host: String::new(),
+    };
     Journal::open(folder, &identity).expect("a temporary folder takes a journal")
 }
 

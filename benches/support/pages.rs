@@ -40,7 +40,12 @@ pub(crate) fn stay(number: u32) -> Stay {
 
 /// The journal in `folder`, new, in which these pages have landed, one for each of as many stays.
 pub(crate) fn journal_of(folder: &Path, pages: &[String]) -> Journal {
-    let identity = Identity { timezone: "Asia/Shanghai".into(), user_id_type: "open_id".into() };
+    let identity = Identity {
+        timezone: "Asia/Shanghai".into(),
+        user_id_type: "open_id".into(),
+        app_id: String::new(),
+        host: String::new(),
+    };
     let mut journal = Journal::open(folder, &identity).expect("a new journal");
     let mut staging = journal.stage().expect("a temporary file");
     for (number, line) in (0..).zip(1..).take(pages.len()) {

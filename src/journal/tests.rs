@@ -589,3 +589,33 @@ proptest! {
         prop_assert_eq!(covered, known.len() as u64);
     }
 }
+
+/// A journal that was upgraded has the tables and indexes of one that was begun by this version.
+#[test]
+fn an_upgraded_journal_has_the_schema_of_a_new_one() {
+    let schema = |journal: &Journal| {
+        let list = |sql: &str| {
+            let mut statement = journal.db.prepare(sql).unwrap();
+            let columns = statement.column_count();
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((0..columns).map(|column| format!("{:?}", row.get_ref(column).unwrap())).collect::<Vec<_>>())
+            };
+            statement.query_map([], row).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+        };
+        (
+            list(
+                "SELECT m.name, c.name, c.type, c.[notnull], c.dflt_value, c.pk FROM sqlite_master AS m, \
+                  pragma_table_info(m.name) AS c WHERE m.type = 'table' ORDER BY m.name, c.cid",
+            ),
+            list(
+                "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
+            ),
+        )
+    };
+    let (fresh, old) = (Home::new(), Home::new());
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/state/journal.sqlite");
+    fs::copy(fixture, old.0.path().join("journal.sqlite")).unwrap();
+    let identity = Identity { timezone: "Asia/Shanghai".into(), ..identity() };
+    let upgraded = Journal::open(old.0.path(), &identity).unwrap();
+    assert_eq!(schema(&upgraded), schema(&fresh.open()));
+}

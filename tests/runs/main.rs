@@ -26,6 +26,7 @@ mod limits;
 mod matrix;
 mod quota;
 mod refresh;
+mod upgrade;
 
 #[path = "../support/invariants.rs"]
 mod invariants;
