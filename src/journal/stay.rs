@@ -95,7 +95,11 @@ impl Enqueued {
         self.stays += 1;
         let pages = match known {
             Known::New | Known::Mended => 0,
-            Known::Pending { pages } | Known::Again { pages } => pages,
+            Known::Pending { pages, contradicts } => {
+                self.contradicting += u64::from(contradicts);
+                pages
+            }
+            Known::Again { pages } => pages,
             Known::Settled { is_done, contradicts } => {
                 self.landed += u64::from(is_done);
                 self.contradicting += u64::from(contradicts);
@@ -111,11 +115,11 @@ impl Enqueued {
 pub(super) enum Known {
     /// Nothing is known.
     New,
-    /// It waits already, with so many pages landed.
-    Pending { pages: u32 },
+    /// It waits already, with so many pages landed; a row that gives another meeting end contradicts these.
+    Pending { pages: u32, contradicts: bool },
     /// It failed or was absent so far: it is asked for again.
     Again { pages: u32 },
-    /// It was settled without data, and the row gives another meeting end: it is asked for with that.
+    /// It has no data, and the row gives another meeting end: it is asked for with that.
     Mended,
     /// It stays as it is; a row that gives a done stay another meeting end contradicts it.
     Settled { is_done: bool, contradicts: bool },
@@ -126,7 +130,8 @@ impl Known {
         let Some(found) = found else { return Self::New };
         let has_other_end = found.meeting_end_s != stay.meeting_end_s;
         match found.state {
-            State::Pending => Self::Pending { pages: found.pages },
+            State::Pending if has_other_end && found.pages == 0 => Self::Mended,
+            State::Pending => Self::Pending { pages: found.pages, contradicts: has_other_end },
             State::Done => Self::Settled { is_done: true, contradicts: has_other_end },
             _ if has_other_end => Self::Mended,
             State::Failed | State::Young => Self::Again { pages: found.pages },

@@ -619,3 +619,18 @@ fn an_upgraded_journal_has_the_schema_of_a_new_one() {
     let upgraded = Journal::open(old.0.path(), &identity).unwrap();
     assert_eq!(schema(&upgraded), schema(&fresh.open()));
 }
+
+/// A manifest that corrects a meeting's end is believed as long as nothing has landed by the old one.
+#[test]
+fn a_pending_stays_end_can_be_corrected() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    let second = ids(&journal)[1];
+    journal.land(&page(second, 0, Some("a")), 0).unwrap();
+    let longer = |who| Stay { meeting_end_s: DAY_S + 7200, ..stay(who) };
+    let merged = enqueue(&mut journal, Lane::Nightly, &[longer(1), longer(2)]);
+    assert_eq!((merged.stays, merged.contradicting), (2, 1));
+    let ends: Vec<_> = queue(&journal).iter().map(|queued| queued.stay.meeting_end_s - DAY_S).collect();
+    assert_eq!(ends, [7200, 3600], "what has landed was asked for with the old one");
+}

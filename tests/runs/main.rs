@@ -17,6 +17,7 @@ use vcq::simulator::{
 
 use crate::world::World;
 
+mod adopt;
 mod calm;
 mod clock;
 mod faults;

@@ -14,6 +14,7 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
     sync::{Arc, MutexGuard},
+    thread,
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep};
 use vcq::{
     config::Config,
     dataset::disk::{Disk, LocalDisk},
+    error::{Chain, Error},
     event::Event,
     feishu::{
         token::Credentials,
@@ -111,11 +113,26 @@ pub(crate) enum Kill {
     AtEvent(u64),
 }
 
+/// What unwinds a process that is killed.
+#[derive(Debug)]
+pub(crate) struct Killed;
+
+/// Runs a process, or a part of one, until it ends or is killed; then there is no answer.
+pub(crate) fn until_killed<T>(ended: thread::Result<T>) -> Option<T> {
+    match ended {
+        Ok(answer) => Some(answer),
+        Err(payload) if payload.is::<Killed>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
 /// How one process lived.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     /// What it exited with; none if it was killed.
     pub(crate) exit: Option<u8>,
+    /// Why it could not begin, or not write its account.
+    pub(crate) error: Option<String>,
     /// Its report; null if it was killed.
     pub(crate) report: Value,
     pub(crate) hint: Option<String>,
@@ -139,12 +156,27 @@ impl Kill {
 }
 
 impl Life {
-    fn new(outcome: Option<Outcome>) -> Self {
-        let exit = outcome.as_ref().map(|outcome| outcome.exit_code as u8);
-        let report = outcome.as_ref().map(|outcome| serde_json::from_str(&outcome.report.to_json()).unwrap());
-        let hint = outcome.and_then(|outcome| outcome.hint);
-        let report = report.unwrap_or_default();
-        Self { exit, report, hint, sent: 0, ready_early: false, events: 0, ended: DateTime::UNIX_EPOCH }
+    fn new(outcome: Option<Result<Outcome, Error>>) -> Self {
+        let ended = Self {
+            exit: None,
+            error: None,
+            report: Value::Null,
+            hint: None,
+            sent: 0,
+            ready_early: false,
+            events: 0,
+            ended: DateTime::UNIX_EPOCH,
+        };
+        let outcome = match outcome {
+            None => return ended,
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => {
+                let (exit, said) = (error.exit_code() as u8, Chain(&error).to_string());
+                return Self { exit: Some(exit), error: Some(said), hint: error.hint(), ..ended };
+            }
+        };
+        let report = serde_json::from_str(&outcome.report.to_json()).unwrap();
+        Self { exit: Some(outcome.exit_code as u8), report, hint: outcome.hint, ..ended }
     }
 
     /// A count of the report, by its JSON pointer.
@@ -301,7 +333,7 @@ impl World {
                 _ => {}
             }
             if orders.kill == Kill::AtEvent(events.get()) {
-                resume_unwind(Box::new("killed"));
+                resume_unwind(Box::new(Killed));
             }
             events.set(events.get() + 1);
         };
@@ -329,7 +361,7 @@ impl World {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = AssertUnwindSafe(Box::pin(export(&task, &around))).catch_unwind() => outcome.ok().map(Result::unwrap),
+            outcome = AssertUnwindSafe(Box::pin(export(&task, &around))).catch_unwind() => until_killed(outcome),
             () = passing(orders.kill.time()) => None,
             never = stopping => match never {},
         };
