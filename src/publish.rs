@@ -236,9 +236,15 @@ impl Publishing {
     ) -> Result<Option<Publication>, Error> {
         self.settle_on(journal, date)?;
         let mut salt = self.publisher.salt();
+        // A visible name never gets other bytes: what takes the place of a damaged file has another name.
+        for file in journal.files_on(date)? {
+            if self.is_damaged(&file)? {
+                salt.extend(format!(" mends {}", file.id).bytes());
+            }
+        }
         let Some(file) = journal.intend(date, intent, &salt)? else { return Ok(None) };
         match self.build_and_publish(journal, file, batch) {
-            // The visible file of this name is damaged, or was built wrong: and a visible name never gets other bytes.
+            // The visible file of this name was built wrong.
             Err(Error::Disk(DiskError::Exists { .. })) => {
                 for file in journal.files_on(date)? {
                     salt.extend(format!(" mends {}", file.id).bytes());
@@ -248,6 +254,14 @@ impl Publishing {
             }
             published => published.map(Some),
         }
+    }
+
+    /// Whether a published file is there and no longer has the bytes that were published.
+    fn is_damaged(&self, file: &FileRow) -> Result<bool, Error> {
+        if !self.publisher.dataset.is_visible(file.date, name_of(file)?)? {
+            return Ok(false);
+        }
+        Ok(file.sha256 != Some(sha256(file, open(&self.publisher.dataset, file)?)?))
     }
 
     /// Settles the date's intent, if a process has left one.

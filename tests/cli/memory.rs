@@ -117,7 +117,10 @@ const PAGES: u32 = 15;
 
 /// Lands the pages of stays of two dates, as an export does, but without a network.
 fn land(world: &World, stays: u64, page: &[u8]) {
-    let config = Config::load(None, [], &[("state", world.path("state").display().to_string())]).unwrap();
+    let state = world.path("state").display().to_string();
+    // The host of the API is a part of what a journal is of.
+    let settings = [("state", state), ("api.base_url", "http://127.0.0.1".to_owned())];
+    let config = Config::load(None, [], &settings).unwrap();
     let mut journal = Journal::open(&config.state, &identity(&config)).unwrap();
     let mut staging = journal.stage().unwrap();
     for number in 0..stays {

@@ -411,6 +411,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "rebuild",
             "archive",
             "verify",
+            "adopt",
             "check",
             "simulate",
             "completions",
