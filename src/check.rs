@@ -76,6 +76,7 @@ async fn check_api(
         Err(error) => {
             let error = match error {
                 TokenError::Transient(said) => Error::Upstream(said.text),
+                TokenError::NoWay(error) => Error::Upstream(error.to_string()),
                 TokenError::Denied(said, remedy) => Error::Access { what: said.text, remedy },
             };
             return checked.add("access token", Err(fault_of(&error)));
