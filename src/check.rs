@@ -1,9 +1,15 @@
 //! `vcq check`: one line per matter, each with its remedy.
 
-use std::{fmt, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fmt, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{self, Path},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rustix::fs::Access;
 use secrecy::SecretString;
 
 use crate::{
@@ -12,16 +18,16 @@ use crate::{
     dataset::Dataset,
     error::{Chain, Error, ExitCode},
     feishu::{
-        api::{NO_PERMISSION_REMEDY, Outcome, classify, page_request},
+        api::{NO_PERMISSION_REMEDY, Outcome, THROTTLED_MAX, classify, page_request},
         token::{Credentials, TokenError, read_token, token_request},
-        transport::{Call, HttpTransport, Request, Transport},
+        transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },
     fetch::{
         calendar::quota_day,
         month_reached,
         pace::{HOLD, slot_time},
     },
-    journal::Journal,
+    journal::{Journal, JournalError},
     run::identity,
     start::Start,
     stay::{MeetingNo, Participant, Stay},
@@ -31,6 +37,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Checked {
     lines: Vec<Line>,
+    /// True if the stop signal came before everything was looked at.
+    is_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -41,52 +49,139 @@ struct Line {
     fault: Option<(ExitCode, String)>,
 }
 
-/// Looks at everything that a nightly run needs. Permission is tried with one request, which counts for the quota.
+/// Looks at everything that a nightly run needs, until it is told to stop; creates nothing.
+///
+/// Permission is tried with one request, which counts for the quota.
 pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
     let mut checked = Checked::default();
     checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
-    let dataset = Dataset::open(start.disk.clone(), &config.output).map_err(Error::from);
-    checked.add("dataset", dataset.map(|_| writable(&config.output.display())).map_err(|error| fault_of(&error)));
-    let journal = Journal::open(&config.state, &identity(config)).map_err(Error::from);
-    checked.add("journal", journal.as_ref().map(|_| writable(&config.state.display())).map_err(fault_of));
-    if journal.is_ok() {
+    checked.add("dataset", dataset_finding(config, start).map_err(|error| fault_of(&error)));
+    let journal = open_journal(config).map_err(Error::from);
+    let finding = match &journal {
+        Ok(Some(_)) => Ok(writable(&config.state.display())),
+        Ok(None) => creatable(&config.state).map_err(|error| fault_of(&error)),
+        Err(error) => Err(fault_of(error)),
+    };
+    checked.add("journal", finding);
+    if journal.is_ok() && config.state.exists() {
         checked.add("state folder", state_finding(&config.state));
     }
     let credentials = credentials(config, secret);
     checked.add("credentials", credentials.as_ref().map(|c| format!("app id {}", c.app_id)).map_err(fault_of));
     if let (Ok(credentials), Ok(journal)) = (credentials, journal) {
-        check_api(&mut checked, config, &credentials, journal, start).await;
+        let mut stop = start.stop.clone();
+        let is_stopped = tokio::select! {
+            biased;
+            () = stop.requested() => true,
+            () = check_api(&mut checked, config, &credentials, journal, start) => false,
+        };
+        checked.is_stopped = is_stopped;
     }
     checked
+}
+
+/// The journal, if there is one.
+fn open_journal(config: &Config) -> Result<Option<Journal>, JournalError> {
+    match Journal::open_existing(&config.state, &identity(config)) {
+        Err(JournalError::Missing(_)) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn dataset_finding(config: &Config, start: &Start) -> Result<String, Error> {
+    if !config.output.exists() {
+        return creatable(&config.output);
+    }
+    if !Dataset::existing(start.disk.clone(), &config.output)?.has_staging() {
+        // Opening would make it.
+        let parent = fs::canonicalize(&config.output).ok().and_then(|root| root.parent().map(Path::to_owned));
+        writable_folder(&parent.unwrap_or_else(|| config.output.clone()))?;
+    } else {
+        Dataset::open(start.disk.clone(), &config.output)?;
+    }
+    Ok(writable(&config.output.display()))
+}
+
+/// That a folder which is not there can be made.
+fn creatable(folder: &Path) -> Result<String, Error> {
+    let absolute = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let above = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(&absolute);
+    writable_folder(above)?;
+    Ok(format!("`{}` is created by the first export", folder.display()))
+}
+
+fn writable_folder(folder: &Path) -> Result<(), Error> {
+    let failed = |source: io::Error| Error::File { operation: "write in", path: folder.display().to_string(), source };
+    if !folder.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
 }
 
 async fn check_api(
     checked: &mut Checked,
     config: &Config,
     credentials: &Credentials,
-    mut journal: Journal,
+    mut journal: Option<Journal>,
     start: &Start,
 ) {
     let transport = match HttpTransport::new(&config.api) {
         Ok(transport) => transport,
         Err(error) => return checked.add("network", Err(fault_of(&Error::Usage(Chain(&error).to_string())))),
     };
-    let token = match read_token(&transport.send(token_request(credentials)).await) {
+    let token = read_token(&transport.send(token_request(credentials)).await);
+    let failure = match &token {
+        Err(TokenError::NoWay(error)) => Some(error),
+        _ => None,
+    };
+    add_way(checked, &transport, failure);
+    let token = match token {
         Ok(token) => token,
-        Err(error) => {
-            let error = match error {
-                TokenError::Transient(said) => Error::Upstream(said.text),
-                TokenError::Denied(said, remedy) => Error::Access { what: said.text, remedy },
-            };
-            return checked.add("access token", Err(fault_of(&error)));
+        Err(TokenError::NoWay(error)) if error.is_unsent() => return,
+        Err(TokenError::NoWay(error)) => return checked.add("access token", Err(fault_of_way(&error))),
+        Err(TokenError::Transient(said)) => {
+            return checked.add("access token", Err(fault_of(&Error::Upstream(said.text))));
+        }
+        Err(TokenError::Denied(said, remedy)) => {
+            return checked.add("access token", Err(fault_of(&Error::Access { what: said.text, remedy })));
         }
     };
     checked.add("access token", Ok(format!("issued by {}", config.api.base_url)));
-    let finding = try_permission(&transport, config, token.secret, &mut journal, start).await;
+    let finding = match &mut journal {
+        Some(journal) => try_permission(&transport, config, token.secret, journal, start).await,
+        // Nobody has asked for anything yet.
+        None => permission(&transport, config, token.secret, start).await.map(|tried| tried.finding),
+    };
     checked.add("permission", finding.map_err(|error| fault_of(&error)));
 }
 
-/// Asks for a stay that does not exist: an app that may ask is told so.
+/// One line for each step on the way to an answer, as far as it went.
+fn add_way(checked: &mut Checked, transport: &HttpTransport, failure: Option<&TransportError>) {
+    let name = transport.name().map_or("no name has to be resolved".into(), |name| format!("`{name}` is known"));
+    let target = transport.target();
+    let connection = match transport.proxy() {
+        Some((proxy, variable)) => format!("{target} by the proxy {proxy} ({variable})"),
+        None => target.clone(),
+    };
+    let certificate = if transport.is_https() {
+        format!("that of {target} is trusted")
+    } else {
+        "none: plain http, which does not leave this machine".into()
+    };
+    let steps = [
+        ("name", Step::Name, name),
+        ("connection", Step::Connection, connection),
+        ("certificate", Step::Tls, certificate),
+    ];
+    for (matter, step, finding) in steps {
+        match failure.filter(|error| error.step() <= step) {
+            Some(error) => return checked.add(matter, Err(fault_of_way(error))),
+            None => checked.add(matter, Ok(finding)),
+        }
+    }
+}
+
+/// Tries the permission, if the quota has room for it.
 async fn try_permission(
     transport: &HttpTransport,
     config: &Config,
@@ -102,26 +197,52 @@ async fn try_permission(
     }
     let now = start.now();
     let free_at = now + slot_time(&config.api);
-    let taken = journal.slots()?.iter().filter(|slot| slot.free_ms > now.timestamp_millis()).count();
+    let is_taken = |free_ms: i64| free_ms > now.timestamp_millis() && free_ms <= free_at.timestamp_millis();
+    let taken = journal.slots()?.iter().filter(|slot| is_taken(slot.free_ms)).count();
     if taken >= config.rate.requests_per_minute as usize {
         return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
     }
-    if journal.gate_ms()?.is_some_and(|gate_ms| gate_ms > now.timestamp_millis()) {
+    if journal.gate_ms()?.is_some_and(|gate_ms| is_closed(gate_ms, now)) {
         return Ok("not tried: the API refuses requests for now".into());
     }
     let slot = journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
-    let path_and_query = page_request(&nobody(now), config.api.user_id_type, None);
-    let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
+    let tried = permission(transport, config, bearer, start).await;
     journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
     journal.write_slots()?;
+    let Tried { finding, refused_for } = tried?;
+    if let Some(wait) = refused_for {
+        journal.set_gate_ms((start.now() + wait).timestamp_millis())?;
+    }
+    Ok(finding)
+}
+
+/// True if a gate keeps requests back. One that lies further ahead than a refusal can is that of a clock which was wrong.
+fn is_closed(gate_ms: i64, now: DateTime<Utc>) -> bool {
+    gate_ms > now.timestamp_millis() && gate_ms <= (now + THROTTLED_MAX).timestamp_millis()
+}
+
+/// What the question for a permission came to.
+struct Tried {
+    finding: String,
+    /// How long the API refuses all requests, if it does.
+    refused_for: Option<Duration>,
+}
+
+/// Asks for a stay that does not exist: an app that may ask is told so.
+async fn permission(
+    transport: &HttpTransport,
+    config: &Config,
+    bearer: SecretString,
+    start: &Start,
+) -> Result<Tried, Error> {
+    let path_and_query = page_request(&nobody(start.now()), config.api.user_id_type, None);
+    let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
+    let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
     match classify(&answer, start.now()) {
-        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) => Ok("the app may read meeting quality".into()),
+        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) => found("the app may read meeting quality", None),
         Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
         Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
-        Outcome::Throttled { wait } => {
-            journal.set_gate_ms((start.now() + wait).timestamp_millis())?;
-            Ok("not known: the API refuses requests for now".into())
-        }
+        Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
         Outcome::MonthUsedUp(said)
         | Outcome::TokenRefused(said)
         | Outcome::Transient(said)
@@ -163,6 +284,11 @@ fn state_finding(folder: &Path) -> Result<String, (ExitCode, String, Option<Stri
     if is_open { Err(fault()) } else { Ok(format!("`{name}` is closed to others")) }
 }
 
+fn fault_of_way(error: &TransportError) -> (ExitCode, String, Option<String>) {
+    let code = if error.is_lasting() { ExitCode::Access } else { ExitCode::Again };
+    (code, error.to_string(), Some(error.remedy().to_owned()))
+}
+
 fn fault_of(error: &Error) -> (ExitCode, String, Option<String>) {
     (error.exit_code(), Chain(error).to_string(), error.hint())
 }
@@ -175,8 +301,11 @@ impl Checked {
         });
     }
 
-    /// That of the first fault, or 0.
+    /// That of the first fault, or 0; that of an interruption, if there was one.
     pub fn exit_code(&self) -> ExitCode {
+        if self.is_stopped {
+            return ExitCode::Interrupted;
+        }
         self.lines.iter().find_map(|line| line.fault.as_ref()).map_or(ExitCode::Complete, |(code, _)| *code)
     }
 }
@@ -189,6 +318,9 @@ impl fmt::Display for Checked {
                 Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {finding}")?,
                 Some((_, remedy)) => writeln!(f, "FAIL  {matter}: {finding}\n      {remedy}")?,
             }
+        }
+        if self.is_stopped {
+            writeln!(f, "interrupted: what is not listed was not looked at")?;
         }
         Ok(())
     }

@@ -124,6 +124,11 @@ impl Dataset {
         Ok(Self { staging: staging_of(&root), root, disk })
     }
 
+    /// Whether there is a staging folder.
+    pub fn has_staging(&self) -> bool {
+        self.staging.exists()
+    }
+
     /// The right to change this dataset, on this machine, until it is dropped or its process ends.
     ///
     /// Staging is emptied of what earlier runs left there, and a probe file goes the way of a real one.

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use vcq::{
-    feishu::transport::{Call, Request as Sent, Transport as _, TransportError},
+    feishu::transport::{Call, Cause, Request as Sent, Step, Transport as _},
     simulator::{
         Settings, Simulator,
         faults::{Fault, FaultKind, Outcome, When},
@@ -503,12 +503,12 @@ fn sent(client: &Client, stay: &SimulatedStay) -> Sent {
 #[tokio::test(start_paused = true)]
 async fn in_process_the_client_sees_what_a_socket_would_show() {
     let kinds = [
-        (FaultKind::CutBody, Some(TransportError::Cut), 400),
-        (FaultKind::Reset, Some(TransportError::Cut), 400),
-        (FaultKind::NoConnection, Some(TransportError::Connect), 400),
-        (FaultKind::Hang, Some(TransportError::Timeout), 30_000),
-        (FaultKind::StalledBody, Some(TransportError::Timeout), 30_000),
-        (FaultKind::GzipBomb, Some(TransportError::TooLarge), 400),
+        (FaultKind::CutBody, Some(Cause::Cut), 400),
+        (FaultKind::Reset, Some(Cause::Cut), 400),
+        (FaultKind::NoConnection, Some(Cause::Refused), 400),
+        (FaultKind::Hang, Some(Cause::Timeout(Step::Answer)), 30_000),
+        (FaultKind::StalledBody, Some(Cause::Timeout(Step::Answer)), 30_000),
+        (FaultKind::GzipBomb, Some(Cause::TooLarge), 400),
         (FaultKind::Redirect, None, 400),
     ];
     let client = Client::new(with_faults((1..).zip(kinds).map(|(k, (kind, ..))| (kind, When::Request(k)))));
@@ -522,7 +522,7 @@ async fn in_process_the_client_sees_what_a_socket_would_show() {
     {
         let start = tokio::time::Instant::now();
         let answer = transport.send(request).await;
-        assert_eq!(answer.as_ref().err().copied(), error, "{kind:?}");
+        assert_eq!(answer.as_ref().err().map(|error| error.cause), error, "{kind:?}");
         assert_eq!(start.elapsed().as_millis(), milliseconds, "{kind:?}");
         if let Ok(answer) = answer {
             assert!(answer.log_id.is_some());

@@ -45,6 +45,8 @@ pub struct Token {
 pub enum TokenError {
     /// Worth another attempt.
     Transient(Said),
+    /// No answer came: worth another attempt, unless the cause is one that lasts and there never was an answer.
+    NoWay(TransportError),
     /// The credentials are wrong, or the app is not usable.
     Denied(Said, Remedy),
 }
@@ -74,7 +76,7 @@ struct TokenBody {
 pub fn read_token(answer: &Result<Answer, TransportError>) -> Result<Token, TokenError> {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return Err(TokenError::Transient(Said { text: error.to_string(), log_id: None })),
+        Err(error) => return Err(TokenError::NoWay(error.clone())),
     };
     let unreadable = || {
         let text = format!("HTTP {} without a readable answer to the request for a token", answer.status);
@@ -103,6 +105,7 @@ fn life_of(expire: &serde_json::Value) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feishu::transport::Cause;
 
     fn read(status: u16, body: &str) -> Result<Token, TokenError> {
         read_token(&Ok(Answer { status, body: body.to_owned().into(), ..Answer::default() }))
@@ -145,7 +148,8 @@ mod tests {
             let error = read(status, body).err().unwrap();
             assert_eq!(matches!(error, TokenError::Transient(_)), passes, "{body}");
         }
-        assert!(matches!(read_token(&Err(TransportError::Timeout)), Err(TokenError::Transient(_))));
+        let cut = TransportError::from(Cause::Cut);
+        assert_eq!(read_token(&Err(cut.clone())).err(), Some(TokenError::NoWay(cut)));
     }
 
     #[test]

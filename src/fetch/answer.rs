@@ -7,7 +7,8 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Arrival, Ended, Loop, Task, anomaly::Sign, calendar::quota_month, outage::PROBE_EVERY, pace::HOLD, retry, token,
+    Arrival, Ended, Loop, Task, anomaly::Sign, calendar::quota_month, outage, outage::PROBE_EVERY, pace::HOLD, retry,
+    token,
 };
 use crate::{
     error::Error,
@@ -40,6 +41,7 @@ impl Loop<'_> {
         let outcome = classify(&answer, wall);
         (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.at });
         self.note(&outcome);
+        let is_known = answer.as_ref().is_err_and(|error| error.is_known);
         let generation = sent.token_generation;
         let task = sent.task;
         match outcome {
@@ -51,7 +53,7 @@ impl Loop<'_> {
             Outcome::NoPermission(said) => self.no_permission(task, said)?,
             Outcome::Absent(said) => self.absent(task, said)?,
             Outcome::Rejected(said) => self.rejected(task, said)?,
-            Outcome::Transient(said) => self.transient(task, said)?,
+            Outcome::Transient(said) => self.transient(task, said, sent.at, is_known)?,
             Outcome::OffContract(said) => self.off_contract(task, said)?,
             Outcome::Failed(said) => self.failed(task, said)?,
         }
@@ -246,14 +248,15 @@ impl Loop<'_> {
         self.attempt_again(task, said)
     }
 
-    fn transient(&mut self, task: Task, said: Said) -> Result<(), Error> {
+    fn transient(&mut self, task: Task, said: Said, sent: Instant, is_known: bool) -> Result<(), Error> {
         let now = Instant::now();
-        if self.outage.fault(now) {
+        let sign = self.outage.fault(now, sent, is_known);
+        if sign == outage::Sign::Begins {
             let failed = self.outage.take_failed();
             self.unsettle(&failed)?;
         }
         if let Some(lasted) = self.outage.lasted(now) {
-            self.sit_out(task, lasted, &said);
+            self.sit_out(task, lasted, sign, &said);
             return Ok(());
         }
         self.attempt_again(task, said)
@@ -273,13 +276,17 @@ impl Loop<'_> {
     }
 
     /// In an outage no stay loses an attempt: everything waits for one request to get through.
-    fn sit_out(&mut self, task: Task, lasted: Duration, said: &Said) {
-        if lasted >= self.terms.config.retry.outage_max {
+    fn sit_out(&mut self, task: Task, lasted: Duration, sign: outage::Sign, said: &Said) {
+        if sign == outage::Sign::Begins {
+            (self.terms.emit)(Event::Outage { lasted, why: &said.text });
+        }
+        if sign != outage::Sign::Nothing {
+            self.pace.close_gate(Instant::now() + PROBE_EVERY);
+        }
+        if sign == outage::Sign::GoesOn && lasted >= self.terms.config.retry.outage_max {
             let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
             self.end(Ended::Early(format!("the API has given no useful answer for {lasted} (the last one: {said})")));
         }
-        (self.terms.emit)(Event::Outage { lasted, why: &said.text });
-        self.pace.close_gate(Instant::now() + PROBE_EVERY);
         self.again(task, Duration::ZERO);
     }
 

@@ -1,4 +1,7 @@
-//! Tells an outage of the API from the faults of single requests. Pure: time is an argument.
+//! Tells an outage of the API from the faults of single requests and single connections. Pure: time is an argument.
+//!
+//! What is lost with a connection that is known to be lost says nothing of the API, and is not counted. In an outage only a
+//! request that was sent since it began, a probe, shows that it goes on; what was under way at its beginning does not.
 
 use std::time::Duration;
 
@@ -12,21 +15,47 @@ const FAULTS_MIN: u32 = 400;
 /// How often one request tries whether the outage is over.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(60);
 
+/// What a fault says of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// Nothing by itself.
+    Fault,
+    /// That there is an outage: said once.
+    Begins,
+    /// That the outage goes on: a probe has failed.
+    GoesOn,
+    /// Nothing new: its request was on the way when the outage began, or was lost with a connection that is known to be.
+    Nothing,
+}
+
 /// The faults since the last useful answer.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     since: Option<Instant>,
     faults: u32,
+    /// When the last of these faults showed that there is an outage.
+    declared: Option<Instant>,
     /// Stays that failed for these faults.
     failed: Vec<StayId>,
 }
 
 impl Outage {
-    /// Notes a fault. True if this one shows that there is an outage.
-    pub(super) fn fault(&mut self, now: Instant) -> bool {
+    /// Notes the fault of a request that was sent at `sent`; `is_known` if it was lost with a connection that is known to
+    /// be lost.
+    pub(super) fn fault(&mut self, now: Instant, sent: Instant, is_known: bool) -> Sign {
+        if let Some(declared) = self.declared {
+            return if sent > declared { Sign::GoesOn } else { Sign::Nothing };
+        }
+        if is_known {
+            return Sign::Nothing;
+        }
         self.since.get_or_insert(now);
         self.faults = self.faults.saturating_add(1);
-        self.faults == FAULTS_MIN
+        if self.faults < FAULTS_MIN {
+            return Sign::Fault;
+        }
+        self.declared = Some(now);
+        Sign::Begins
     }
 
     /// Notes an answer that is no fault: whatever it says, the API is there.
@@ -46,7 +75,7 @@ impl Outage {
 
     /// True while there is an outage: faults are nobody's fault, and one request at a time is enough to see its end.
     pub(super) fn is_on(&self) -> bool {
-        self.faults >= FAULTS_MIN
+        self.declared.is_some()
     }
 
     /// How long it has lasted, while it lasts.
@@ -64,16 +93,44 @@ mod tests {
         let start = Instant::now();
         let mut outage = Outage::default();
         for _ in 1..FAULTS_MIN {
-            assert!(!outage.fault(start));
+            assert_eq!(outage.fault(start, start, false), Sign::Fault);
         }
         assert_eq!((outage.is_on(), outage.lasted(start)), (false, None));
         outage.failed(7);
-        assert!(outage.fault(start + PROBE_EVERY), "the last of them shows it, once");
-        assert!(!outage.fault(start + PROBE_EVERY));
+        assert_eq!(outage.fault(start + PROBE_EVERY, start, false), Sign::Begins, "the last of them shows it, once");
         assert_eq!(outage.lasted(start + 2 * PROBE_EVERY), Some(2 * PROBE_EVERY));
         assert_eq!(outage.take_failed(), [7]);
         outage.answer();
         assert!(!outage.is_on());
-        assert!(!outage.fault(start), "counting starts over");
+        assert_eq!(outage.fault(start, start, false), Sign::Fault, "counting starts over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_probes_say_that_an_outage_goes_on() {
+        let start = Instant::now();
+        let mut outage = Outage::default();
+        while outage.fault(start, start, false) != Sign::Begins {}
+        for under_way in 0..15 {
+            assert_eq!(
+                outage.fault(start + PROBE_EVERY / 2, start, false),
+                Sign::Nothing,
+                "{under_way} was on its way"
+            );
+        }
+        let probed = start + PROBE_EVERY;
+        for is_known in [false, true] {
+            assert_eq!(outage.fault(probed + PROBE_EVERY / 2, probed, is_known), Sign::GoesOn);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_connection_is_no_outage_however_many_requests_are_lost_with_it() {
+        let start = Instant::now();
+        let mut outage = Outage::default();
+        assert_eq!(outage.fault(start, start, false), Sign::Fault, "the first one tells of the loss");
+        for _ in 0..2 * FAULTS_MIN {
+            assert_eq!(outage.fault(start, start, true), Sign::Nothing);
+        }
+        assert!(!outage.is_on());
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Ended, Terms, retry};
 use crate::feishu::{
-    api::Remedy,
+    api::{Remedy, Said},
     token::{Token, TokenError, read_token, token_request},
 };
 
@@ -77,6 +77,7 @@ impl<'a> Tokens<'a> {
         self.renewal = None;
         let token = renewed.map_err(|error| match error {
             TokenError::Transient(said) => Ended::Early(format!("no access token: {said}")),
+            TokenError::NoWay(error) => Ended::Early(format!("no access token: {error}; {}", error.remedy())),
             TokenError::Denied(said, remedy) => Ended::Denied(said, remedy),
         })?;
         self.generation += 1;
@@ -96,19 +97,25 @@ enum Patience {
     Outage,
 }
 
-/// Asks for a token, again after each fault that passes.
+/// Asks for a token, again after each fault that passes. What keeps every answer away from the start on does not.
 async fn request_token(terms: &Terms<'_>, patience: Patience) -> Result<Token, TokenError> {
     let mut jitter = StdRng::seed_from_u64(terms.start.seed);
     let mut attempts = 0;
+    let mut is_start = matches!(patience, Patience::Attempts);
     let began = Instant::now();
     loop {
         let error = match read_token(&terms.transport.send(token_request(terms.credentials)).await) {
             Ok(token) => return Ok(token),
+            Err(TokenError::NoWay(error)) if is_start && error.is_lasting() => {
+                let said = Said { text: error.to_string(), log_id: None };
+                return Err(TokenError::Denied(said, Remedy(error.remedy())));
+            }
             Err(error) => error,
         };
+        is_start &= matches!(error, TokenError::NoWay(_));
         attempts += 1;
         let wait = match &error {
-            TokenError::Transient(_) => {
+            TokenError::Transient(_) | TokenError::NoWay(_) => {
                 let attempts_max = match patience {
                     Patience::Attempts => terms.config.retry.attempts_max,
                     Patience::Outage if began.elapsed() < terms.config.retry.outage_max => u32::MAX,

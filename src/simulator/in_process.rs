@@ -12,7 +12,9 @@ use super::{
     SharedSimulator, lock,
     reply::{self, Delivery, Reply},
 };
-use crate::feishu::transport::{Answer, BODY_BYTES_MAX, Call, Request, Sending, Transport, TransportError};
+use crate::feishu::transport::{
+    Answer, BODY_BYTES_MAX, Call, Cause, Request, Sending, Step, Transport, TransportError,
+};
 
 /// A wall clock that shows `start` now and goes on with tokio's clock.
 pub fn wall_from(start: DateTime<Utc>) -> impl Fn() -> DateTime<Utc> + Clone {
@@ -58,7 +60,7 @@ impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
         let answered = Instant::now() + delay;
         if is_silent || answered > deadline {
             sleep_until(deadline).await;
-            return Err(TransportError::Timeout);
+            return Err(Cause::Timeout(Step::Answer).into());
         }
         sleep_until(answered).await;
         seen_by_client(reply)
@@ -92,11 +94,11 @@ fn seen_by_server(request: Request) -> reply::Request {
 
 fn seen_by_client(reply: Reply) -> Result<Answer, TransportError> {
     match reply.delivery {
-        Delivery::NoConnection => return Err(TransportError::Connect),
-        Delivery::Reset | Delivery::CutBody => return Err(TransportError::Cut),
-        Delivery::Hang | Delivery::StalledBody => return Err(TransportError::Timeout),
+        Delivery::NoConnection => return Err(Cause::Refused.into()),
+        Delivery::Reset | Delivery::CutBody => return Err(Cause::Cut.into()),
+        Delivery::Hang | Delivery::StalledBody => return Err(Cause::Timeout(Step::Answer).into()),
         Delivery::Whole | Delivery::Gzipped | Delivery::Late if reply.body.len() > BODY_BYTES_MAX => {
-            return Err(TransportError::TooLarge);
+            return Err(Cause::TooLarge.into());
         }
         Delivery::Whole | Delivery::Gzipped | Delivery::Late => {}
     }

@@ -100,8 +100,9 @@ fn what_is_not_the_documented_json_is_never_a_page() {
 
 #[test]
 fn a_missing_answer_is_transient() {
-    for error in [TransportError::Connect, TransportError::Timeout, TransportError::Cut, TransportError::TooLarge] {
-        assert_eq!(classify(&Err(error), at()).name(), "transient");
+    use crate::feishu::transport::{Cause, Step};
+    for cause in [Cause::Refused, Cause::Timeout(Step::Answer), Cause::Cut, Cause::TooLarge] {
+        assert_eq!(classify(&Err(cause.into()), at()).name(), "transient");
     }
 }
 

@@ -1,0 +1,261 @@
+//! The network itself, by reqwest.
+//!
+//! A connection of HTTP/2 serves all requests at once, and may go silent with all of them. So a connection that has lost
+//! a request serves no further one: the client it belongs to is set aside, to be dropped with the last of its requests,
+//! and the next request opens a connection of a new client. Pings find a silent connection before its requests' time is up.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::CONTENT_TYPE;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::ExposeSecret;
+use url::{Host, Url};
+
+use super::{
+    Answer, BODY_BYTES_MAX, Call, Request, Sending, Transport,
+    cause::{Peer, Step, TransportError},
+    proxy::{self, Proxy},
+    roots,
+    steps::{Marked, Names},
+};
+use crate::config::Api;
+
+/// A connection without a word for so long, used or idle, is pinged.
+const PING_AFTER: Duration = Duration::from_secs(10);
+
+/// A ping that is not answered for so long ends its connection.
+const PING_ANSWER: Duration = Duration::from_secs(10);
+
+/// Pings of TCP without an answer that end a connection.
+const TCP_PINGS: u32 = 2;
+
+/// A connection that was idle for so long is closed: a firewall may have forgotten it.
+const IDLE_MAX: Duration = Duration::from_secs(45);
+
+/// The network itself. Only this folder names reqwest.
+pub struct HttpTransport {
+    base_url: Url,
+    proxy: Option<Proxy>,
+    terms: ClientTerms,
+    current: RefCell<Rc<Client>>,
+}
+
+/// What each client is made from.
+struct ClientTerms {
+    tls: ClientConfig,
+    proxy: Option<reqwest::Proxy>,
+    is_https: bool,
+    first_step: Step,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+}
+
+/// One of reqwest's clients, and what is known of its connections.
+struct Client {
+    http: reqwest::Client,
+    connecting: Marked,
+    has_answered: Cell<bool>,
+    is_set_aside: Cell<bool>,
+}
+
+impl HttpTransport {
+    /// A client for one host: HTTPS by rustls unless the host is this machine, no redirects, no waiting longer than
+    /// the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// For https: if the system has no usable root certificates, or the environment names a proxy that cannot be used.
+    pub fn new(api: &Api) -> Result<Self, SetupError> {
+        let base_url = api.base_url.clone();
+        let is_https = base_url.scheme() == "https";
+        // Plain http is for loopback alone, and a proxy is not loopback; nor does it need an authority.
+        #[expect(clippy::disallowed_methods, reason = "the way to the API is what other programs read of it here")]
+        let proxy = if is_https { proxy::on_the_way_to(&base_url, |name| std::env::var(name))? } else { None };
+        let roots = if is_https { roots::of_system()? } else { RootCertStore::empty() };
+        let first = proxy.as_ref().map_or(&base_url, |proxy| &proxy.url);
+        let terms = ClientTerms {
+            tls: roots::tls(roots, base_url.host_str().unwrap_or_default())?,
+            proxy: proxy
+                .as_ref()
+                .map(|it| reqwest::Proxy::all(it.url.clone()))
+                .transpose()
+                .map_err(SetupError::Client)?,
+            is_https,
+            first_step: if matches!(first.host(), Some(Host::Domain(_))) { Step::Name } else { Step::Connection },
+            connect_timeout: api.connect_timeout,
+            request_timeout: api.request_timeout,
+        };
+        let current = RefCell::new(Rc::new(terms.client().map_err(SetupError::Client)?));
+        Ok(Self { base_url, proxy, terms, current })
+    }
+
+    /// The API's host and port.
+    pub fn target(&self) -> String {
+        proxy::place(&self.base_url)
+    }
+
+    /// The host whose name has to be resolved, if it is a name: the proxy's, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        let host = self.proxy.as_ref().map_or(self.base_url.host_str(), |proxy| Some(proxy.host()));
+        host.filter(|_| self.terms.first_step == Step::Name)
+    }
+
+    /// The proxy's host and port and the variable that names it, where there is one.
+    pub fn proxy(&self) -> Option<(String, &'static str)> {
+        self.proxy.as_ref().map(|proxy| (proxy.place(), proxy.variable))
+    }
+
+    /// True if the server has to show a certificate.
+    pub fn is_https(&self) -> bool {
+        self.terms.is_https
+    }
+
+    fn peer(&self) -> Peer {
+        Peer { target: self.target(), proxy: self.proxy.as_ref().map(Proxy::place) }
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {
+        let client = Rc::clone(&self.current.borrow());
+        let answer = self.ask(&client, request).await;
+        match answer {
+            Ok(answer) => {
+                client.has_answered.set(true);
+                Ok(answer)
+            }
+            Err(mut error) => {
+                error.is_known = !error.is_unsent() && client.is_set_aside.get() && client.has_answered.get();
+                self.set_aside(&client);
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
+        let mut url = self.base_url.clone();
+        let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
+        url.set_path(path);
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        let failed = |error| {
+            let connecting = client.connecting.under_way();
+            TransportError::new(error, self.peer(), connecting, self.terms.request_timeout)
+        };
+        let builder = match request.call {
+            Call::Get { bearer } => client.http.get(url).bearer_auth(bearer.expose_secret()),
+            Call::Post { json } => client
+                .http
+                .post(url)
+                .header(CONTENT_TYPE, "application/json; charset=utf-8")
+                .body(json.expose_secret().to_owned()),
+        };
+        let mut response = builder.send().await.map_err(failed)?;
+        let mut answer = head_of(&response);
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(TransportError::too_large(self.peer()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        answer.body = body.freeze();
+        Ok(answer)
+    }
+
+    /// No further request goes over a connection of this client.
+    fn set_aside(&self, client: &Rc<Client>) {
+        client.is_set_aside.set(true);
+        let mut current = self.current.borrow_mut();
+        if Rc::ptr_eq(&current, client) {
+            *current = Rc::new(self.terms.client().expect("of these terms a client was made before"));
+        }
+    }
+}
+
+impl ClientTerms {
+    fn client(&self) -> reqwest::Result<Client> {
+        let connecting = Marked::new(self.first_step, self.connect_timeout);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("vcq/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .https_only(self.is_https)
+            .tls_backend_preconfigured(self.tls.clone())
+            .no_proxy()
+            .dns_resolver(Names)
+            .connector_layer(connecting.clone())
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.request_timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(PING_ANSWER)
+            .http2_keep_alive_while_idle(true)
+            .tcp_keepalive(PING_AFTER)
+            .tcp_keepalive_interval(PING_ANSWER)
+            .tcp_keepalive_retries(TCP_PINGS);
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        let http = builder.build()?;
+        Ok(Client { http, connecting, has_answered: Cell::default(), is_set_aside: Cell::default() })
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: Request) -> Sending<'_> {
+        Box::pin(self.exchange(request))
+    }
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport").field("peer", &self.peer()).finish_non_exhaustive()
+    }
+}
+
+/// The HTTP client cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No server's certificate could be believed.
+    #[error(
+        "no certificate authorities: {}{why}: {}",
+        variable.map_or("this system has none".into(), |variable| format!("{variable} names none that can be read")),
+        if variable.is_some() { "it must be the path of PEM certificates, or unset for those of the system" }
+        else { "install the package `ca-certificates`, or set SSL_CERT_FILE to a PEM file with them" }
+    )]
+    NoAuthorities {
+        /// The variable that takes the system's place, if one does.
+        variable: Option<&'static str>,
+        /// The first thing that could not be read, if there was one.
+        why: String,
+    },
+    /// The environment names a proxy that cannot be used.
+    #[error("{variable} {what}")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with its value, which may hold a password.
+        what: &'static str,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP library refuses.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+fn head_of(response: &reqwest::Response) -> Answer {
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Answer {
+        status: response.status().as_u16(),
+        ratelimit_reset: header("x-ogw-ratelimit-reset"),
+        retry_after: header("retry-after"),
+        log_id: header("x-tt-logid"),
+        location: header("location"),
+        body: Bytes::new(),
+    }
+}
