@@ -25,6 +25,7 @@ use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
+use self::look::{Depth, Look};
 use crate::{
     config::Config,
     dataset::{
@@ -117,6 +118,12 @@ impl Publishing {
     /// An empty batch, as files are built with.
     pub fn batch(&self) -> Batch {
         Batch::new(self.publisher.naive_offset)
+    }
+
+    /// What is visible of a date, by names and sizes.
+    pub fn look(&self, journal: &Journal, date: NaiveDate) -> Result<Look, Error> {
+        let dataset = &self.publisher.dataset;
+        look::look(journal, dataset, date, dataset.list(date)?, Depth::Names)
     }
 
     /// Settles every intent that a process has left: what is visible is recorded, what is not is as if it had not been.

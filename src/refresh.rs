@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::{Chain, Error},
     event::{Emit, Event},
-    journal::{Journal, JournalError, Reread, State, StayId},
-    publish::{Publication, Publishing},
+    journal::{FileId, Journal, JournalError, Reread, State, StayId},
+    publish::{Publication, Publishing, look::Fault},
     quality::{
         batch::Batch,
         decode::{Unknown, decode},
@@ -27,6 +27,13 @@ pub struct Dates {
     pub first: NaiveDate,
     /// The last.
     pub last: NaiveDate,
+}
+
+impl Dates {
+    /// Whether a date is one of them.
+    pub fn contain(&self, date: NaiveDate) -> bool {
+        (self.first..=self.last).contains(&date)
+    }
 }
 
 impl fmt::Display for Dates {
@@ -78,7 +85,8 @@ pub fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), 
 /// Compares what this process has asked for again, date by date, and publishes the dates of which something has changed;
 /// tells what became of each of these.
 ///
-/// A date of which something is left to be asked for stays as it was. One that cannot be published keeps its second
+/// A date whose files are missing or damaged is published again too. A date of which something is left to be asked for stays
+/// as it was. One that cannot be published keeps its second
 /// readings for the next process, and holds up no other. Unless `accept_fewer`, a reading that lacks minutes of the first
 /// one does not take its place.
 pub fn conclude(
@@ -92,11 +100,30 @@ pub fn conclude(
     while let Some(next) = journal.reread_date(date)? {
         date = Some(next);
         let changed = compare_date(journal, publishing, next, accept_fewer, emit)?;
-        if !changed.is_empty() {
+        if !changed.is_empty() || lacks_files(journal, publishing, next)? {
             publishing.adopt(journal, next, &changed).transpose().into_iter().for_each(|adopted| told(next, adopted));
         }
     }
     Ok(journal.end_refreshes()?)
+}
+
+/// Whether published files of the date are missing or damaged, and can be built again from what has landed by now.
+fn lacks_files(journal: &Journal, publishing: &Publishing, date: NaiveDate) -> Result<bool, Error> {
+    let faults = publishing.look(journal, date)?.faults;
+    let lacks = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. });
+    Ok(faults.iter().any(lacks) && !journal.is_pruned(date)?)
+}
+
+/// What is to be done with a second reading.
+enum Decision {
+    /// It takes the place of the first one when the date is published.
+    Adopt,
+    /// Its pages are those of the first one, which are gone: they are put back.
+    Restore,
+    /// It is forgotten.
+    Forget(Refreshed, Option<String>),
+    /// Nothing is left of the first one, and the second has nothing: the stay failed.
+    GiveUp(String),
 }
 
 /// Compares the date's settled second readings with the first ones, forgets those that change nothing, and returns the
@@ -110,66 +137,95 @@ fn compare_date(
 ) -> Result<Vec<StayId>, Error> {
     let mut changed = Vec::new();
     let mut batch = publishing.batch();
+    let visible: Vec<FileId> = publishing.look(journal, date)?.sound.iter().map(|file| file.id).collect();
     let mut last_compared = 0;
     while let Some(reread) = journal.next_reread(date, last_compared)? {
         last_compared = reread.first;
-        let (refreshed, reason) = compare(journal, &reread, accept_fewer, &mut batch)?;
+        let is_visible = reread.first_file.is_some_and(|file| visible.contains(&file));
+        let (refreshed, reason) = match decide(journal, &reread, is_visible, accept_fewer, &mut batch)? {
+            Decision::Adopt => {
+                changed.push(reread.id);
+                (Refreshed::Changed, None)
+            }
+            Decision::Restore => {
+                journal.restore_from_reread(&reread)?;
+                (Refreshed::Same, None)
+            }
+            Decision::Forget(refreshed, reason) => {
+                journal.forget_reread(reread.id)?;
+                (refreshed, reason)
+            }
+            Decision::GiveUp(reason) => {
+                journal.give_up(&reread, &reason)?;
+                (Refreshed::Failed, Some(reason))
+            }
+        };
         emit(Event::Refreshed {
             stay: &reread.stay,
             refreshed,
             reason: reason.as_deref(),
             log_id: reread.log_id.as_deref(),
         });
-        if refreshed == Refreshed::Changed {
-            changed.push(reread.id);
-        } else {
-            journal.forget_reread(reread.id)?;
-        }
     }
     Ok(changed)
 }
 
-fn compare(
+/// `is_visible` says whether the rows of the first reading are in a file that is there.
+fn decide(
     journal: &Journal,
     reread: &Reread,
+    is_visible: bool,
     accept_fewer: bool,
     batch: &mut Batch,
-) -> Result<(Refreshed, Option<String>), Error> {
-    let said = || reread.reason.clone();
+) -> Result<Decision, Error> {
+    let first = match read(journal, reread.first, &reread.stay, batch) {
+        // Taken over from a published file, without its pages.
+        Ok(first) if first.samples == 0 && reread.first_samples > 0 => None,
+        Ok(first) => Some(first),
+        Err(error) if is_damage(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let is_lost = first.is_none() && !is_visible && reread.first_samples > 0;
+    let nothing = |refreshed, why: Option<String>| {
+        if !is_lost {
+            return Decision::Forget(refreshed, why);
+        }
+        let why = why.unwrap_or_else(|| "it has no samples".into());
+        Decision::GiveUp(format!("its file and its landed pages are gone, and the API has it no longer: {why}"))
+    };
     match reread.state {
-        State::Failed => return Ok((Refreshed::Failed, said())),
+        State::Failed => return Ok(Decision::Forget(Refreshed::Failed, reread.reason.clone())),
         State::Done if reread.samples == 0 && reread.first_samples > 0 => {
-            return Ok((Refreshed::Kept, Some("no samples are left of it".into())));
+            return Ok(nothing(Refreshed::Kept, Some("no samples are left of it".into())));
         }
         State::Done => {}
-        State::Pending | State::Absent | State::Young | State::Rejected => return Ok((Refreshed::Kept, said())),
+        State::Pending | State::Absent | State::Young | State::Rejected => {
+            return Ok(nothing(Refreshed::Kept, reread.reason.clone()));
+        }
     }
     let second = match read(journal, reread.id, &reread.stay, batch) {
         Ok(second) => second,
-        Err(error) if is_damage(&error) => return Ok((Refreshed::Failed, Some(Chain(&error).to_string()))),
+        Err(error) if is_damage(&error) => {
+            return Ok(Decision::Forget(Refreshed::Failed, Some(Chain(&error).to_string())));
+        }
         Err(error) => return Err(error),
     };
-    let first = match read(journal, reread.first, &reread.stay, batch) {
-        Ok(first) => first,
-        // What has landed of the first reading is gone or damaged: the second one is all there is.
-        Err(error) if is_damage(&error) => return Ok((Refreshed::Changed, None)),
-        Err(error) => return Err(error),
+    let missing = match &first {
+        Some(first) if first.digest == second.digest => return Ok(Decision::Forget(Refreshed::Same, None)),
+        Some(first) => first.missing_from(&second),
+        None if journal.has_same_pages(reread)? => return Ok(Decision::Restore),
+        // All that is known of the rows is how many there are.
+        None if is_visible => reread.first_samples.saturating_sub(second.samples),
+        None => 0,
     };
-    let missing = first.missing_from(&second);
-    Ok(if first.samples == 0 && reread.first_samples > 0 {
-        // It was taken over from a published file, without its pages.
-        (Refreshed::Changed, None)
-    } else if first.digest == second.digest {
-        (Refreshed::Same, None)
-    } else if missing == 0 || accept_fewer {
-        (Refreshed::Changed, None)
-    } else {
-        let why = format!(
-            "the API has {} of its {} minutes, and {missing} of them no longer; --accept-fewer takes that",
-            second.samples, first.samples
-        );
-        (Refreshed::Kept, Some(why))
-    })
+    if missing == 0 || accept_fewer {
+        return Ok(Decision::Adopt);
+    }
+    let (now, before) = (second.samples, reread.first_samples);
+    let why = format!(
+        "the API has {now} of its {before} minutes, and {missing} of them no longer; --accept-fewer takes that"
+    );
+    Ok(Decision::Forget(Refreshed::Kept, Some(why)))
 }
 
 fn is_damage(error: &Error) -> bool {

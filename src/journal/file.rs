@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Journal, JournalError, StayId,
     page::StayPages,
-    reread::drop_pages,
+    reread::adopt,
     stay::{date_from_row, stay_from_row},
 };
 use crate::stay::Stay;
@@ -293,10 +293,7 @@ fn adopt_rereads(db: &Connection, file: FileId) -> Result<(), JournalError> {
         .query_map([file], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<Vec<(StayId, StayId)>, _>>()?;
     for (second, first) in &rereads {
-        drop_pages(db, *first)?;
-        db.prepare_cached(include_str!("adopt_pages.sql"))?.execute([second, first])?;
-        db.prepare_cached(include_str!("adopt_stay.sql"))?.execute([second, first])?;
-        db.prepare_cached(include_str!("forget_stay.sql"))?.execute([second])?;
+        adopt(db, *second, *first)?;
     }
     Ok(())
 }

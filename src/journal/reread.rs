@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
-    Journal, JournalError, Lane, State, StayId,
+    FileId, Journal, JournalError, Lane, State, StayId,
     stay::{date_from_row, stay_from_row},
 };
 use crate::stay::Stay;
@@ -40,6 +40,8 @@ pub struct Reread {
     pub reason: Option<String>,
     /// The `X-Tt-Logid` of the answer that said so.
     pub log_id: Option<String>,
+    /// The published file that holds the first one.
+    pub first_file: Option<FileId>,
 }
 
 impl Journal {
@@ -89,6 +91,35 @@ impl Journal {
         Ok(statement.query_row(after, reread_from_row).optional()?)
     }
 
+    /// Whether both readings have landed the same pages, byte for byte, whatever is left of them.
+    pub fn has_same_pages(&self, reread: &Reread) -> Result<bool, JournalError> {
+        let mut statement = self.db.prepare_cached(include_str!("page_digests.sql"))?;
+        let mut pages = |reading: StayId| -> Result<Vec<(u32, u32, Vec<u8>)>, JournalError> {
+            let rows = statement.query_map([reading], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        Ok(pages(reread.first)? == pages(reread.id)?)
+    }
+
+    /// Puts the pages of a second reading in the place of those of the first, which are the same, and forgets it: what had
+    /// been dropped is there again.
+    pub fn restore_from_reread(&mut self, reread: &Reread) -> Result<(), JournalError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        adopt(&transaction, reread.id, reread.first)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Forgets a second reading and gives the first one up, of which nothing is left: neither rows nor pages.
+    pub fn give_up(&mut self, reread: &Reread, reason: &str) -> Result<(), JournalError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for reading in [reread.first, reread.id] {
+            drop_pages(&transaction, reading)?;
+        }
+        transaction.execute(include_str!("forget_stay.sql"), [reread.id])?;
+        transaction.execute(include_str!("give_up.sql"), params![reread.first, reason])?;
+        Ok(transaction.commit()?)
+    }
+
     /// Forgets a second reading: the first one stays.
     pub fn forget_reread(&mut self, id: StayId) -> Result<(), JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -102,6 +133,15 @@ impl Journal {
         self.db.execute(include_str!("refresh_end.sql"), [])?;
         Ok(())
     }
+}
+
+/// Puts a second reading in the place of a first one.
+pub(super) fn adopt(db: &Connection, second: StayId, first: StayId) -> Result<(), JournalError> {
+    drop_pages(db, first)?;
+    db.prepare_cached(include_str!("adopt_pages.sql"))?.execute([second, first])?;
+    db.prepare_cached(include_str!("adopt_stay.sql"))?.execute([second, first])?;
+    db.prepare_cached(include_str!("forget_stay.sql"))?.execute([second])?;
+    Ok(())
 }
 
 pub(super) fn drop_pages(db: &Connection, stay: StayId) -> Result<(), JournalError> {
@@ -120,5 +160,6 @@ fn reread_from_row(row: &Row<'_>) -> rusqlite::Result<Reread> {
         samples: row.get(10)?,
         reason: row.get(11)?,
         log_id: row.get(12)?,
+        first_file: row.get(13)?,
     })
 }

@@ -165,18 +165,23 @@ impl fmt::Display for Fault {
 }
 
 /// Makes sure, before a request is spent, that dataset and journal are of each other: by names and sizes, without reading
-/// a row. Dates on which another process is publishing are left out.
+/// a row. Dates on which another process is publishing are left out, and so is what is missing or changed on the dates
+/// `refreshed`, which are asked for again.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`] with what is missing, changed or not known.
-pub fn check(journal: &Journal, dataset: &Dataset) -> Result<(), Error> {
+pub fn check(journal: &Journal, dataset: &Dataset, refreshed: impl Fn(NaiveDate) -> bool) -> Result<(), Error> {
     let mut found = Vec::new();
     for date in dates(journal, dataset)? {
         let before = journal.files_on(date)?;
         let look = look(journal, dataset, date, dataset.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
-        let stops = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_));
+        let stops = |fault: &Fault| match fault {
+            Fault::Missing { .. } | Fault::Changed { .. } => !refreshed(date),
+            Fault::Unknown(_) => true,
+            _ => false,
+        };
         found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
     }
     if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(Mismatch(found))) }
