@@ -143,7 +143,11 @@ impl Error {
                 "`vcq archive import` brings them back from an archive that holds them; --from and --to leave the date out"
                     .into(),
             ),
-            Self::Page { .. } => Some("restore the journal from a backup; other dates are not touched".into()),
+            Self::Page { .. } => Some(
+                "restore the journal from a backup, or ask again for the date (`vcq export --refresh DATE`); other dates are \
+                 not touched"
+                    .into(),
+            ),
             Self::Bug(_) => Some("please report this; the journal is untouched since its last commit".into()),
             _ => None,
         }

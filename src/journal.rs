@@ -192,7 +192,10 @@ impl JournalError {
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
             Self::Pruned { .. } => Some("`vcq archive import` brings pages back from an archive that holds them"),
-            Self::Body { .. } => Some("restore the journal from a backup; other pages are not touched"),
+            Self::Body { .. } => Some(
+                "restore the journal from a backup, or ask again for the date (`vcq export --refresh DATE`); other pages are \
+                 not touched",
+            ),
         }
     }
 }

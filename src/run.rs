@@ -106,8 +106,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         // A failure is told at the end of the run, when it is tried again.
         drop(publishing.settle_intents(&mut journal));
     }
-    look::check(&journal, publisher.dataset(), |date| task.refresh.is_some_and(|dates| dates.contain(date)))?;
     let has_manifest = !task.manifests.files.is_empty();
+    look::check(&journal, publisher.dataset(), task.refresh.filter(|_| !has_manifest))?;
     task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
     let mut rejects = Rejects::at(rejects_path(task, config));
     let mut fetched_for = Duration::ZERO;

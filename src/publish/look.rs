@@ -10,6 +10,7 @@ use crate::{
     dataset::{Dataset, FileName, Listing, PartFile},
     error::{Chain, Error},
     journal::{Astray, FileRow, Journal},
+    refresh::Dates,
 };
 
 /// What was found of one date.
@@ -165,21 +166,23 @@ impl fmt::Display for Fault {
 }
 
 /// Makes sure, before a request is spent, that dataset and journal are of each other: by names and sizes, without reading
-/// a row. Dates on which another process is publishing are left out, and so is what is missing or changed on the dates
-/// `refreshed`, which are asked for again.
+/// a row. Dates on which another process is publishing are left out.
+///
+/// A run that only asks again for the dates `refreshed` may be the way out of files that are missing or changed: it is
+/// stopped by files on these dates alone that are not known.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`] with what is missing, changed or not known.
-pub fn check(journal: &Journal, dataset: &Dataset, refreshed: impl Fn(NaiveDate) -> bool) -> Result<(), Error> {
+pub fn check(journal: &Journal, dataset: &Dataset, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
     for date in dates(journal, dataset)? {
         let before = journal.files_on(date)?;
         let look = look(journal, dataset, date, dataset.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
         let stops = |fault: &Fault| match fault {
-            Fault::Missing { .. } | Fault::Changed { .. } => !refreshed(date),
-            Fault::Unknown(_) => true,
+            Fault::Missing { .. } | Fault::Changed { .. } => refreshed.is_none(),
+            Fault::Unknown(_) => refreshed.is_none_or(|dates| dates.contain(date)),
             _ => false,
         };
         found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
