@@ -146,7 +146,7 @@ impl<'a> Page<'a> {
         body: Option<Cow<'a, str>>,
         rules: &Rules,
     ) -> Result<Self, Refusal> {
-        let stay = rules.check(keys).map_err(|reason| Refusal::Keys(Box::new(Reject::new(keys, reason))))?;
+        let stay = rules.check_answered(keys).map_err(|reason| Refusal::Keys(Box::new(Reject::new(keys, reason))))?;
         let number = number.ok_or(Refusal::PageNumber)?;
         let body = body.ok_or(Refusal::NoBody)?;
         match body.len() {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Override, journal::Lane, manifest::Format, refresh::Dates, simulator::command::SimulateArgs};
+use crate::{
+    config::Override, intake::Manifests, journal::Lane, manifest::Format, refresh::Dates,
+    simulator::command::SimulateArgs,
+};
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
 ///
@@ -128,12 +131,16 @@ pub struct DemoArgs {
 /// Options of `vcq export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
+    /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
+    /// its files, `-` for standard input
     #[arg(long = "manifest", value_name = "FILE", required_unless_present = "refresh", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A manifest without rows is an error; otherwise it is said and no more
+    #[arg(long)]
+    pub require_rows: bool,
     /// Ask again for the stays of these dates, and publish what differs: DATE, or DATE..DATE with both included
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub refresh: Option<Dates>,
@@ -152,18 +159,38 @@ pub struct ExportArgs {
     pub report: Option<PathBuf>,
 }
 
+impl ExportArgs {
+    /// The manifests that are named.
+    pub fn manifests(&self) -> Manifests {
+        let Self { files, format, require_rows, .. } = self;
+        Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
+    }
+}
+
 /// Options of `vcq plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
+    /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
+    /// its files, `-` for standard input
     #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A manifest without rows is an error; otherwise it is said and no more
+    #[arg(long)]
+    pub require_rows: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl PlanArgs {
+    /// The manifests that are named.
+    pub fn manifests(&self) -> Manifests {
+        let Self { files, format, require_rows, .. } = self;
+        Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
+    }
 }
 
 /// Options of `vcq status`.

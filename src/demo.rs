@@ -62,7 +62,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         accept_fewer: false,
-        manifests: Manifests { files: vec![manifest], format: None },
+        manifests: Manifests { files: vec![manifest], ..Manifests::default() },
         refresh: None,
         lane: Lane::Nightly,
         until: None,

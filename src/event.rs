@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use crate::{
     journal::{Enqueued, Lane, Rereading, State},
-    manifest::reject::Reject,
+    manifest::{Lines, reject::Reject},
     quality::{batch::Unreadable, decode::Unknown},
     refresh::Refreshed,
     stay::Stay,
@@ -24,12 +24,17 @@ pub enum Event<'a> {
         /// Columns that mean nothing to vcq.
         ignored_columns: &'a [String],
     },
+    /// A manifest, a file or a folder, has no rows.
+    NoRows {
+        /// As given on the command line.
+        manifest: &'a str,
+    },
     /// A manifest row breaks a rule.
     RowRejected {
         /// As given on the command line.
         file: &'a str,
-        /// From 1.
-        line: u64,
+        /// Where it stands.
+        lines: Lines,
         /// The row and the rule.
         reject: &'a Reject,
     },

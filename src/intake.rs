@@ -1,8 +1,11 @@
 //! From manifest files to staged stays and rejects: shared by `export` and `plan`.
 
+mod folder;
+
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Read, Seek},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +18,7 @@ use crate::{
     file::folder_of,
     journal::{Journal, Manifested, Staged, Staging},
     manifest::{
-        self, Format, Reader, Row,
+        self, Format, Lines, Reader, Row,
         reject::{Reject, RejectsWriter},
         rules::Rules,
     },
@@ -23,19 +26,60 @@ use crate::{
     stay::Stay,
 };
 
+/// Standard input, in the place of a file.
+const STDIN: &str = "-";
+
 /// Rows read at a time: between two steps, answers are taken in and requests are sent.
 const ROWS_PER_STEP: u32 = 20_000;
 
 /// The manifests of one command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Manifests {
-    /// Files in the order of the command line; `-` is standard input.
+    /// Files and folders in the order of the command line; `-` is standard input.
     pub files: Vec<PathBuf>,
     /// Form of those whose names do not tell it.
     pub format: Option<Format>,
+    /// Whether one without a row is an error.
+    pub require_rows: bool,
+    /// The folders among what was named, with the span that their files have in `files`; see [`listed`](Self::listed).
+    pub folders: Vec<(Range<u32>, PathBuf)>,
 }
 
 impl Manifests {
+    /// The same with each folder's files in its place.
+    ///
+    /// # Errors
+    ///
+    /// If a folder's files cannot be one manifest.
+    pub fn listed(&self) -> Result<Self, Error> {
+        let mut listed = Self { files: Vec::new(), ..self.clone() };
+        let position = |files: &[PathBuf]| u32::try_from(files.len()).unwrap_or(u32::MAX);
+        for path in &self.files {
+            if path.as_os_str() == STDIN || !path.is_dir() {
+                listed.files.push(path.clone());
+                continue;
+            }
+            let files = folder::files(path, self.format)
+                .map_err(|source| Error::Manifest { file: path.display().to_string(), source })?;
+            let first = position(&listed.files);
+            listed.files.extend(files);
+            listed.folders.push((first..position(&listed.files), path.clone()));
+        }
+        Ok(listed)
+    }
+
+    /// The manifest that the file belongs to, a folder or itself, and whether it is the last file of it.
+    fn whole(&self, file: u32) -> (String, bool) {
+        match self.folder_of(file) {
+            Some((files, folder)) => (folder.display().to_string(), file + 1 == files.end),
+            None => (self.name(file), true),
+        }
+    }
+
+    fn folder_of(&self, file: u32) -> Option<&(Range<u32>, PathBuf)> {
+        self.folders.iter().find(|(files, _)| files.contains(&file))
+    }
+
     /// True if all of them are files on a disk: anything else may keep its reader waiting.
     pub fn are_on_disk(&self) -> bool {
         self.files.iter().all(|path| path.is_file())
@@ -56,6 +100,8 @@ pub struct Intake<'a> {
     /// Files opened so far.
     opened: u32,
     reading: Option<Reading>,
+    /// Rows so far of the manifest that is being read, a file or a folder.
+    whole_rows: u64,
     emit: Emit<'a>,
     stop: Stop,
 }
@@ -80,7 +126,7 @@ impl<'a> Intake<'a> {
         let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
         let (staging, stop) = (journal.stage()?, start.stop.clone());
         let spool_folder = journal.folder().to_owned();
-        Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, emit, stop })
+        Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, whole_rows: 0, emit, stop })
     }
 
     /// Reads some rows, and writes those that break a rule to `rejects`; false once all manifests are read.
@@ -103,10 +149,11 @@ impl<'a> Intake<'a> {
                 Some(Ok(row)) => reading.take(row, &mut self.staging, rejects, self.emit)?,
                 Some(Err(source)) => return Err(OpenError::Manifest(source).of(&reading.name)),
                 None => {
-                    let Reading { name, rows, reader, .. } = reading;
-                    let ignored_columns = reader.ignored_names();
-                    (self.emit)(Event::ManifestRead { file: name, rows: *rows, ignored_columns });
+                    let Reading { file, name, rows, reader } = reading;
+                    let (file, rows, ignored_columns) = (*file, *rows, reader.ignored_names());
+                    (self.emit)(Event::ManifestRead { file: name, rows, ignored_columns });
                     self.reading = None;
+                    self.end_file(file, rows)?;
                 }
             }
         }
@@ -124,11 +171,31 @@ impl<'a> Intake<'a> {
         let Some(path) = self.manifests.files.get(self.opened as usize) else { return Ok(false) };
         let file = self.opened;
         let name = self.manifests.name(file);
-        let reader =
-            open(path, self.manifests.format, self.rules, &self.spool_folder).map_err(|error| error.of(&name))?;
         self.opened += 1;
-        self.reading = Some(Reading { file, name, reader, rows: 0 });
+        match open(path, self.manifests.format, self.rules, &self.spool_folder) {
+            Ok(reader) => self.reading = Some(Reading { file, name, reader, rows: 0 }),
+            // Spark writes a part without rows as a file without bytes, not even column names.
+            Err(OpenError::Manifest(manifest::Error::Empty)) if self.manifests.folder_of(file).is_some() => {
+                (self.emit)(Event::ManifestRead { file: &name, rows: 0, ignored_columns: &[] });
+                self.end_file(file, 0)?;
+            }
+            Err(error) => return Err(error.of(&name)),
+        }
         Ok(true)
+    }
+
+    /// Sees, at the end of a manifest, whether it had rows.
+    fn end_file(&mut self, file: u32, rows: u64) -> Result<(), Error> {
+        self.whole_rows += rows;
+        let (manifest, is_last) = self.manifests.whole(file);
+        if !is_last || std::mem::take(&mut self.whole_rows) > 0 {
+            return Ok(());
+        }
+        if self.manifests.require_rows {
+            return Err(OpenError::Manifest(manifest::Error::NoRows).of(&manifest));
+        }
+        (self.emit)(Event::NoRows { manifest: &manifest });
+        Ok(())
     }
 }
 
@@ -138,8 +205,9 @@ impl Reading {
         match row.stay {
             Ok(stay) => Ok(staging.push(&stay, Manifested { file: self.file, line: row.line })?),
             Err(reject) => {
-                emit(Event::RowRejected { file: &self.name, line: row.line, reject: &reject });
-                rejects.write(&self.name, row.line, &reject)
+                let lines = Lines { first: row.line, last: row.last_line };
+                emit(Event::RowRejected { file: &self.name, lines, reject: &reject });
+                rejects.write(&self.name, lines, &reject)
             }
         }
     }
@@ -162,7 +230,7 @@ impl OpenError {
 
 fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) -> Result<Reader, OpenError> {
     let read = |source| OpenError::Manifest(manifest::Error::Read(source));
-    let is_stdin = path.as_os_str() == "-";
+    let is_stdin = path.as_os_str() == STDIN;
     let format = match format {
         Some(format) => format,
         None if is_stdin => {
@@ -174,7 +242,11 @@ fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) 
         (Format::Parquet, true) => Reader::parquet(spool(&mut io::stdin(), spool_folder).map_err(read)?, rules),
         (Format::Parquet, false) => Reader::parquet(File::open(path).map_err(read)?, rules),
         (text, true) => open_text(text, Box::new(io::stdin()), rules),
-        (text, false) => open_text(text, Box::new(File::open(path).map_err(read)?), rules),
+        (text, false) => {
+            let file = File::open(path).map_err(read)?;
+            require_compressed_bytes(path, &file).map_err(OpenError::Manifest)?;
+            open_text(text, Box::new(file), rules)
+        }
     };
     reader.map_err(OpenError::Manifest)
 }
@@ -184,6 +256,15 @@ fn open_text(format: Format, input: Box<dyn Read + Send>, rules: Rules) -> Resul
         Format::JsonLines => Reader::json_lines(input, rules),
         Format::Csv | Format::Parquet => Reader::csv(input, rules),
     }
+}
+
+/// A file that is named as compressed and has not even the bytes that would tell so was cut off: read as a text, it would
+/// have no rows.
+fn require_compressed_bytes(path: &Path, file: &File) -> Result<(), manifest::Error> {
+    const TOLD_BYTES: u64 = 4;
+    let metadata = file.metadata().map_err(manifest::Error::Read)?;
+    let is_cut = metadata.is_file() && metadata.len() < TOLD_BYTES && manifest::is_named_compressed(path);
+    if is_cut { Err(manifest::Error::CutOff(metadata.len())) } else { Ok(()) }
 }
 
 /// A Parquet file is read from its end, which a stream does not let one do.
@@ -207,8 +288,8 @@ impl Rejects {
     }
 
     /// Adds one.
-    pub fn write(&mut self, manifest: &str, line: u64, reject: &Reject) -> Result<(), Error> {
-        let written = self.writer().and_then(|writer| writer.write(manifest, line, reject));
+    pub fn write(&mut self, manifest: &str, lines: Lines, reject: &Reject) -> Result<(), Error> {
+        let written = self.writer().and_then(|writer| writer.write(manifest, lines, reject));
         written.map_err(|source| self.error(source))
     }
 

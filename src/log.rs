@@ -10,7 +10,8 @@ pub fn log(event: &Event<'_>) {
         Event::ManifestRead { file, rows, ignored_columns } => {
             info!(file, rows, ?ignored_columns, "manifest read");
         }
-        Event::RowRejected { file, line, reject } => debug!(file, line, %reject, "row rejected"),
+        Event::NoRows { manifest } => warn!(manifest, "the manifest has no rows"),
+        Event::RowRejected { file, lines, reject } => debug!(file, %lines, %reject, "row rejected"),
         Event::Enqueued { lane, rows } => info!(
             ?lane,
             stays = rows.stays,

@@ -32,8 +32,6 @@ use vcq::{
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
-    intake::Manifests,
-    manifest::Format,
     observe::Observers,
     plan::plan,
     progress::Progress,
@@ -93,7 +91,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(conclude(&outcome))
         }),
         Command::Plan(args) => {
-            let plan = plan(&manifests(&args.files, args.format), &config, &idle_start())?;
+            let plan = plan(&args.manifests(), &config, &idle_start())?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
             Ok(plan.exit_code())
         }
@@ -172,7 +170,7 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Export {
-        manifests: manifests(&args.files, args.format),
+        manifests: args.manifests(),
         refresh: args.refresh,
         accept_fewer: args.accept_fewer,
         lane: args.lane,
@@ -180,10 +178,6 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         report: args.report.clone(),
     };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
-}
-
-fn manifests(files: &[PathBuf], format: Option<Format>) -> Manifests {
-    Manifests { files: files.to_vec(), format }
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {

@@ -5,6 +5,7 @@
 //! looked for: only the journal sees all stays.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, BufReader, Cursor, Read},
     path::Path,
@@ -20,7 +21,10 @@ use self::{
 use crate::stay::Stay;
 
 pub mod column;
+mod compression;
 mod csv;
+mod id;
+mod iso;
 pub(crate) mod jsonl;
 pub(crate) mod parquet;
 pub mod reject;
@@ -44,20 +48,28 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of this name, in any letter case: `csv`, `jsonl` or `ndjson`, `parquet`.
+    /// The format of this name, in any letter case: `csv`, `jsonl`, `ndjson` or `json`, `parquet` or `parq`.
     pub fn from_name(name: &str) -> Option<Self> {
-        let names =
-            [("csv", Self::Csv), ("jsonl", Self::JsonLines), ("ndjson", Self::JsonLines), ("parquet", Self::Parquet)];
+        let names = [
+            ("csv", Self::Csv),
+            ("jsonl", Self::JsonLines),
+            ("ndjson", Self::JsonLines),
+            ("json", Self::JsonLines),
+            ("parquet", Self::Parquet),
+            ("parq", Self::Parquet),
+        ];
         names.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, format)| format)
     }
 
-    /// The format that the ending of the file's name tells.
+    /// The format that the ending of the file's name tells; one that says how the file is compressed may come after it.
     ///
     /// # Errors
     ///
     /// [`Error::UnknownEnding`] if it tells none.
     pub fn of_file(path: &Path) -> Result<Self, Error> {
-        path.extension()
+        compression::plain_name(path)
+            .unwrap_or(path)
+            .extension()
             .and_then(|ending| Self::from_name(ending.to_str()?))
             .ok_or_else(|| Error::UnknownEnding(path.display().to_string()))
     }
@@ -67,7 +79,10 @@ impl Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file's name does not tell its format.
-    #[error("`{0}` ends in none of .csv, .jsonl, .ndjson and .parquet; name its format with --format")]
+    #[error(
+        "`{0}` ends in none of .csv, .jsonl, .ndjson, .json and .parquet, with .gz or .zst after it or not; name its \
+         format with --format"
+    )]
     UnknownEnding(String),
     /// The bytes cannot be read.
     #[error("the manifest cannot be read")]
@@ -75,6 +90,37 @@ pub enum Error {
     /// The text begins with a byte order mark of UTF-16.
     #[error("the manifest is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)")]
     Utf16,
+    /// The bytes begin like those of a form that is not read, or not read as text.
+    #[error(
+        "the manifest is no text: it begins like {0}; read are CSV and JSON Lines, plain, gzip or zstd, and Parquet"
+    )]
+    OtherForm(&'static str),
+    /// The name says that the file is compressed, and there is nothing in it.
+    #[error("the manifest is cut off: its name says that it is compressed, but it has {0} bytes")]
+    CutOff(u64),
+    /// A folder has a file whose format is not that of the files before it.
+    #[error("the folder has files of two formats, `{first}` and `{second}`; name the files that are meant")]
+    MixedFormats {
+        /// The name of its first file.
+        first: String,
+        /// The name of the first one with another format.
+        second: String,
+    },
+    /// A folder has no file.
+    #[error("the folder has no files whose names begin neither with `_` nor with `.`")]
+    NoFiles,
+    /// A folder has more files than are taken in at a time.
+    #[error("the folder has more than {0} files; name some of them at a time")]
+    TooManyFiles(usize),
+    /// A folder has something that is no file.
+    #[error("the folder has `{0}`, which is {1}; name the folders or files that are meant")]
+    NoFile(String, &'static str),
+    /// There is no row, and there must be some.
+    #[error("the manifest has no rows, and --require-rows asks for at least one")]
+    NoRows,
+    /// The names in the first line are separated by something else than commas.
+    #[error("the line of column names is separated by {0}, must be by commas")]
+    Separator(&'static str),
     /// A CSV file without a line of column names.
     #[error("the manifest is empty, must begin with a line of column names")]
     Empty,
@@ -82,12 +128,14 @@ pub enum Error {
     #[error("the line of column names {0}")]
     Header(String),
     /// Needed columns are not there.
-    #[error("the manifest has no column {missing}; it has {found}")]
+    #[error("the manifest has no column {missing}; it has {found}{}", if *is_other_case { " (names count in small letters)" } else { "" })]
     MissingColumns {
         /// All of them, as a list for people.
         missing: String,
         /// The names that are there instead.
         found: String,
+        /// Whether one of them is a needed one in other letter case.
+        is_other_case: bool,
     },
     /// A column is there twice.
     #[error("the manifest has column {0} twice")]
@@ -105,11 +153,29 @@ pub enum Error {
     Parquet(#[source] ParquetError),
 }
 
+/// The lines of a file that a row takes, from 1; of a Parquet file its row. Shown as `3`, or `3-5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        if self.last > self.first { write!(f, "-{}", self.last) } else { Ok(()) }
+    }
+}
+
 /// One row of a manifest.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The line on which it begins, from 1; in Parquet its number, from 1.
     pub line: u64,
+    /// The line on which it ends.
+    pub last_line: u64,
     /// What it asks for, or why it cannot be asked for.
     pub stay: Result<Stay, Box<Reject>>,
 }
@@ -117,11 +183,24 @@ pub struct Row {
 impl Row {
     fn checked(line: u64, fields: &Fields, rules: &Rules) -> Self {
         let stay = rules.check(fields).map_err(|reason| Box::new(Reject::new(fields, reason)));
-        Self { line, stay }
+        Self { line, last_line: line, stay }
     }
 
     fn rejected(line: u64, fields: &Fields, reason: Reason) -> Self {
-        Self { line, stay: Err(Box::new(Reject::new(fields, reason))) }
+        Self { line, last_line: line, stay: Err(Box::new(Reject::new(fields, reason))) }
+    }
+
+    /// The row, which keeps the text that it was read from if it is rejected.
+    fn of_text(mut self, bytes: &[u8]) -> Self {
+        if let Err(reject) = &mut self.stay {
+            reject.keep_text(bytes);
+        }
+        self
+    }
+
+    /// The lines that it takes.
+    pub fn lines(&self) -> Lines {
+        Lines { first: self.line, last: self.last_line }
     }
 }
 
@@ -136,20 +215,20 @@ pub struct Reader {
 enum Rows {
     Csv(csv::Rows),
     JsonLines(jsonl::Rows),
-    Parquet(parquet::Rows),
+    Parquet(Box<parquet::Rows>),
 }
 
 impl Reader {
-    /// Begins to read CSV: reads the line of column names.
+    /// Begins to read CSV, compressed or not: reads the line of column names.
     pub fn csv(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
         let mut ignored = IgnoredNames::default();
         let rows = csv::Rows::new(without_bom(input)?, &mut ignored)?;
         Ok(Self::new(Rows::Csv(rows), rules, ignored))
     }
 
-    /// Begins to read JSON Lines.
+    /// Begins to read JSON Lines, compressed or not.
     pub fn json_lines(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
-        let rows = jsonl::Rows::new(without_bom(input)?);
+        let rows = jsonl::Rows::new(BufReader::with_capacity(READ_BUFFER_BYTES, without_bom(input)?));
         Ok(Self::new(Rows::JsonLines(rows), rules, IgnoredNames::default()))
     }
 
@@ -157,7 +236,7 @@ impl Reader {
     pub fn parquet(file: File, rules: Rules) -> Result<Self, Error> {
         let mut ignored = IgnoredNames::default();
         let rows = parquet::Rows::new(file, &mut ignored)?;
-        Ok(Self::new(Rows::Parquet(rows), rules, ignored))
+        Ok(Self::new(Rows::Parquet(Box::new(rows)), rules, ignored))
     }
 
     fn new(rows: Rows, rules: Rules, ignored: IgnoredNames) -> Self {
@@ -178,20 +257,24 @@ impl Iterator for Reader {
         if self.has_ended {
             return None;
         }
-        let row = match &mut self.rows {
+        let mut row = match &mut self.rows {
             Rows::Csv(rows) => rows.next_row(&self.rules),
             Rows::JsonLines(rows) => rows.next_row(&self.rules, &mut self.ignored),
             Rows::Parquet(rows) => rows.next_row(&self.rules),
         };
+        if let Ok(Some(Row { stay: Err(reject), .. })) = &mut row {
+            reject.mark_if_it_would_pass(&self.rules);
+        }
         self.has_ended = !matches!(row, Ok(Some(_)));
         row.transpose()
     }
 }
 
-type Input = BufReader<io::Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>;
+type Input = BufReader<Box<dyn Read + Send>>;
 
-/// The text without the byte order mark of UTF-8, if it has one.
-fn without_bom(mut input: Box<dyn Read + Send>) -> Result<Input, Error> {
+/// The text, decompressed and without the byte order mark of UTF-8, if it has one.
+fn without_bom(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, Error> {
+    let mut input = compression::decompressed(input)?;
     let mut head = Vec::with_capacity(3);
     input.by_ref().take(3).read_to_end(&mut head).map_err(Error::Read)?;
     match head.as_slice() {
@@ -199,7 +282,12 @@ fn without_bom(mut input: Box<dyn Read + Send>) -> Result<Input, Error> {
         [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => return Err(Error::Utf16),
         _ => {}
     }
-    Ok(BufReader::with_capacity(READ_BUFFER_BYTES, Cursor::new(head).chain(input)))
+    Ok(Box::new(Cursor::new(head).chain(input)))
+}
+
+/// Whether the name of a file says that it is compressed.
+pub(crate) fn is_named_compressed(path: &Path) -> bool {
+    compression::plain_name(path).is_some()
 }
 
 #[cfg(test)]

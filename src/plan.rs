@@ -21,6 +21,8 @@ use crate::{
 pub struct Plan {
     /// Rows of the manifests.
     pub rows: u64,
+    /// Manifests, files or folders, without a row.
+    pub without_rows: Vec<String>,
     /// Rows that break a rule.
     pub rejected: u64,
     /// Rows that name a stay a second time.
@@ -57,19 +59,22 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     let journal = Journal::open(&config.state, &identity(config))?;
     let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"));
     let counts = RefCell::new((0, 0, Vec::new()));
+    let without_rows = RefCell::new(Vec::new());
     let emit = |event: Event<'_>| {
         let (rows, rejected, listed) = &mut *counts.borrow_mut();
         match event {
             Event::ManifestRead { rows: read, .. } => *rows += read,
-            Event::RowRejected { file, line, reject } => {
+            Event::NoRows { manifest } => without_rows.borrow_mut().push(manifest.to_owned()),
+            Event::RowRejected { file, lines, reject } => {
                 *rejected += 1;
                 if listed.len() < REJECTS_LISTED_MAX {
-                    listed.push(format!("{file}:{line}: {reject}"));
+                    listed.push(format!("{file}:{lines}: {reject}"));
                 }
             }
             _ => {}
         }
     };
+    let manifests = &manifests.listed()?;
     let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let merged = journal.plan(staged)?;
     let (rows, rejected, listed) = counts.into_inner();
@@ -77,6 +82,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     let requests_per_month = config.rate.requests_per_month;
     Ok(Plan {
         rows,
+        without_rows: without_rows.into_inner(),
         rejected,
         duplicates: merged.duplicates,
         stays: merged.stays,
@@ -105,6 +111,9 @@ impl fmt::Display for Plan {
             "manifest   {} rows = {} duplicate + {} rejected + {} stays",
             self.rows, self.duplicates, self.rejected, self.stays
         )?;
+        for manifest in &self.without_rows {
+            writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
+        }
         writeln!(f, "landed     {} stays already", self.landed)?;
         let time = humantime::format_duration(Duration::from_secs(self.seconds));
         writeln!(f, "requests   {} needed: {time} at the configured rate", self.requests)?;

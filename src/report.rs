@@ -4,7 +4,7 @@
 
 mod texts;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
     error::ExitCode,
     event::{Event, Wait},
     journal::{State, Tally},
-    manifest::reject::Reject,
+    manifest::{Lines, reject::Reject},
     refresh::Refreshed,
     stay::Stay,
 };
@@ -45,6 +45,11 @@ pub struct Report {
     landed: Landed,
     requests: Requests,
     files: Vec<File>,
+    /// Whether no run has published a file so far.
+    dataset_is_empty: bool,
+    /// Where the files of an empty dataset will be.
+    #[serde(skip)]
+    empty_dataset: Option<String>,
     #[serde(flatten)]
     texts: Texts,
     rejects: Vec<RejectedRow>,
@@ -56,6 +61,8 @@ pub struct Report {
 #[derive(Clone, Debug, Default, Serialize)]
 struct Manifest {
     files: Vec<ManifestFile>,
+    /// Manifests, files or folders, without a row.
+    without_rows: Vec<String>,
     rows: u64,
     duplicates: u64,
     contradicting_duplicates: u64,
@@ -105,6 +112,7 @@ struct File {
 struct RejectedRow {
     file: String,
     line: u64,
+    last_line: u64,
     reason: String,
 }
 
@@ -144,6 +152,8 @@ impl Report {
             landed: Landed::default(),
             requests: Requests::default(),
             files: Vec::new(),
+            dataset_is_empty: false,
+            empty_dataset: None,
             texts: Texts::default(),
             rejects: Vec::new(),
             rejects_file: None,
@@ -159,7 +169,8 @@ impl Report {
                 let ignored_columns = ignored_columns.to_vec();
                 self.manifest.files.push(ManifestFile { file: (*file).into(), rows: *rows, ignored_columns });
             }
-            Event::RowRejected { file, line, reject } => self.row_rejected(file, *line, reject),
+            Event::NoRows { manifest } => self.manifest.without_rows.push((*manifest).to_owned()),
+            Event::RowRejected { file, lines, reject } => self.row_rejected(file, *lines, reject),
             Event::Enqueued { rows, .. } => {
                 self.manifest.duplicates = rows.duplicates;
                 self.manifest.contradicting_duplicates = rows.contradicting;
@@ -202,14 +213,14 @@ impl Report {
         }
     }
 
-    fn row_rejected(&mut self, file: &str, line: u64, reject: &Reject) {
+    fn row_rejected(&mut self, file: &str, lines: Lines, reject: &Reject) {
         self.manifest.rejected += 1;
-        self.list_reject(file, line, reject.to_string());
+        self.list_reject(file, lines, reject.to_string());
     }
 
-    fn list_reject(&mut self, file: &str, line: u64, reason: String) {
+    fn list_reject(&mut self, file: &str, lines: Lines, reason: String) {
         if self.rejects.len() < LISTED_MAX {
-            self.rejects.push(RejectedRow { file: file.into(), line, reason });
+            self.rejects.push(RejectedRow { file: file.into(), line: lines.first, last_line: lines.last, reason });
         }
     }
 
@@ -236,7 +247,7 @@ impl Report {
 
     /// Lists a stay that the API rejected: its manifest row is a reject like those that vcq found itself.
     pub fn stay_rejected(&mut self, file: &str, line: u64, reason: &str) {
-        self.list_reject(file, line, reason.to_owned());
+        self.list_reject(file, Lines { first: line, last: line }, reason.to_owned());
     }
 
     /// Lists a stay that failed, and why.
@@ -252,6 +263,12 @@ impl Report {
                 log_id: log_id.map(Into::into),
             });
         }
+    }
+
+    /// Says that there is no file in the dataset, which most readers take for a mistake in its name.
+    pub fn dataset_is_empty_at(&mut self, folder: &Path) {
+        self.dataset_is_empty = true;
+        self.empty_dataset = Some(folder.display().to_string());
     }
 
     /// Names the file that lists all rejects.
@@ -341,6 +358,9 @@ impl Report {
             let count = self.manifest.pending_young;
             writeln!(f, "           {count} of the pending were not found yet; later runs ask for them again")?;
         }
+        for manifest in &self.manifest.without_rows {
+            writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
+        }
         for file in self.manifest.files.iter().filter(|file| !file.ignored_columns.is_empty()) {
             writeln!(f, "           {}: columns not used: {}", file.file, file.ignored_columns.join(", "))?;
         }
@@ -385,12 +405,16 @@ impl Report {
         for file in &self.files {
             writeln!(f, "           date={}/{}  {} rows  {} bytes", file.date, file.name, file.rows, file.bytes)?;
         }
-        Ok(())
+        match &self.empty_dataset {
+            Some(folder) => write_query_of_empty(f, folder),
+            None => Ok(()),
+        }
     }
 
     fn write_lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rejects {
-            writeln!(f, "rejected   {}:{}: {}", row.file, row.line, row.reason)?;
+            let lines = Lines { first: row.line, last: row.last_line };
+            writeln!(f, "rejected   {}:{lines}: {}", row.file, row.reason)?;
         }
         if let Some(path) = &self.rejects_file {
             writeln!(f, "           all rejects: {path}; mended, it can be given back as a manifest")?;
@@ -411,6 +435,22 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// DuckDB fails where no file matches; a query that looks first does not.
+fn write_query_of_empty(f: &mut fmt::Formatter<'_>, folder: &str) -> fmt::Result {
+    let glob = format!("{folder}/*/*.parquet").replace('\'', "''");
+    let within = glob.replace('\'', "''");
+    writeln!(
+        f,
+        "           the dataset is empty so far, where `read_parquet` fails; in DuckDB this works either way:"
+    )?;
+    writeln!(
+        f,
+        "           SET VARIABLE quality = (SELECT if(count(*) > 0, 'FROM read_parquet(''{within}'', hive_partitioning = \
+         true)', 'SELECT NULL::DATE AS date WHERE false') FROM glob('{glob}'));"
+    )?;
+    writeln!(f, "           SELECT date, count(*) FROM query(getvariable('quality')) GROUP BY date;")
 }
 
 /// `part` of `whole` for a person to read.

@@ -98,6 +98,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         (around.observe)(event);
     };
     let config = around.config;
+    let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     // A report that cannot be written must be known before the first request, not after a week of them.
     task.report.as_deref().map(file::prepare).transpose()?;
     let publisher = Publisher::new(Dataset::open(around.start.disk.clone(), &config.output)?, config);
@@ -132,7 +133,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         emit(Event::Stopping { why: &Chain(error).to_string() });
     }
     let mut report = report.into_inner();
-    account(&journal, task, &mut rejects, &mut report)?;
+    account(&journal, (task, config), &mut rejects, &mut report)?;
     let code = report
         .close(around.start.now(), fetched_for, config.rate.requests_per_minute)
         .map_err(|error| Error::Bug(error.to_string()))?;
@@ -339,7 +340,12 @@ async fn fetch_and_publish(
 }
 
 /// Completes the report from the journal, which knows how every stay ended.
-fn account(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut Report) -> Result<(), Error> {
+fn account(
+    journal: &Journal,
+    (task, config): (&Export, &Config),
+    rejects: &mut Rejects,
+    report: &mut Report,
+) -> Result<(), Error> {
     report.tally(&journal.tally()?);
     journal.each_own(State::Rejected, |own| {
         if let Some(at) = own.manifested {
@@ -355,6 +361,9 @@ fn account(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut
     })?;
     if let Some(path) = rejects.finish()? {
         report.rejects_in(path.display().to_string());
+    }
+    if journal.file_dates()?.is_empty() {
+        report.dataset_is_empty_at(&config.output);
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
     };
     let task = run::Export {
         accept_fewer: false,
-        manifests: Manifests { files: vec![path], format: None },
+        manifests: Manifests { files: vec![path], ..Manifests::default() },
         refresh: None,
         lane: Lane::Nightly,
         until: None,

@@ -69,10 +69,6 @@ impl<'a> Fields<'a> {
     pub(super) fn get(&self, column: Column) -> &'a str {
         self.0[column as usize]
     }
-
-    pub(super) fn set(&mut self, column: Column, text: &'a str) {
-        self.0[column as usize] = text;
-    }
 }
 
 /// Where a CSV header or a Parquet schema has the columns.
@@ -119,7 +115,13 @@ impl Header {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Error::MissingColumns { missing: missing.join(", "), found: Shown(&names.join(",")).to_string() })
+        let is_other_case = names.iter().any(|name| {
+            !name.is_empty()
+                && Column::from_name(name).is_none()
+                && Column::from_name(&name.to_ascii_lowercase()).is_some()
+        });
+        let found = Shown(&names.join(",")).to_string();
+        Err(Error::MissingColumns { missing: missing.join(", "), found, is_other_case })
     }
 }
 

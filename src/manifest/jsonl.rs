@@ -19,6 +19,10 @@ use super::{
     rules::Rules,
 };
 
+/// The most bytes that are passed over in search of the next line, because a line is too long or because all of them are
+/// blank. An input without an end comes to one here.
+pub(crate) const SKIPPED_BYTES_MAX: usize = 64 << 20;
+
 /// Reads rows of a JSON Lines text.
 pub(super) struct Rows {
     input: Input,
@@ -33,10 +37,15 @@ impl Rows {
 
     /// The next row that is not blank. Notes the keys that are not the manifest's.
     pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, Error> {
+        let mut blank_bytes = 0;
         while read_line(&mut self.input, &mut self.line_bytes, RECORD_BYTES_MAX).map_err(Error::Read)? {
             self.line += 1;
             if !self.line_bytes.trim_ascii().is_empty() {
-                return Ok(Some(self.row(rules, ignored)));
+                return Ok(Some(self.row(rules, ignored).of_text(&self.line_bytes)));
+            }
+            blank_bytes += self.line_bytes.len() + 1;
+            if blank_bytes > SKIPPED_BYTES_MAX {
+                return Err(Error::Read(endless()));
             }
         }
         Ok(None)
@@ -48,7 +57,8 @@ impl Rows {
             Err(reason) => return Row::rejected(self.line, &Fields::default(), reason),
         };
         let texts = object.values.map(|value| value.map_or(Ok(Cow::Borrowed("")), text));
-        let fields = Fields::of(|column| texts[column as usize].as_deref().unwrap_or_default());
+        let as_written = |column| object.values[column as usize].map_or("", RawValue::get);
+        let fields = Fields::of(|column| texts[column as usize].as_deref().unwrap_or_else(|_| as_written(column)));
         let wrong_type = Column::ALL.into_iter().find_map(|column| {
             let found = *texts[column as usize].as_ref().err()?;
             Some(Reason::Value { column, rule: Rule::JsonType { found } })
@@ -61,7 +71,7 @@ impl Rows {
 
     fn object(&self, ignored: &mut IgnoredNames) -> Result<Object<'_>, Reason> {
         if self.line_bytes.len() > RECORD_BYTES_MAX {
-            return Err(Reason::TooLong { last_line: self.line });
+            return Err(Reason::TooLong);
         }
         let text = std::str::from_utf8(&self.line_bytes).map_err(|_| Reason::NotUtf8)?;
         let mut json = serde_json::Deserializer::from_str(text);
@@ -74,6 +84,10 @@ impl Rows {
 
 /// Reads a line without its end into `line`, or of one longer than `bytes_max` one byte more, and goes to the next one;
 /// false at the end of the input.
+///
+/// # Errors
+///
+/// If the input cannot be read, or what is too long of the line goes on for more than [`SKIPPED_BYTES_MAX`].
 pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, bytes_max: usize) -> io::Result<bool> {
     line.clear();
     input.by_ref().take(bytes_max as u64 + 1).read_until(b'\n', line)?;
@@ -81,9 +95,20 @@ pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, bytes_max:
         return Ok(true);
     }
     if line.len() > bytes_max {
-        input.skip_until(b'\n')?;
+        skip_line(input)?;
     }
     Ok(!line.is_empty())
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    let skipped = input.take(SKIPPED_BYTES_MAX as u64 + 1).skip_until(b'\n')?;
+    if skipped > SKIPPED_BYTES_MAX { Err(endless()) } else { Ok(()) }
+}
+
+/// The error of an input that goes on and on without a row: a device, or a file of something else.
+pub(super) fn endless() -> io::Error {
+    let text = format!("more than {SKIPPED_BYTES_MAX} bytes without a usable line");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The text of a value as the rules read it, or what else it is. Null is no text.

@@ -1,6 +1,7 @@
 //! Rejects: rows that break a rule, why, and the file in which they can be mended and given back.
 
 use std::{
+    borrow::Cow,
     fmt,
     io::{self, Write},
 };
@@ -8,13 +9,17 @@ use std::{
 use crate::stay::Stay;
 
 use super::{
-    RECORD_BYTES_MAX,
+    Lines, RECORD_BYTES_MAX,
     column::{Column, Fields},
-    rules::{ID_BYTES_MAX, MEETING_LENGTH_MAX_S, TIME_MAX_S},
+    id::name_of,
+    rules::{ID_BYTES_MAX, MEETING_LENGTH_MAX_S, Rules, TIME_MAX_S},
 };
 
 /// The most bytes of one text that a reject keeps.
 pub const REJECT_TEXT_BYTES_MAX: usize = 4096;
+
+/// The most names of missing columns that a message shows.
+const MISSING_SHOWN_MAX: usize = 6;
 
 /// The most characters of an outside text that a message shows.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -28,13 +33,18 @@ pub(super) const DAMAGE: char = char::REPLACEMENT_CHARACTER;
 pub struct Reject {
     /// The row's texts as they stand in the manifest, in the order of [`Column::ALL`]; empty where the row has none.
     /// One that is longer than [`REJECT_TEXT_BYTES_MAX`] is cut there, and U+FFFD says so.
+    ///
+    /// Texts that would make a good row by themselves have U+FFFD added, where the fault is: given back without having
+    /// been mended, no row may pass.
     pub texts: [String; Column::ALL.len()],
+    /// The row as it stands in a text, or the first [`RECORD_BYTES_MAX`] bytes of it and U+FFFD; empty for Parquet.
+    pub as_read: String,
     /// The first rule that the row breaks.
     pub reason: Reason,
 }
 
 /// Which rule a row breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// One value breaks a rule.
     Value {
@@ -50,19 +60,32 @@ pub enum Reason {
     /// The record has more or fewer fields than the header has names.
     FieldCount {
         /// Fields in the record.
-        found: u64,
+        found: usize,
         /// Names in the header.
         expected: usize,
+        /// The names for which there are no fields.
+        missing: Missing,
     },
-    /// The record is longer than [`RECORD_BYTES_MAX`].
-    TooLong {
-        /// The line on which it ends.
-        last_line: u64,
+    /// The record, or the line, is longer than [`RECORD_BYTES_MAX`].
+    TooLong,
+    /// A field goes on after its closing quote. The record is its first line alone; so it is with the next two.
+    AfterQuote {
+        /// The field, from 1.
+        field: usize,
+        /// The line of the closing quote.
+        line: u64,
+        /// What comes after it.
+        after: String,
     },
-    /// A quote is opened and never closed, which makes the rest of the file one record.
+    /// A field that does not begin with a quote has one.
+    QuoteWithin {
+        /// The field, from 1.
+        field: usize,
+    },
+    /// A quote is opened and not closed before the end of the file, or of what a record may have.
     OpenQuote {
-        /// The last line of the file.
-        last_line: u64,
+        /// The field, from 1.
+        field: usize,
     },
     /// The record is not UTF-8.
     NotUtf8,
@@ -73,6 +96,32 @@ pub enum Reason {
     },
     /// A JSON object has a key twice.
     KeyTwice(Column),
+}
+
+/// Names of columns for which a record has no fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// The first of them, as a list for people.
+    listed: String,
+    /// How many more there are.
+    more: usize,
+}
+
+impl Missing {
+    pub(super) fn of(names: &[String]) -> Self {
+        let listed: Vec<String> = names.iter().take(MISSING_SHOWN_MAX).map(|name| format!("`{}`", cut(name))).collect();
+        Self { listed: listed.join(", "), more: names.len() - listed.len() }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { listed, .. } if listed.is_empty() => Ok(()),
+            Self { listed, more: 0 } => write!(f, "; missing: {listed}"),
+            Self { listed, more } => write!(f, "; missing: {listed} and {more} more"),
+        }
+    }
 }
 
 /// A rule that one value breaks.
@@ -108,8 +157,20 @@ pub enum Rule {
         /// The id's length.
         bytes: usize,
     },
-    /// An id has no control characters, and none that stands for damage.
-    IdCharacters,
+    /// An id has no control characters, none that stands for damage, and none that nobody sees.
+    IdCharacter {
+        /// The first of them.
+        character: char,
+        /// Its place in the id, from 1.
+        place: usize,
+    },
+    /// An id is no text that a tool has written for a missing value.
+    NullText,
+    /// Nobody joins a meeting after its end.
+    NotAfterEnd {
+        /// How far after the end the time lies, in seconds.
+        by_s: i64,
+    },
     /// A JSON value is a string or an integer.
     JsonType {
         /// What it is instead.
@@ -119,7 +180,32 @@ pub enum Rule {
 
 impl Reject {
     pub(crate) fn new(fields: &Fields, reason: Reason) -> Self {
-        Self { texts: Column::ALL.map(|column| kept(fields.get(column))), reason }
+        Self { texts: Column::ALL.map(|column| kept(fields.get(column))), as_read: String::new(), reason }
+    }
+
+    /// Keeps the row as it was read.
+    pub(super) fn keep_text(&mut self, bytes: &[u8]) {
+        let kept = &bytes[..bytes.len().min(RECORD_BYTES_MAX)];
+        self.as_read = String::from_utf8_lossy(kept).into_owned();
+        if kept.len() < bytes.len() || self.reason == Reason::TooLong {
+            self.as_read.push(DAMAGE);
+        }
+    }
+
+    /// Sees to it that the texts do not make a good row. The mark stands at the text that is to be mended, or where that
+    /// is the whole row in the empty one of the two ids, so that all texts stay as they were.
+    pub(super) fn mark_if_it_would_pass(&mut self, rules: &Rules) {
+        let texts = &self.texts;
+        if rules.check(&Fields::of(|column| &texts[column as usize])).is_err() {
+            return;
+        }
+        let is_user = !self.text(Column::UserId).trim().is_empty();
+        let marked = match self.reason {
+            Reason::Value { column, .. } | Reason::KeyTwice(column) => column,
+            _ if is_user => Column::RoomId,
+            _ => Column::UserId,
+        };
+        self.texts[marked as usize].push(DAMAGE);
     }
 
     fn text(&self, column: Column) -> &str {
@@ -137,14 +223,14 @@ fn kept(text: &str) -> String {
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
+        match &self.reason {
             Reason::Value { column, rule: rule @ (Rule::Given | Rule::JsonType { .. }) } => {
                 write!(f, "{column} {rule}")
             }
             Reason::Value { column, rule } => {
-                let text = self.text(column);
+                let text = self.text(*column);
                 write!(f, "{column} is {}, {rule}", Shown(text))?;
-                let is_short_number = rule == Rule::NineDigits && is_short_number(text);
+                let is_short_number = *rule == Rule::NineDigits && is_short_number(text);
                 if is_short_number { f.write_str(" (a leading zero lost by a spreadsheet?)") } else { Ok(()) }
             }
             Reason::NoParticipant => f.write_str("`user_id` and `room_id` are both empty, exactly one must be given"),
@@ -152,20 +238,42 @@ impl fmt::Display for Reject {
                 let [user, room] = [Column::UserId, Column::RoomId].map(|column| Shown(self.text(column)));
                 write!(f, "`user_id` is {user} and `room_id` is {room}, exactly one must be given")
             }
-            Reason::FieldCount { found, expected } => {
-                write!(f, "the row has {found} fields, must have {expected} as the line of column names")
+            reason => reason.fmt(f),
+        }
+    }
+}
+
+/// What is wrong with the row as a whole; of one value the rule alone.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { rule, .. } => rule.fmt(f),
+            Self::NoParticipant | Self::TwoParticipants => {
+                f.write_str("exactly one of `user_id` and `room_id` must be given")
             }
-            Reason::TooLong { last_line } => {
-                write!(f, "the row ends on line {last_line} and is longer than {RECORD_BYTES_MAX} bytes")
+            Self::FieldCount { found, expected, missing } => {
+                write!(f, "the row has {found} fields, must have {expected} as the line of column names{missing}")
             }
-            Reason::OpenQuote { last_line } => {
-                write!(f, "a quote is never closed, so that all lines to {last_line}, the last, are one row")
-            }
-            Reason::NotUtf8 => f.write_str("the row is not UTF-8"),
-            Reason::NotAnObject { byte } => {
+            Self::TooLong => write!(f, "the row is longer than {RECORD_BYTES_MAX} bytes"),
+            Self::AfterQuote { field, line, after } => write!(
+                f,
+                "field {field} goes on with {after} after its closing quote on line {line}, where only a separator or a line \
+                 end may come (quotes within a field are doubled)"
+            ),
+            Self::QuoteWithin { field } => write!(
+                f,
+                "field {field} has a quote but does not begin with one (a field with quotes stands in quotes, and those \
+                 within it are doubled)"
+            ),
+            Self::OpenQuote { field } => write!(
+                f,
+                "field {field} opens a quote that is not closed before the end of the file, or within {RECORD_BYTES_MAX} bytes"
+            ),
+            Self::NotUtf8 => f.write_str("the row is not UTF-8"),
+            Self::NotAnObject { byte } => {
                 write!(f, "the line is not one JSON object (reading stopped at byte {byte})")
             }
-            Reason::KeyTwice(column) => write!(f, "{column} is there twice"),
+            Self::KeyTwice(column) => write!(f, "{column} is there twice"),
         }
     }
 }
@@ -194,7 +302,12 @@ impl fmt::Display for Rule {
                 )
             }
             Self::IdLength { bytes } => write!(f, "must have at most {ID_BYTES_MAX} bytes, has {bytes}"),
-            Self::IdCharacters => f.write_str("must not hold control characters nor U+FFFD"),
+            Self::IdCharacter { character, place } => {
+                let (code, name) = (u32::from(*character), name_of(*character));
+                write!(f, "must not hold U+{code:04X} ({name}), its character {place}")
+            }
+            Self::NullText => f.write_str("looks like a missing value that was written as a text; must be an id"),
+            Self::NotAfterEnd { by_s } => write!(f, "must not be after `meeting_end_time`, is by {by_s} s"),
             Self::JsonType { found } => write!(f, "must be a string or an integer, is {found}"),
         }
     }
@@ -215,9 +328,10 @@ pub(super) fn cut(text: &str) -> &str {
     text.char_indices().nth(SHOWN_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Writes `rejects.csv`: the manifest's columns, then `file`, `line` and `reason`.
+/// Writes `rejects.csv`: the manifest's columns, then `file`, `line`, `reason`, and the row as it stands in a text file.
 ///
-/// Mended, it can be given back as a manifest, which ignores the last three columns.
+/// Mended, it can be given back as a manifest, which ignores the last four columns. Every row is shorter than what a
+/// manifest may have, so that one that is given back is one row again.
 pub struct RejectsWriter<W: Write> {
     writer: csv::Writer<W>,
 }
@@ -226,13 +340,13 @@ impl<W: Write> RejectsWriter<W> {
     /// Begins the file with the line of column names.
     pub fn new(file: W) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record(Column::ALL.map(Column::name).into_iter().chain(["file", "line", "reason"]))?;
+        writer.write_record(Column::ALL.map(Column::name).into_iter().chain(["file", "line", "reason", "text"]))?;
         Ok(Self { writer })
     }
 
-    /// Adds one reject, which stands in `manifest` on `line`.
-    pub fn write(&mut self, manifest: &str, line: u64, reject: &Reject) -> io::Result<()> {
-        self.write_row(&reject.texts, [manifest, &line.to_string(), &reject.to_string()])
+    /// Adds one reject, which stands in `manifest` on these lines.
+    pub fn write(&mut self, manifest: &str, lines: Lines, reject: &Reject) -> io::Result<()> {
+        self.write_row(&reject.texts, [manifest, &lines.to_string(), &reject.to_string()], &reject.as_read)
     }
 
     /// Adds a stay that the API rejected for `reason`.
@@ -246,15 +360,37 @@ impl<W: Write> RejectsWriter<W> {
             Column::UserId => id(stay.participant.user_id()),
             Column::RoomId => id(stay.participant.room_id()),
         });
-        self.write_row(&texts, [manifest, &line.to_string(), reason])
+        self.write_row(&texts, [manifest, &line.to_string(), reason], "")
     }
 
-    fn write_row(&mut self, texts: &[String], origin: [&str; 3]) -> io::Result<()> {
-        Ok(self.writer.write_record(texts.iter().map(String::as_str).chain(origin))?)
+    fn write_row(&mut self, texts: &[String], origin: [&str; 3], as_read: &str) -> io::Result<()> {
+        let before = texts.iter().map(String::as_str).chain(origin);
+        let bytes_left = RECORD_BYTES_MAX.saturating_sub(before.clone().map(written_bytes).sum());
+        Ok(self.writer.write_record(before.chain([fitting(as_read, bytes_left).as_ref()]))?)
     }
 
     /// Writes what is still buffered, and gives the file back to be synced.
     pub fn finish(self) -> io::Result<W> {
         self.writer.into_inner().map_err(csv::IntoInnerError::into_error)
     }
+}
+
+/// The most bytes that a text takes as a field: quotes around it, those within it doubled, and a separator.
+fn written_bytes(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| *byte == b'"').count() + 3
+}
+
+/// The text, or as much of it as can be written in `bytes_left`, and U+FFFD.
+fn fitting(text: &str, bytes_left: usize) -> Cow<'_, str> {
+    if written_bytes(text) <= bytes_left {
+        return text.into();
+    }
+    let mut bytes = written_bytes("") + DAMAGE.len_utf8();
+    let fits = |character: &char| {
+        bytes += character.len_utf8() + usize::from(*character == '"');
+        bytes <= bytes_left
+    };
+    let mut kept: String = text.chars().take_while(fits).collect();
+    kept.push(DAMAGE);
+    kept.into()
 }

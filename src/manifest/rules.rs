@@ -2,10 +2,12 @@
 
 use std::num::IntErrorKind;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::FixedOffset;
 
 use super::{
     column::{Column, Fields},
+    id::{first_refused, is_null_text},
+    iso::instant_s,
     reject::{DAMAGE, Reason, Rule},
 };
 use crate::{
@@ -34,6 +36,13 @@ pub struct Rules {
 impl Rules {
     /// The stay that the texts describe, or the first rule that they break.
     pub(crate) fn check(&self, fields: &Fields) -> Result<Stay, Reason> {
+        let stay = self.check_answered(fields)?;
+        worth_a_request(&stay).map(|()| stay)
+    }
+
+    /// The stay that the texts of an answer's archive describe: its request has been sent, so that rules that only keep one
+    /// from being sent in vain do not count.
+    pub(crate) fn check_answered(&self, fields: &Fields) -> Result<Stay, Reason> {
         let meeting_no = meeting_no(fields)?;
         let meeting_start_s = self.start(fields)?;
         let meeting_end_s = self.end(fields, meeting_start_s)?;
@@ -74,8 +83,8 @@ impl Rules {
 
     /// Reads RFC 3339, whose fraction of a second is dropped, or the API's own form.
     fn time_text(&self, text: &str) -> Option<i64> {
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Some(time.timestamp());
+        if let Some(time_s) = instant_s(text) {
+            return Some(time_s);
         }
         match read_time(text, self.naive_offset) {
             Reading::Value(time_s) => Some(time_s),
@@ -103,12 +112,19 @@ fn meeting_no(fields: &Fields) -> Result<MeetingNo, Reason> {
     MeetingNo::parse(given(fields, column)?).ok_or(Reason::Value { column, rule: Rule::NineDigits })
 }
 
+/// A text that stands for null in one of the columns counts as empty if the other one has an id: tools that write all
+/// columns as texts write `nan` into the one of the two that a row has no use for.
 fn participant(fields: &Fields) -> Result<Participant, Reason> {
     let [user, room] = [Column::UserId, Column::RoomId].map(|column| trim(fields.get(column)));
     match (user, room) {
         ("", "") => Err(Reason::NoParticipant),
-        (user, "") => id(Column::UserId, user).map(Participant::User),
-        ("", room) => id(Column::RoomId, room).map(Participant::Room),
+        (user, room) if room.is_empty() || (is_null_text(room) && !is_null_text(user) && !user.is_empty()) => {
+            id(Column::UserId, user).map(Participant::User)
+        }
+        (user, room) if user.is_empty() || (is_null_text(user) && !is_null_text(room)) => {
+            id(Column::RoomId, room).map(Participant::Room)
+        }
+        (user, room) if is_null_text(user) && is_null_text(room) => id(Column::UserId, user).map(Participant::User),
         _ => Err(Reason::TwoParticipants),
     }
 }
@@ -116,5 +132,24 @@ fn participant(fields: &Fields) -> Result<Participant, Reason> {
 fn id(column: Column, text: &str) -> Result<String, Reason> {
     ensure(text.len() <= ID_BYTES_MAX, column, Rule::IdLength { bytes: text.len() })?;
     let is_refused = |c: char| c.is_control() || c == DAMAGE;
-    ensure(!text.contains(is_refused), column, Rule::IdCharacters).map(|()| text.to_owned())
+    let refused = text.chars().zip(1..).find(|(character, _)| is_refused(*character));
+    refused.map_or_else(
+        || Ok(text.to_owned()),
+        |(character, place)| Err(Reason::Value { column, rule: Rule::IdCharacter { character, place } }),
+    )
+}
+
+/// What the API could only answer with a refusal, or with nothing.
+fn worth_a_request(stay: &Stay) -> Result<(), Reason> {
+    let by_s = stay.join_s - stay.meeting_end_s;
+    ensure(by_s <= 0, Column::JoinTime, Rule::NotAfterEnd { by_s })?;
+    let (column, id) = match &stay.participant {
+        Participant::User(id) => (Column::UserId, id),
+        Participant::Room(id) => (Column::RoomId, id),
+    };
+    ensure(!is_null_text(id), column, Rule::NullText)?;
+    match first_refused(id) {
+        Some((character, place)) => Err(Reason::Value { column, rule: Rule::IdCharacter { character, place } }),
+        None => Ok(()),
+    }
 }

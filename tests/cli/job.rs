@@ -142,6 +142,39 @@ fn rejects_can_be_mended_and_given_back() {
 }
 
 #[test]
+fn a_stray_quote_costs_its_line_and_every_line_is_named() {
+    let world = World::new(small());
+    let good = world.read("manifest.csv");
+    let mut lines: Vec<String> = good.lines().take(7).map(|line| format!("{line},plain")).collect();
+    lines[0] = lines[0].replace("plain", "topic");
+    for stray in [2, 5] {
+        lines[stray] = lines[stray].replace("plain", "\"24 monitor check");
+    }
+    lines[4] = lines[4].replace("plain", "\"two\nlines\"").replace("17", "x17");
+    world.write("stray.csv", &lines.join("\n"));
+    let ran = world.run("export --manifest stray.csv --report report.json");
+    assert_eq!(ran.code, Some(65), "{}", ran.err);
+    assert!(ran.out.contains("6 rows = 0 duplicate + 3 rejected + 3 done"), "{}", ran.out);
+    for place in [
+        "stray.csv:3: field 7 goes on with \"t\" after its closing quote on line 5",
+        "stray.csv:5-6: `meeting_",
+        "stray.csv:7: field 7 opens a quote",
+    ] {
+        assert!(ran.out.contains(&format!("rejected   {place}")), "{place}\n{}", ran.out);
+    }
+    let rejects = report(&world)["rejects"].clone();
+    let places: Vec<_> =
+        rejects.as_array().unwrap().iter().map(|row| (row["line"].as_u64(), row["last_line"].as_u64())).collect();
+    assert_eq!(places, [(Some(3), Some(3)), (Some(5), Some(6)), (Some(7), Some(7))]);
+    let written = world.read("rejects.csv");
+    let texts: Vec<String> =
+        csv::Reader::from_reader(written.as_bytes()).records().map(|record| record.unwrap()[9].to_owned()).collect();
+    assert_eq!(texts, [lines[2].as_str(), &lines[4], &lines[5]]);
+    let again = world.run("export --manifest rejects.csv");
+    assert!(again.out.contains("3 rows = 0 duplicate + 3 rejected + 0 done"), "{}", again.out);
+}
+
+#[test]
 fn status_counts_what_is_there_while_an_export_runs_too() {
     // Slow enough that there is a middle.
     let world = World::new(small());

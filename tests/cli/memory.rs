@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Read, Write},
     process::Command,
     time::Instant,
 };
@@ -44,6 +44,23 @@ fn plan_export_and_status_of_a_large_manifest() {
     let bytes = world.path("state/journal.sqlite").metadata().unwrap().len();
     // Keys, and the index of keys: more of either shows here.
     assert!(bytes / rows < 300, "{} bytes of journal for each queued stay", bytes / rows);
+}
+
+/// Few bytes that stand for many: a long line, and rows without end to them.
+#[test]
+fn plan_of_compressed_manifests() {
+    let world = World::new(small());
+    let rows = size("MEMORY_ROWS", 100_000);
+    write_manifest(&world, rows);
+    let mut plain = File::open(world.path("large.csv")).unwrap();
+    zstd::stream::copy_encode(&mut plain, File::create(world.path("large.csv.zst")).unwrap(), 1).unwrap();
+    measure(&world, "plan --manifest large.csv.zst", 0, rows);
+    for (name, line) in [("blank.csv.zst", b' '), ("long.csv.zst", b'x'), ("quote.csv.zst", b'"')] {
+        let header = world.read("manifest.csv").lines().next().unwrap().to_owned() + "\n";
+        let mut bomb = header.as_bytes().chain(io::repeat(line).take(200 << 20));
+        zstd::stream::copy_encode(&mut bomb, File::create(world.path(name)).unwrap(), 1).unwrap();
+        measure(&world, &format!("plan --manifest {name}"), 2, 0);
+    }
 }
 
 #[test]

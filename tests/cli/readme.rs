@@ -53,7 +53,6 @@ fn the_shell_commands_work_in_their_order() {
 #[test]
 fn the_examples_for_duckdb_and_spark_work() {
     let world = World::new(small());
-    world.out("export --manifest manifest.csv --output vcq-demo/quality");
     let run = |python: &Path, script: &str| {
         let mut command = Command::new(python);
         let ran = world.ran(command.args(["-c", script]).current_dir(world.path("")));
@@ -61,8 +60,21 @@ fn the_examples_for_duckdb_and_spark_work() {
         ran.out
     };
     let duckdb = python::environment("duckdb", &pins(include_str!("../python/requirements.txt")));
-    let [sql] = blocks("sql").try_into().unwrap();
-    let out = run(&duckdb, &format!("import duckdb\nfor row in duckdb.sql({sql:?}).fetchall(): print(row[0], row[1])"));
+    let [sql, either_way] = blocks("sql").try_into().unwrap();
+    let rows_of = |sql: &str| {
+        run(&duckdb, &format!("import duckdb\nfor row in duckdb.sql({sql:?}).fetchall(): print(row[0], row[1])"))
+    };
+    assert_eq!(rows_of(&either_way), "", "there is no file yet, not even a folder");
+    world.write("none.csv", world.read("manifest.csv").lines().next().unwrap());
+    let said = world.out("export --manifest none.csv --output vcq-demo/quality");
+    let said: Vec<&str> =
+        said.lines().map(str::trim).skip_while(|line| !line.starts_with("SET VARIABLE")).take(2).collect();
+    assert_eq!((said.len(), rows_of(&said.join("\n"))), (2, String::new()));
+    let again = world.out("export --manifest manifest.csv --output vcq-demo/quality");
+    assert!(!again.contains("SET VARIABLE"), "{again}");
+    let out = rows_of(&sql);
+    assert_eq!(rows_of(&either_way), out);
+    assert_eq!(rows_of(&said.join("\n")).lines().count(), 2);
     let samples = |day: u32| {
         let simulator = world.simulator();
         let midnight = 1_740_931_200 + i64::from(day) * 86_400;

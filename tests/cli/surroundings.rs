@@ -74,7 +74,7 @@ fn a_damaged_journal_is_told_and_left_as_it_is() {
 }
 
 #[test]
-fn a_manifest_may_be_a_pipe_or_a_link_and_no_folder() {
+fn a_manifest_may_be_a_pipe_a_link_or_a_folder() {
     let world = World::new(small());
     let ran = world.ran(&mut shell(
         &world,
@@ -83,10 +83,84 @@ fn a_manifest_may_be_a_pipe_or_a_link_and_no_folder() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     std::os::unix::fs::symlink(world.path("manifest.csv"), world.path("link.csv")).unwrap();
     assert!(world.out("plan --manifest link.csv").contains("60"));
-    fs::create_dir(world.path("folder.csv")).unwrap();
-    let ran = world.run("plan --manifest folder.csv");
-    assert_eq!(ran.code, Some(2), "{}", ran.err);
-    assert!(ran.err.contains("folder.csv"), "{}", ran.err);
+    let piped = "set -- plan --manifest pipe.gz --format csv && mkfifo pipe.gz && (gzip < manifest.csv > pipe.gz &)";
+    let ran = world.ran(&mut shell(&world, piped));
+    assert!(ran.out.contains("60 rows"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_folder_is_a_manifest_of_its_files() {
+    let world = World::new(small());
+    let manifest = world.read("manifest.csv");
+    let mut lines = manifest.lines();
+    let header = lines.next().unwrap();
+    let rows: Vec<&str> = lines.collect();
+    let part = |rows: &[&str]| format!("{header}\n{}\n", rows.join("\n"));
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    for folder in ["parts", "empty", "cut"] {
+        fs::create_dir(world.path(folder)).unwrap();
+    }
+    for ignored in ["parts/_SUCCESS", "parts/.part-00000.csv.crc", "empty/_SUCCESS", "empty/part-00000.csv"] {
+        world.write(ignored, "");
+    }
+    world.write("parts/part-00000-c000.csv", "");
+    fs::write(world.path("parts/part-00001-c000.csv.gz"), gzip(&part(&rows[..30]))).unwrap();
+    let zstd = zstd::bulk::compress(part(&rows[30..]).as_bytes(), 3).unwrap();
+    fs::write(world.path("parts/part-00002-c000.csv.zst"), zstd).unwrap();
+    let out = world.out("export --manifest parts --report report.json");
+    assert!(out.contains("manifest   60 rows = 0 duplicate + 0 rejected + 60 done"), "{out}");
+    let report: serde_json::Value = serde_json::from_str(&world.read("report.json")).unwrap();
+    let files = report["manifest"]["files"].as_array().unwrap();
+    let files: Vec<_> =
+        files.iter().map(|file| (file["file"].as_str().unwrap(), file["rows"].as_u64().unwrap())).collect();
+    let expected =
+        [("parts/part-00000-c000.csv", 0), ("parts/part-00001-c000.csv.gz", 30), ("parts/part-00002-c000.csv.zst", 30)];
+    assert_eq!(files, expected);
+    assert_eq!(report["manifest"]["without_rows"], serde_json::json!([]));
+
+    let ran = world.run("plan --manifest empty parts");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("empty has no rows: is it the manifest that was meant?"), "{}", ran.out);
+    let ran = world.run("plan --manifest parts empty --require-rows");
+    let message = "vcq: manifest `empty`: the manifest has no rows, and --require-rows asks for at least one";
+    assert_eq!((ran.code, ran.messages().as_str()), (Some(2), message));
+
+    fs::write(world.path("cut/part-00000.csv.gz"), &gzip(&part(&rows))[..500]).unwrap();
+    for (line, message) in [
+        (
+            "cut",
+            "manifest `cut/part-00000.csv.gz`: the manifest cannot be read: its gzip data cannot be decompressed to their end",
+        ),
+        (".", "manifest `.`: the folder has "),
+    ] {
+        let ran = world.run(&format!("plan --manifest {line}"));
+        assert_eq!(ran.code, Some(2), "{line}");
+        assert!(ran.messages().starts_with(&format!("vcq: {message}")), "{}", ran.messages());
+    }
+    for name in ["cut/part-00000.csv.gz", "none.jsonl.zst"] {
+        fs::write(world.path(name), [0x1f]).unwrap();
+        let ran = world.run(&format!("plan --manifest {name}"));
+        let message = format!(
+            "vcq: manifest `{name}`: the manifest is cut off: its name says that it is compressed, but it has 1 bytes"
+        );
+        assert_eq!((ran.code, ran.messages()), (Some(2), message));
+    }
+}
+
+#[test]
+fn an_input_without_end_comes_to_a_limit() {
+    let world = World::new(small());
+    for (format, message) in [
+        ("csv", "the line of column names is longer than 65536 bytes or 4096 names"),
+        ("jsonl", "the manifest cannot be read: more than 67108864 bytes without a usable line"),
+    ] {
+        let ran = world.run(&format!("plan --manifest /dev/zero --format {format}"));
+        assert_eq!((ran.code, ran.messages()), (Some(2), format!("vcq: manifest `/dev/zero`: {message}")));
+    }
 }
 
 #[test]
@@ -95,7 +169,11 @@ fn a_manifest_without_rows_is_complete() {
     let header = world.read("manifest.csv").lines().next().unwrap().to_owned();
     world.write("none.csv", &header);
     let out = world.out("export --manifest none.csv");
-    assert!(out.contains("0 rows = "), "{out}");
+    assert!(out.contains("0 rows = ") && out.contains("none.csv has no rows"), "{out}");
+    assert!(out.contains("the dataset is empty so far"), "{out}");
+    let ran = world.run("export --manifest manifest.csv none.csv --require-rows");
+    let message = "vcq: manifest `none.csv`: the manifest has no rows, and --require-rows asks for at least one";
+    assert_eq!((ran.code, ran.messages().as_str()), (Some(2), message));
     assert_eq!(world.simulator().books().token_requests, 0);
 }
 

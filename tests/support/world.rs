@@ -347,7 +347,7 @@ impl World {
         };
         let files = if orders.refresh.is_some() { Vec::new() } else { vec![orders.manifest.clone()] };
         let task = Export {
-            manifests: Manifests { files, format: None },
+            manifests: Manifests { files, ..Manifests::default() },
             refresh: orders.refresh,
             accept_fewer: orders.accept_fewer,
             lane: orders.lane,
