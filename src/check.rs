@@ -93,7 +93,8 @@ fn dataset_finding(config: &Config, start: &Start) -> Result<String, Error> {
     if !config.output.exists() {
         return creatable(&config.output);
     }
-    if !Dataset::existing(start.disk.clone(), &config.output)?.has_staging() {
+    let is_new = config.output.is_dir() && !Dataset::existing(start.disk.clone(), &config.output)?.has_staging();
+    if is_new {
         // Opening would make it.
         let parent = fs::canonicalize(&config.output).ok().and_then(|root| root.parent().map(Path::to_owned));
         writable_folder(&parent.unwrap_or_else(|| config.output.clone()))?;
@@ -108,7 +109,7 @@ fn creatable(folder: &Path) -> Result<String, Error> {
     let absolute = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let above = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(&absolute);
     writable_folder(above)?;
-    Ok(format!("`{}` is created by the first export", folder.display()))
+    Ok(format!("the first export begins it in `{}`", folder.display()))
 }
 
 fn writable_folder(folder: &Path) -> Result<(), Error> {

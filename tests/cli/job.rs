@@ -297,10 +297,13 @@ fn verify_finds_a_flipped_byte_wherever_it_is() {
 fn check_says_one_line_of_each_matter() {
     let world = World::new(small());
     let lines = |out: &str| out.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
-    let matters = ["time zone", "dataset", "journal", "state folder", "credentials", "access token", "permission"];
-    let out = world.out("check");
-    assert_eq!(lines(&out), matters.map(|matter| format!("ok    {matter}")));
+    let own = ["time zone", "dataset", "journal", "credentials"];
+    let way = ["name", "connection", "certificate", "access token", "permission"];
+    let ok = |matters: &[&str]| matters.iter().map(|matter| format!("ok    {matter}")).collect::<Vec<_>>();
+    assert_eq!(lines(&world.out("check")), ok(&[&own[..], &way].concat()));
     assert_eq!(world.simulator().books().arrivals, 1);
+    world.out("export --manifest manifest.csv");
+    assert_eq!(lines(&world.out("check")), ok(&[&own[..3], &["state folder"], &own[3..], &way].concat()));
     world.write("file", "");
     let ran = world.ran(world.vcq("check --output file").env_remove("VCQ_APP_SECRET"));
     assert_eq!(ran.code, Some(74), "that of the first fault");
@@ -312,7 +315,7 @@ fn check_says_one_line_of_each_matter() {
     assert!(ran.out.contains("FAIL  credentials: no app secret\n      set VCQ_APP_SECRET"), "{}", ran.out);
     let ran = world.ran(world.vcq("check").env("VCQ_API_BASE_URL", "http://127.0.0.1:1"));
     assert_eq!(ran.code, Some(75));
-    assert!(ran.out.contains("FAIL  access token: could not connect"), "{}", ran.out);
+    assert!(ran.out.contains("FAIL  connection: no connection to 127.0.0.1:1: refused ("), "{}", ran.out);
 }
 
 #[test]

@@ -7,11 +7,13 @@ mod job;
 mod kill;
 mod memory;
 mod messages;
+mod network;
 #[path = "../support/python.rs"]
 mod python;
 mod readme;
 mod report;
 mod secrets;
 mod surroundings;
+mod tls;
 mod way;
 mod world;

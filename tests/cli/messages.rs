@@ -357,7 +357,7 @@ fn rows_that_are_rejected_give_65_and_an_early_end_75() {
             .env("VCQ_RETRY_ATTEMPTS_MAX", "1"),
     );
     assert_eq!(ran.code, Some(75));
-    assert!(ran.out.contains("stopped early: no access token: could not connect"), "{}", ran.out);
+    assert!(ran.out.contains("stopped early: no access token: no connection to 127.0.0.1:1: refused ("), "{}", ran.out);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use self::request::read_request;
 use super::world::{Ran, World, small};
 
 #[path = "../support/request.rs"]
-mod request;
+pub(crate) mod request;
 
 const PAGE: &str = r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#;
 const TOKEN: &str = r#"{"code":0,"msg":"ok","tenant_access_token":"t-1","expire":7200}"#;
@@ -110,8 +110,8 @@ type Way = (&'static str, Talk, i32, &'static str);
 
 #[test]
 fn answers_that_no_simulation_sends() {
-    const TIMEOUT: &str = "no answer within the time limit";
-    const CUT: &str = "connection cut before the whole answer was there";
+    const TIMEOUT: &str = "within the time limit (1s)";
+    const CUT: &str = "cut before the whole answer was there";
     let ways: [Way; 11] = [
         (
             "a byte of the body now and then",
@@ -162,7 +162,7 @@ fn answers_that_no_simulation_sends() {
                 answer(stream, "content-encoding: gzip\r\n", &encoder.finish()?)
             },
             65,
-            "body is larger than 32 MiB",
+            "is larger than 32 MiB",
         ),
         (
             "a body in chunks without end",
@@ -203,27 +203,4 @@ fn a_kept_connection_that_is_closed_costs_a_request() {
     );
     let ran = world.ran(&mut export(&world, &format!("http://{}", peer.address), 2));
     assert_eq!((ran.code, peer.asked()), (Some(0), 2), "{}", said(&world, &ran));
-}
-
-/// Name, TLS and proxy: without a token nothing is asked, and the run says so at once.
-#[test]
-fn a_server_that_cannot_be_reached_is_told() {
-    let refuses: Talk = |stream, _| stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
-    let peer = Peer::start(refuses);
-    let proxy = format!("http://someone:canary@{}", peer.address);
-    let plain = format!("https://{}", peer.address);
-    for (what, base_url, proxy, is_asked) in [
-        ("a name that does not exist", "https://vcq.invalid", "", false),
-        ("a server without TLS", plain.as_str(), "", false),
-        ("a proxy that wants another password", "https://open.feishu.cn", proxy.as_str(), true),
-        ("a proxy that is not there", "https://open.feishu.cn", "http://someone:canary@127.0.0.1:1", false),
-    ] {
-        let (world, before) = (world(), peer.asked());
-        let ran = world.ran(export(&world, base_url, 1).env("HTTPS_PROXY", proxy));
-        let said = said(&world, &ran);
-        assert_eq!(ran.code, Some(75), "{what}: {said}");
-        assert!(said.contains("stopped early: no access token: could not connect"), "{what}: {said}");
-        assert_eq!(peer.asked() > before, is_asked, "{what}: {said}");
-        assert!(!said.contains("canary"), "{what}: {said}");
-    }
 }

@@ -91,6 +91,11 @@ impl World {
         &self.url
     }
 
+    /// The tenant, for a server that stands before it.
+    pub(crate) fn shared(&self) -> SharedSimulator {
+        Arc::clone(&self.simulator)
+    }
+
     pub(crate) fn simulator(&self) -> MutexGuard<'_, Simulator> {
         self.simulator.lock().unwrap()
     }
@@ -187,7 +192,7 @@ impl Drop for Running {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the binary under test lives in real time, so its server does")]
-fn wall() -> DateTime<Utc> {
+pub(crate) fn wall() -> DateTime<Utc> {
     Utc::now()
 }
 
