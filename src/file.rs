@@ -8,7 +8,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt},
-    path::{self, Path, PathBuf},
+    path::{self, Component, Path, PathBuf},
 };
 
 use rustix::fs::{Access, OFlags, fcntl_setfl};
@@ -167,21 +167,27 @@ fn folders(config: &Config) -> [(&'static str, PathBuf); 3] {
 
 /// The path without links and dots, as far as it exists; the rest of it as it is.
 fn settled(path: &Path) -> PathBuf {
-    let absolute = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut rest = Vec::new();
-    for ancestor in absolute.ancestors() {
-        let existing = match fs::canonicalize(ancestor) {
-            Ok(existing) => Some(existing),
-            // A link that leads to what is not there yet.
-            Err(_) => fs::read_link(ancestor).ok().map(|to| settled(&folder_of(ancestor).join(to))),
-        };
-        if let Some(mut existing) = existing {
-            existing.extend(rest.iter().rev());
-            return existing;
+    settled_within(path, LINKS_MAX)
+}
+
+fn settled_within(path: &Path, links_max: usize) -> PathBuf {
+    let mut settled = PathBuf::new();
+    for component in path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        if component == Component::ParentDir {
+            settled.pop();
+            continue;
         }
-        rest.extend(ancestor.file_name());
+        settled.push(component);
+        if let Ok(existing) = fs::canonicalize(&settled) {
+            settled = existing;
+        } else if let Some(left) = links_max.checked_sub(1)
+            && let Ok(to) = fs::read_link(&settled)
+        {
+            // A link that leads to what is not there yet.
+            settled = settled_within(&folder_of(&settled).join(to), left);
+        }
     }
-    absolute
+    settled
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {

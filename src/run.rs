@@ -128,9 +128,11 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         enqueue(&mut journal, task, around, &mut rejects, (&emit, &is_enqueuing)),
         fetch_queued(&mut queue, task, around, &publisher, (&emit, &is_enqueuing, &mut fetched_for)),
     );
-    if enqueued.is_err() && !may_have_sent.get() {
-        return enqueued.map(|()| unreachable!("it is an error"));
-    }
+    let enqueued = match enqueued {
+        // Nothing has been spent, and nothing of this run is settled: there is nothing else to tell.
+        Err(error) if !may_have_sent.get() => return Err(error),
+        enqueued => enqueued,
+    };
     let _held = on_disk.unwrap_or_else(|| around.start.hold());
     let settled = match fetched {
         Ok(Ended::Complete) if enqueued.is_ok() => {

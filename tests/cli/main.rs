@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bug;
+mod hostile;
 mod job;
 mod kill;
 mod memory;
 mod messages;
+mod outside;
 #[path = "../support/python.rs"]
 mod python;
 mod readme;
