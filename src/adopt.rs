@@ -13,6 +13,7 @@ use crate::{
     dataset::{Dataset, FileName, PartFile},
     error::{Chain, Error, ExitCode},
     journal::{FileId, Journal, NewFile},
+    printable::Printable,
     publish::{Publisher, name_of, open_part, sha256_of},
     quality::parquet::StayRuns,
     run::identity,
@@ -121,7 +122,7 @@ impl fmt::Display for Adopted {
         let Self { files, stays, samples, refused } = self;
         writeln!(f, "adopted    {files} files, {stays} stays, {samples} rows")?;
         for (path, why) in refused {
-            writeln!(f, "refused    `{}`: {why}", path.display())?;
+            writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;
         }
         if !refused.is_empty() {
             writeln!(f, "           move these away: their stays are asked for again, unless another file holds them")?;

@@ -29,6 +29,7 @@ use crate::{
         refuse_for, refused_for,
     },
     journal::{Journal, JournalError},
+    printable::Printable,
     run::identity,
     start::Start,
     stay::{MeetingNo, Participant, Stay},
@@ -313,9 +314,11 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Line { matter, finding, fault } in &self.lines {
             match fault {
-                None => writeln!(f, "ok    {matter}: {finding}")?,
-                Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {finding}")?,
-                Some((_, remedy)) => writeln!(f, "FAIL  {matter}: {finding}\n      {remedy}")?,
+                None => writeln!(f, "ok    {matter}: {}", Printable(finding))?,
+                Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {}", Printable(finding))?,
+                Some((_, remedy)) => {
+                    writeln!(f, "FAIL  {matter}: {}\n      {}", Printable(finding), Printable(remedy))?
+                }
             }
         }
         if self.is_stopped {

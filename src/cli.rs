@@ -157,7 +157,7 @@ pub struct ExportArgs {
     /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Write the report as JSON, and the rejected rows as `rejects.csv` beside it
+    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use url::Url;
 
+use crate::printable::Printable;
+
 /// Every key with its documentation and default: the file that users copy.
 pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
 
@@ -23,6 +25,8 @@ const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "
 /// The configuration once checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The file that it was read from, if there was one.
+    pub file: Option<PathBuf>,
     /// Zone whose calendar decides the partition date.
     pub timezone: Tz,
     /// Folder of the journal.
@@ -108,16 +112,26 @@ impl UserIdType {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not TOML.
-    #[error("`{name}` is not TOML")]
+    /// The file is not TOML. The line is not quoted: a secret may stand there by mistake.
+    #[error(
+        "`{}` is not TOML: line {line}, column {column}{}: {why}",
+        Printable(name),
+        key.as_ref().map(|key| format!(", the value of `{key}`")).unwrap_or_default()
+    )]
     Syntax {
         /// The file.
         name: String,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// The known key whose line that is, if it is one.
+        key: Option<&'static str>,
+        /// What was expected.
+        why: String,
     },
     /// A key that does not exist.
-    #[error("{origin}: there is no key `{key}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    #[error("{}: there is no key `{}`{}", Printable(origin), Printable(key), nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     UnknownKey {
         /// The file or the environment.
         origin: String,
@@ -127,13 +141,13 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
     /// A value of the wrong kind or out of range.
-    #[error("{origin}: `{key}` is {value}, but must be {rule}")]
+    #[error("{}: `{key}` {value}, but must be {rule}", Printable(origin))]
     Value {
         /// The file, the environment or a flag.
         origin: String,
         /// The key's path.
         key: &'static str,
-        /// The value as written.
+        /// What the value is, as far as it can be shown.
         value: String,
         /// What is accepted.
         rule: &'static str,
@@ -165,7 +179,7 @@ impl Config {
         for (key, value) in flags {
             layers.set(key, "command line", Value::String(value.clone()));
         }
-        layers.check()
+        Ok(Config { file: file.map(|(name, _)| name.into()), ..layers.check()? })
     }
 }
 
@@ -187,8 +201,7 @@ impl Layers {
     }
 
     fn add_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        let table: Table =
-            text.parse().map_err(|source| ConfigError::Syntax { name: name.into(), source: Box::new(source) })?;
+        let table: Table = text.parse().map_err(|error| syntax_error(name, text, &error))?;
         for (key, value) in flatten(table) {
             let known = self.known(&key, name, str::to_owned)?;
             self.set(known, name, value);
@@ -231,6 +244,7 @@ impl Layers {
 
     fn check(&self) -> Result<Config, ConfigError> {
         Ok(Config {
+            file: None,
             timezone: self
                 .read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| v.as_str()?.parse().ok())?,
             state: self.read("state", "a folder's path", path)?,
@@ -319,9 +333,53 @@ impl Layers {
         reader(&entry.value).ok_or_else(|| ConfigError::Value {
             origin: entry.origin.clone(),
             key: entry.key,
-            value: entry.value.to_string(),
+            value: shown(key, &entry.value),
             rule,
         })
+    }
+}
+
+/// Where the text stops being TOML, and what was expected there.
+fn syntax_error(name: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..at).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let table = before[..line_start].lines().rev().find_map(|line| line.trim().strip_prefix('[')?.strip_suffix(']'));
+    let written = line.split_once('=').map(|(key, _)| key.trim());
+    let path = written.map(|key| table.map_or(key.to_owned(), |table| format!("{}.{key}", table.trim())));
+    let known = path.and_then(|path| DEFAULT_KEYS.iter().find(|(key, _)| *key == path));
+    ConfigError::Syntax {
+        name: name.into(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        key: known.map(|(key, _)| key.as_str()),
+        why: error.message().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Keys beside which a secret is at hand: it may stand in their place by mistake, so what stands there is not shown.
+const BESIDE_SECRETS: [&str; 3] = ["app_id", "app_secret_file", "api.base_url"];
+
+/// The longest value that a message shows, in characters.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// What a message says of a value that is not accepted.
+fn shown(key: &str, value: &Value) -> String {
+    let is_plain_host = |text: &str| {
+        text.parse::<Url>().is_ok_and(|url| {
+            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
+        }) && text.chars().all(|c| c.is_ascii_alphanumeric() || ":/.-[]".contains(c))
+    };
+    match value {
+        Value::Array(_) => "is a list".into(),
+        Value::Table(_) => "is a table".into(),
+        Value::String(text) if text.chars().count() > SHOWN_CHARS_MAX => "is a long text".into(),
+        Value::String(text) if BESIDE_SECRETS.contains(&key) && !is_plain_host(text) => {
+            "is a text that is not shown here".into()
+        }
+        Value::String(text) => format!("is {}", Printable(format!("{text:?}"))),
+        value => format!("is {}", Printable(value)),
     }
 }
 
@@ -381,6 +439,7 @@ mod tests {
     fn defaults_are_those_of_the_contract() {
         let config = Config::load(None, [], &[]).unwrap();
         let expected = Config {
+            file: None,
             timezone: Tz::Asia__Shanghai,
             state: "state".into(),
             output: "quality".into(),
@@ -399,6 +458,7 @@ mod tests {
             metrics_textfile: None,
         };
         assert_eq!(config, expected);
+        let expected = Config { file: Some("vcq.toml".into()), ..expected };
         assert_eq!(load(DEFAULTS).unwrap(), expected, "the documented file says the same as no file");
     }
 
@@ -451,6 +511,31 @@ mod tests {
         ] {
             let error = load(file).unwrap_err();
             assert!(error.contains(expected), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_secret_is_quoted() {
+        for (file, expected) in [
+            ("app_id = 'cli_1 s3cret'", "`app_id` is a text that is not shown here, but must be a text without blanks"),
+            ("app_id = ['s3cret']", "`app_id` is a list"),
+            ("app_id = 3", "`app_id` is 3"),
+            ("state = ['s3cret']", "`state` is a list"),
+            ("api.base_url = 'https://u:s3cret@open.feishu.cn'", "`api.base_url` is a text that is not shown here"),
+            ("api.base_url = 's3cret'", "`api.base_url` is a text that is not shown here"),
+            ("api.base_url = 'https://open.feishu.cn?app_secret=s3cret'", "is a text that is not shown here"),
+            ("api.base_url = 'http://open.feishu.cn'", "is \"http://open.feishu.cn\", but must be an https URL"),
+            ("timezone = 'a text of more than forty characters: s3cret'", "`timezone` is a long text"),
+            ("timezone = 'UTC'\napp_id = s3cret", "is not TOML: line 2, column 10, the value of `app_id`: "),
+            ("[api]\nbase_url = s3cret", "is not TOML: line 2, column 12, the value of `api.base_url`: "),
+            ("s3cret", "is not TOML: line 1, column 7: "),
+            ("app_id = 's3cret", "is not TOML: line 1, column "),
+            ("app_id = 's3cret' s3cret", "is not TOML: line 1, column "),
+            ("'s3cret' = 1\n's3cret' = 2", "is not TOML: line 2, column 1: duplicate key"),
+        ] {
+            let error = load(file).unwrap_err();
+            assert!(error.contains(expected), "{file}: {error}");
+            assert!(!error.contains("s3cret"), "{file}: {error}");
         }
     }
 

@@ -2,13 +2,18 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 use crate::{
     config::Config,
     error::Error,
     feishu::{api::Remedy, token::Credentials},
+    file,
+    printable::Printable,
 };
+
+/// The largest secret file that is read.
+const FILE_BYTES_MAX: u64 = 8 * 1024;
 
 /// The secret file's mode bits that give others access.
 const OTHERS: u32 = 0o077;
@@ -16,6 +21,7 @@ const OTHERS: u32 = 0o077;
 const APP_ID_REMEDY: Remedy = Remedy("set VCQ_APP_ID, or `app_id` in the configuration");
 const SECRET_REMEDY: Remedy = Remedy("set VCQ_APP_SECRET, or `app_secret_file` in the configuration");
 const MODE_REMEDY: Remedy = Remedy("make it readable by its owner alone: chmod 600");
+const TEXT_REMEDY: Remedy = Remedy("set VCQ_APP_SECRET to the app's secret and nothing else");
 const FILE_REMEDY: Remedy = Remedy("`app_secret_file` must name a file that holds the app's secret and nothing else");
 
 /// Puts the credentials together. `secret` is what `VCQ_APP_SECRET` holds; it comes before the file.
@@ -28,25 +34,67 @@ pub fn credentials(config: &Config, secret: Option<SecretString>) -> Result<Cred
         return Err(Error::Access { what: "no app id".into(), remedy: APP_ID_REMEDY });
     }
     let app_secret = match (secret, &config.app_secret_file) {
-        (Some(secret), _) => secret,
+        (Some(secret), _) => bare(secret.expose_secret())
+            .map_err(|fault| Error::Access { what: format!("VCQ_APP_SECRET {fault}"), remedy: TEXT_REMEDY })?,
         (None, Some(path)) => read_secret(path)?,
         (None, None) => return Err(Error::Access { what: "no app secret".into(), remedy: SECRET_REMEDY }),
     };
     Ok(Credentials { app_id: config.app_id.clone(), app_secret })
 }
 
+/// The path is told only if there is such a file: what stands in its place by mistake may be the secret itself.
 fn read_secret(path: &Path) -> Result<SecretString, Error> {
-    let refused =
-        |what: String, remedy| Error::Access { what: format!("secret file `{}` {what}", path.display()), remedy };
+    let name = format!("secret file `{}`", Printable(path.display()));
+    let refused = |what: String, remedy| Error::Access { what: format!("{name} {what}"), remedy };
     let unreadable = |error: io::Error| refused(format!("cannot be read: {error}"), FILE_REMEDY);
-    let mode = fs::metadata(path).map_err(unreadable)?.mode();
+    let metadata = fs::metadata(path).map_err(|error| Error::Access {
+        what: format!("the file that `app_secret_file` names cannot be read: {error}"),
+        remedy: FILE_REMEDY,
+    })?;
+    if !metadata.is_file() {
+        return Err(refused("is no regular file".into(), FILE_REMEDY));
+    }
+    let mode = metadata.mode();
     if mode & OTHERS != 0 {
         return Err(refused(format!("has mode {:04o}: others have access to it", mode & 0o7777), MODE_REMEDY));
     }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let secret = text.trim();
-    if secret.is_empty() {
-        return Err(refused("is empty".into(), FILE_REMEDY));
+    let bytes = Zeroizing::new(file::read_small(path, FILE_BYTES_MAX).map_err(unreadable)?);
+    let text = str::from_utf8(&bytes).map_err(|_| refused("is not UTF-8".into(), FILE_REMEDY))?;
+    bare(text).map_err(|fault| refused(fault.into(), FILE_REMEDY))
+}
+
+/// The secret without what editors add: a byte order mark and the line's end.
+fn bare(text: &str) -> Result<SecretString, &'static str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    if text.trim().is_empty() {
+        return Err("is empty");
     }
-    Ok(secret.into())
+    if text.contains(char::is_control) {
+        return Err("holds more than one line");
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_add_is_no_part_of_a_secret() {
+        for (text, expected) in [
+            ("s3cret", Ok("s3cret")),
+            ("s3cret\n", Ok("s3cret")),
+            ("\u{feff}s3cret\r\n", Ok("s3cret")),
+            (" s3cret ", Ok(" s3cret ")),
+            ("", Err("is empty")),
+            ("\u{feff}\n", Err("is empty")),
+            (" \n", Err("is empty")),
+            ("s3cret\n\n", Err("holds more than one line")),
+            ("s3cret\nnote\n", Err("holds more than one line")),
+        ] {
+            let bare = bare(text);
+            assert_eq!(bare.as_ref().map(ExposeSecret::expose_secret).map_err(|fault| *fault), expected, "{text:?}");
+        }
+    }
 }

@@ -239,7 +239,7 @@ fn parse_folder_name(name: &OsStr) -> Option<NaiveDate> {
 }
 
 /// The staging folder of the dataset under `root`: `<root>.staging`.
-fn staging_of(root: &Path) -> PathBuf {
+pub fn staging_of(root: &Path) -> PathBuf {
     let mut staging = root.as_os_str().to_owned();
     staging.push(".staging");
     staging.into()

@@ -6,8 +6,9 @@ use crate::{
     config::Config,
     error::Error,
     event::Event,
-    intake::{Intake, Manifests, Rejects},
+    intake::{Intake, Manifests},
     journal::{Journal, Unqueued},
+    rejects::Rejects,
     run::identity,
     start::Start,
 };
@@ -34,7 +35,7 @@ pub fn drop(manifests: &Manifests, config: &Config, start: &Start, is_dry: bool)
         Event::RowRejected { .. } => rejected.set(rejected.get() + 1),
         _ => {}
     };
-    let mut rejects = Rejects::at(config.state.join("drop-rejects.csv"));
+    let mut rejects = Rejects::at(config.state.join("drop-rejects.csv"), &manifests.files);
     let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let fetching = journal.try_lock_fetching()?;
     if fetching.is_none() && !is_dry {

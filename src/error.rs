@@ -14,6 +14,7 @@ use crate::{
     feishu::api::Remedy,
     journal::JournalError,
     manifest,
+    printable::Printable,
     publish::look::Mismatch,
     quality::{decode::DecodeError, parquet::ParquetFileError},
 };
@@ -98,9 +99,15 @@ pub enum Error {
     /// The stop signal came; the text says how far the work is.
     #[error("interrupted; {0}")]
     Stopped(String),
-    /// The stop signal came before anything was queued.
-    #[error("interrupted; nothing was queued")]
-    Interrupted,
+    /// The stop signal came before all of the manifests was queued.
+    #[error(
+        "interrupted; {}",
+        if *queued == 0 { "nothing was queued".to_owned() } else { format!("{queued} stays of the manifest are queued, the others are not") }
+    )]
+    Interrupted {
+        /// Stays that were.
+        queued: u64,
+    },
     /// A promise of this program does not hold.
     #[error("{0}")]
     Bug(String),
@@ -124,7 +131,7 @@ impl Error {
             | Self::Parquet { .. }
             | Self::Mismatch(_)
             | Self::Damaged(_) => ExitCode::Disk,
-            Self::Interrupted | Self::Stopped(_) => ExitCode::Interrupted,
+            Self::Interrupted { .. } | Self::Stopped(_) => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
         }
     }
@@ -149,6 +156,7 @@ impl Error {
                  not touched"
                     .into(),
             ),
+            Self::Interrupted { .. } => Some("run the same command again to continue".into()),
             Self::Bug(_) => Some("please report this; the journal is untouched since its last commit".into()),
             _ => None,
         }
@@ -191,15 +199,15 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// An error with its causes on one line: `journal: cannot open …: disk full`.
+/// An error with its causes on one line, whatever stands in them: `journal: cannot open …: disk full`.
 pub struct Chain<'a>(pub &'a dyn error::Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        write!(f, "{}", Printable(self.0))?;
         let mut source = self.0.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", Printable(cause))?;
             source = cause.source();
         }
         Ok(())

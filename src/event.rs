@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use crate::{
-    journal::{Enqueued, Lane, Rereading, State},
+    journal::{Enqueued, Lane, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
     quality::{batch::Unreadable, decode::Unknown},
     refresh::Refreshed,
@@ -28,6 +28,13 @@ pub enum Event<'a> {
     NoRows {
         /// As given on the command line.
         manifest: &'a str,
+    },
+    /// A manifest file could not be read to its end.
+    ManifestCut {
+        /// As given on the command line.
+        file: &'a str,
+        /// Rows that were read of it.
+        rows: u64,
     },
     /// A manifest row breaks a rule.
     RowRejected {
@@ -116,8 +123,10 @@ pub enum Event<'a> {
         /// The `X-Tt-Logid` of the answer that said so.
         log_id: Option<&'a str>,
     },
-    /// Stays that failed are pending again: what failed them was nothing of theirs.
+    /// Stays that this run settled are pending again: what settled them was nothing of theirs.
     Unsettled {
+        /// How they had ended.
+        state: State,
         /// How many.
         stays: u64,
     },
@@ -158,6 +167,11 @@ pub enum Event<'a> {
         date: Option<NaiveDate>,
         /// Why.
         why: &'a str,
+    },
+    /// How all stays of this run stand at its end, by what the journal says.
+    Tallied {
+        /// By state, and whether they are of earlier manifests.
+        tally: &'a [(State, bool, Tally)],
     },
     /// No more requests are sent.
     Stopping {

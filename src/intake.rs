@@ -3,27 +3,20 @@
 mod folder;
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Read, Seek},
+    fs::File,
+    io::{self, Read, Seek},
     ops::Range,
     path::{Path, PathBuf},
 };
-
-use tempfile::NamedTempFile;
 
 use crate::{
     config::Config,
     error::Error,
     event::{Emit, Event},
-    file::folder_of,
     journal::{Journal, Manifested, Staged, Staging},
-    manifest::{
-        self, Format, Lines, Reader, Row,
-        reject::{Reject, RejectsWriter},
-        rules::Rules,
-    },
+    manifest::{self, Format, Lines, Reader, Row, rules::Rules},
+    rejects::Rejects,
     start::{Start, Stop},
-    stay::Stay,
 };
 
 /// Standard input, in the place of a file.
@@ -136,7 +129,7 @@ impl<'a> Intake<'a> {
     /// If a file cannot be read as a manifest at all: then nothing has been queued.
     pub fn step(&mut self, rejects: &mut Rejects) -> Result<bool, Error> {
         if self.stop.is_requested() {
-            return Err(Error::Interrupted);
+            return Err(Error::Interrupted { queued: 0 });
         }
         for _ in 0..ROWS_PER_STEP {
             let Some(reading) = self.reading.as_mut() else {
@@ -158,6 +151,13 @@ impl<'a> Intake<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Tells how far the manifest was read that could not be read to its end, if one is open.
+    pub fn cut(&self) {
+        if let Some(Reading { name, rows, .. }) = &self.reading {
+            (self.emit)(Event::ManifestCut { file: name, rows: *rows });
+        }
     }
 
     /// Reads all rows that are left.
@@ -273,57 +273,4 @@ fn spool(input: &mut dyn Read, folder: &Path) -> io::Result<File> {
     io::copy(input, &mut file)?;
     file.rewind()?;
     Ok(file)
-}
-
-/// `rejects.csv`, written beside where it will stand and put there at the end: it may be the manifest that is read.
-pub struct Rejects {
-    path: PathBuf,
-    writer: Option<RejectsWriter<BufWriter<NamedTempFile>>>,
-}
-
-impl Rejects {
-    /// Rejects that will stand at `path`, if there are any.
-    pub fn at(path: PathBuf) -> Self {
-        Self { path, writer: None }
-    }
-
-    /// Adds one.
-    pub fn write(&mut self, manifest: &str, lines: Lines, reject: &Reject) -> Result<(), Error> {
-        let written = self.writer().and_then(|writer| writer.write(manifest, lines, reject));
-        written.map_err(|source| self.error(source))
-    }
-
-    /// Adds a stay that the API rejected for `reason`.
-    pub fn write_stay(&mut self, manifest: &str, line: u64, stay: &Stay, reason: &str) -> Result<(), Error> {
-        let written = self.writer().and_then(|writer| writer.write_stay(manifest, line, stay, reason));
-        written.map_err(|source| self.error(source))
-    }
-
-    /// Puts the file in place, and returns its path if there were rejects.
-    pub fn finish(&mut self) -> Result<Option<PathBuf>, Error> {
-        let Some(writer) = self.writer.take() else { return Ok(None) };
-        let put = || -> io::Result<()> {
-            let file = writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        put().map_err(|source| self.error(source))?;
-        Ok(Some(self.path.clone()))
-    }
-
-    fn writer(&mut self) -> io::Result<&mut RejectsWriter<BufWriter<NamedTempFile>>> {
-        let writer = if let Some(writer) = self.writer.take() {
-            writer
-        } else {
-            let folder = folder_of(&self.path);
-            fs::create_dir_all(folder)?;
-            RejectsWriter::new(BufWriter::new(NamedTempFile::new_in(folder)?))?
-        };
-        Ok(self.writer.insert(writer))
-    }
-
-    fn error(&self, source: io::Error) -> Error {
-        Error::File { operation: "write", path: self.path.display().to_string(), source }
-    }
 }

@@ -1,8 +1,9 @@
-//! Log lines: a fold over the run's events. Ids of participants appear at level debug alone.
+//! Log lines: a fold over the run's events, and the check of the filter that chooses among them. Ids of participants
+//! appear at level debug alone.
 
 use tracing::{debug, info, trace, warn};
 
-use crate::{event::Event, journal::Rereading};
+use crate::{event::Event, journal::Rereading, printable::Printable};
 
 /// Writes the line of one event, if it has one.
 pub fn log(event: &Event<'_>) {
@@ -11,6 +12,7 @@ pub fn log(event: &Event<'_>) {
             info!(file, rows, ?ignored_columns, "manifest read");
         }
         Event::NoRows { manifest } => warn!(manifest, "the manifest has no rows"),
+        Event::ManifestCut { file, rows } => info!(file, rows, "manifest not read to its end"),
         Event::RowRejected { file, lines, reject } => debug!(file, %lines, %reject, "row rejected"),
         Event::Enqueued { lane, rows } => info!(
             ?lane,
@@ -29,7 +31,7 @@ pub fn log(event: &Event<'_>) {
         }
         Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
         Event::Fetching => info!("fetching"),
-        Event::Sent | Event::Waiting { .. } | Event::Waited { .. } => {}
+        Event::Sent | Event::Waiting { .. } | Event::Waited { .. } | Event::Tallied { .. } => {}
         Event::Answered { outcome, took } => trace!(outcome, ?took, "answer"),
         Event::Refused { wait } => warn!(?wait, "the API refuses requests; all of them wait"),
         Event::Retry { stay, why, wait } => {
@@ -42,12 +44,90 @@ pub fn log(event: &Event<'_>) {
         Event::Landed { samples } => trace!(samples, "page landed"),
         Event::Settled { stay, state, reason, log_id } => debug!(?stay, ?state, reason, log_id, "settled"),
         Event::Outage { lasted, why } => warn!(?lasted, why, "no useful answer from the API; trying once a minute"),
-        Event::Unsettled { stays } => info!(stays, "stays that failed are pending again"),
+        Event::Unsettled { state, stays } => info!(stays, was = state.name(), "settled stays are pending again"),
         Event::TokenRenewed => info!("access token renewed"),
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");
         }
         Event::PublishFailed { date, why } => warn!(?date, why, "could not be published, to be tried again"),
         Event::Stopping { why } => warn!(why, "no more requests"),
+    }
+}
+
+/// Levels that `--log` knows.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// Names of the parts of this program that write log lines: its own, and the libraries that it asks the network through.
+const TARGETS: [&str; 8] = ["vcq", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio", "tower"];
+
+/// Looks for a word of a filter that is neither a level nor the name of a part: a filter with one would log nothing, in
+/// silence.
+///
+/// # Errors
+///
+/// The word, and the known one that looks most like it.
+pub fn check_filter(filter: &str) -> Result<(), UnknownWord> {
+    filter.split(',').map(str::trim).filter(|directive| !directive.is_empty()).try_for_each(check_directive)
+}
+
+fn check_directive(directive: &str) -> Result<(), UnknownWord> {
+    let is_level = |word: &str| {
+        LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word)) || matches!(word, "0" | "1" | "2" | "3" | "4" | "5")
+    };
+    // A span's filter is the subscriber's to understand.
+    let (target, level) = match directive.split_once('[') {
+        Some((target, _)) => (target, None),
+        None => directive.split_once('=').map_or((directive, None), |(target, level)| (target, Some(level))),
+    };
+    if let Some(level) = level.filter(|level| !is_level(level)) {
+        return Err(UnknownWord::among(level, &LEVELS));
+    }
+    let part = target.split("::").next().unwrap_or_default();
+    let is_known = target.is_empty() || TARGETS.contains(&part) || (level.is_none() && is_level(target));
+    if is_known { Ok(()) } else { Err(UnknownWord::among(target, &[LEVELS.as_slice(), &TARGETS].concat())) }
+}
+
+/// A word of a filter that means nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("knows no `{}`{}", Printable(word), nearest.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default())]
+pub struct UnknownWord {
+    word: String,
+    nearest: Option<&'static str>,
+}
+
+impl UnknownWord {
+    fn among(word: &str, known: &[&'static str]) -> Self {
+        let similarity = |known: &str| strsim::normalized_damerau_levenshtein(known, &word.to_ascii_lowercase());
+        let nearest = known.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+        Self { word: word.into(), nearest: nearest.filter(|known| similarity(known) >= 0.5) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_means_nothing_is_told_with_the_nearest_that_does() {
+        for (filter, expected) in [
+            ("info", None),
+            ("WARN", None),
+            ("off", None),
+            ("vcq=debug", None),
+            ("vcq", None),
+            ("warn, vcq::fetch=trace,hyper=0", None),
+            ("vcq[span{field=1}]=debug", None),
+            ("", None),
+            ("wran", Some("knows no `wran`; did you mean `warn`?")),
+            ("vqc=debug", Some("knows no `vqc`; did you mean `vcq`?")),
+            ("info,inof", Some("knows no `inof`; did you mean `info`?")),
+            ("vcq=loud", Some("knows no `loud`")),
+            ("vcq=debgu", Some("knows no `debgu`; did you mean `debug`?")),
+            ("verbose", Some("knows no `verbose`")),
+            ("\u{1b}[2J", Some("knows no `\\u{1b}`")),
+        ] {
+            let unknown = check_filter(filter).err().map(|unknown| unknown.to_string());
+            assert_eq!(unknown.as_deref(), expected, "{filter}");
+        }
     }
 }

@@ -10,16 +10,16 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     process, thread,
+    time::Duration,
 };
 
 use chrono::Utc;
 use clap::{CommandFactory, Parser};
 use indicatif::ProgressBar;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use secrecy::SecretString;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    iterator::Signals,
-};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
     adopt::adopt,
@@ -33,27 +33,35 @@ use vcq::{
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
+    file,
+    log::check_filter,
     observe::Observers,
     plan::plan,
+    printable::{self, Printable},
     progress::Progress,
     rebuild::rebuild,
     run::{Export, Outcome, Surroundings, export, until},
     simulator::command as simulate,
-    start::{Start, Stop},
+    start::{Heard, Signals, Start, Stop},
     status::status,
     verify::verify,
 };
 
 fn main() -> process::ExitCode {
-    let cli = Cli::parse();
+    // The app's secret must not stand in a dump of this process. Where that cannot be had, vcq works all the same.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => return refuse(&refused),
+    };
     // A panic has printed its message by then; what is left is to exit as the contract says for a bug.
-    let done = panic::catch_unwind(AssertUnwindSafe(|| run(cli)));
+    let done = panic::catch_unwind(AssertUnwindSafe(|| run(cli, &listen()?)));
     let code = match done.unwrap_or_else(|_| Err(Error::Bug("panicked".into()))) {
         Ok(code) => code,
         Err(error) => {
             tell(&format!("vcq: {}", Chain(&error)));
             if let Some(hint) = error.hint() {
-                tell(&format!("hint: {hint}"));
+                tell(&format!("hint: {}", Printable(hint)));
             }
             error.exit_code()
         }
@@ -61,7 +69,17 @@ fn main() -> process::ExitCode {
     code.into()
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Error> {
+/// Tells what is wrong with the arguments, which may hold anything. Help is told, too, by this way.
+fn refuse(refused: &clap::Error) -> process::ExitCode {
+    let text = refused.render().to_string();
+    if printable::lines(&text) == text {
+        refused.exit();
+    }
+    tell(text.trim_end());
+    ExitCode::Usage.into()
+}
+
+fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
     let config = match &cli.command {
         // Neither asks the real API: they must run where no configuration is, or a broken one.
         Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. } => Config::load(None, [], &[])?,
@@ -73,41 +91,46 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Demo(_) if !cli.global.overrides().is_empty() => Err(Error::Usage(
             "the demo has a folder, an API and a rate of its own: of these it takes `--dir` alone".into(),
         )),
-        Command::Demo(args) => with_signals(|start| async move {
-            let observers = Observers::new(progress, None, config.rate.requests_per_minute);
-            let outcome = demo::demo(&args.dir, &start, &|event| observers.take(&event)).await;
-            observers.end(&outcome, &start);
+        Command::Demo(args) => block_on(async move {
+            let observers = Observers::new(progress);
+            let outcome = demo::demo(&args.dir, start, &|event| observers.take(&event)).await;
+            observers.end(&outcome, start);
             let outcome = outcome?;
             let summary = demo::summary(&args.dir, &outcome)?;
             print(&summary)?;
             Ok(conclude(&outcome))
         }),
-        Command::Export(args) => with_signals(|start| async move {
-            let textfile = config.metrics_textfile.clone();
-            let observers = Observers::new(progress, textfile, config.rate.requests_per_minute);
-            let outcome = run_export(&args, &config, &start, &|event| observers.take(&event)).await;
-            observers.end(&outcome, &start);
+        Command::Export(args) => block_on(async move {
+            let mut observers = Observers::new(progress);
+            if let Some(path) = config.metrics_textfile.clone() {
+                file::refuse_input("metrics.textfile", &path, &args.files, &config)?;
+                observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
+            }
+            let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
+            observers.end(&outcome, start);
             let outcome = outcome?;
             print(&outcome.report.to_string())?;
             Ok(conclude(&outcome))
         }),
         Command::Plan(args) => {
-            let plan = plan(&args.manifests(), &config, &idle_start())?;
+            let plan = plan(&args.manifests(), &config, start)?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
             Ok(plan.exit_code())
         }
         Command::Drop(args) => {
-            print(&drop(&args.manifests(), &config, &idle_start(), args.dry_run)?.to_string())?;
+            print(&drop(&args.manifests(), &config, start, args.dry_run)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         Command::Status(args) => {
-            let status = status(&config, &idle_start())?;
+            let status = status(&config, start)?;
             print(&if args.json { json(&status) } else { status.to_string() })?;
             Ok(ExitCode::Complete)
         }
         Command::Rebuild(args) => {
+            // A date that is begun is finished.
+            let _held = start.hold();
             let mut printed = Ok(());
-            let rebuilt = rebuild(&config, (args.from, args.to), &idle_start(), |publication| {
+            let rebuilt = rebuild(&config, (args.from, args.to), start, |publication| {
                 let line = format!("{publication}\n");
                 printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
             });
@@ -119,26 +142,33 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             }
             rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
         }
-        Command::Archive(command) => run_archive(&command, &config),
+        Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify => {
-            let verified = verify(&config, &idle_start())?;
+            let verified = verify(&config, start)?;
             print(&verified.to_string())?;
             Ok(verified.exit_code())
         }
         Command::Adopt => {
-            let adopted = adopt(&config, &idle_start())?;
+            let adopted = adopt(&config, start)?;
             print(&adopted.to_string())?;
             Ok(adopted.exit_code())
         }
-        Command::Check => with_signals(|start| async move {
-            let checked = check(&config, app_secret(), &start).await;
+        Command::Check => block_on(async move {
+            let mut stop = start.stop.clone();
+            let checked = tokio::select! {
+                biased;
+                () = stop.requested() => return Err(Error::Stopped("not all has been looked at".into())),
+                checked = check(&config, app_secret(), start) => checked,
+            };
             print(&checked.to_string())?;
             Ok(checked.exit_code())
         }),
-        Command::Simulate(args) => with_signals(|start| async move {
-            let mut stop = start.stop.clone();
+        Command::Simulate(args) => block_on(async move {
+            // A signal is how it is meant to end.
+            let _held = start.hold();
+            let (mut stop, wall) = (start.stop.clone(), start.clone());
             let mut out = io::stdout();
-            let serving = simulate::run(&args, move || start.now(), &mut out, stop.requested());
+            let serving = simulate::run(&args, move || wall.now(), &mut out, stop.requested());
             serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
             Ok(ExitCode::Complete)
         }),
@@ -151,20 +181,20 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     }
 }
 
-fn run_archive(command: &ArchiveCommand, config: &Config) -> Result<ExitCode, Error> {
+fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     match command {
         ArchiveCommand::Export(args) => {
             print(&archive::export::export(config, args.from, args.to, &args.file)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         ArchiveCommand::Import { files } => {
-            let imported = archive::import::import(files, config, &idle_start())?;
+            let imported = archive::import::import(files, config, start)?;
             print(&imported.to_string())?;
             let exit_code = imported.exit_code();
             imported.failure.map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
-            print(&archive::prune::prune(config, *before, &idle_start())?.to_string())?;
+            print(&archive::prune::prune(config, *before, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
     }
@@ -190,7 +220,7 @@ fn conclude(outcome: &Outcome) -> ExitCode {
         tell(&format!("vcq: {}", Chain(error)));
     }
     if let Some(hint) = &outcome.hint {
-        tell(&format!("hint: {hint}"));
+        tell(&format!("hint: {}", Printable(hint)));
     }
     outcome.exit_code
 }
@@ -202,19 +232,30 @@ fn load_config(global: &Global) -> Result<Config, Error> {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => None,
         Err(source) => {
-            return Err(Error::Usage(format!("cannot read configuration file `{}`: {source}", path.display())));
+            return Err(Error::Usage(format!(
+                "cannot read configuration file `{}`: {source}",
+                Printable(path.display())
+            )));
         }
     };
     let name = path.display().to_string();
     let file = text.as_deref().map(|text| (name.as_str(), text));
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
     let environment = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VCQ_"));
-    let unreadable =
-        |text: OsString| Error::Usage(format!("the environment has `{}`, which is not UTF-8", text.display()));
-    let environment = environment
-        .map(|(name, value)| Ok((name.into_string().map_err(unreadable)?, value.into_string().map_err(unreadable)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    Ok(Config::load(file, environment, &global.overrides())?)
+    let environment = environment.map(variable).collect::<Result<Vec<_>, Error>>()?;
+    let config = Config::load(file, environment, &global.overrides())?;
+    file::refuse_overlap(&config)?;
+    Ok(config)
+}
+
+/// A variable as text; the value of one that is none is not told, for it may be the secret.
+fn variable((name, value): (OsString, OsString)) -> Result<(String, String), Error> {
+    let shown = Printable(name.display()).to_string();
+    match (name.into_string(), value.into_string()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        (Ok(_), Err(_)) => Err(Error::Usage(format!("the value of `{shown}` in the environment is not UTF-8"))),
+        (Err(_), _) => Err(Error::Usage(format!("the environment has a variable `{shown}`, which is not UTF-8"))),
+    }
 }
 
 fn app_secret() -> Option<SecretString> {
@@ -225,9 +266,13 @@ fn app_secret() -> Option<SecretString> {
 
 /// Log lines go above the progress line, so that neither tears the other.
 fn start_log(global: &Global, bar: ProgressBar) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&global.log)
-        .map_err(|error| Error::Usage(format!("--log `{}` is no level and no filter: {error}", global.log)))?;
-    let writer = AboveProgress(bar);
+    let no_filter = |why: &dyn std::error::Error| {
+        let given = Printable(&global.log);
+        Error::Usage(format!("--log `{given}` is no level and no filter: {}", Chain(why)))
+    };
+    check_filter(&global.log).map_err(|unknown| Error::Usage(format!("--log {unknown}")))?;
+    let filter = EnvFilter::try_new(&global.log).map_err(|error| no_filter(&error))?;
+    let writer = AboveProgress { bar, format: global.log_format };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     match global.log_format {
         LogFormat::Text => builder.with_ansi(false).init(),
@@ -236,22 +281,29 @@ fn start_log(global: &Global, bar: ProgressBar) -> Result<(), Error> {
     Ok(())
 }
 
-struct AboveProgress(ProgressBar);
+#[derive(Clone)]
+struct AboveProgress {
+    bar: ProgressBar,
+    format: LogFormat,
+}
 
 impl<'a> MakeWriter<'a> for AboveProgress {
-    type Writer = LogLine;
+    type Writer = Self;
 
     fn make_writer(&'a self) -> Self::Writer {
-        LogLine(self.0.clone())
+        self.clone()
     }
 }
 
-struct LogLine(ProgressBar);
-
-impl Write for LogLine {
+impl Write for AboveProgress {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        let line = match self.format {
+            LogFormat::Text => printable::lines(&line),
+            LogFormat::Json => printable::json(&line),
+        };
         // A line that is lost must not end a run: the subscriber would panic over it.
-        self.0.suspend(|| io::stderr().write_all(bytes).ok());
+        self.bar.suspend(|| io::stderr().write_all(line.as_bytes()).ok());
         Ok(bytes.len())
     }
 
@@ -260,23 +312,62 @@ impl Write for LogLine {
     }
 }
 
-/// Runs `work` on one thread. The first SIGINT or SIGTERM asks it to stop, the second ends the process.
-fn with_signals<F: Future<Output = Result<ExitCode, Error>>>(work: impl FnOnce(Start) -> F) -> Result<ExitCode, Error> {
+/// Runs `work` on one thread.
+fn block_on(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Bug(format!("no runtime: {error}")))?;
+    runtime.block_on(work)
+}
+
+/// How long a command that has nothing to land may take to end by itself: it may wait for a pipe that nobody fills.
+const NOT_HELD_MAX: Duration = Duration::from_secs(1);
+
+/// Listens for signals from here on. The first SIGINT, SIGTERM or SIGHUP asks the command to end, a further one ends the
+/// process, and so does the first if the command has nothing to land and does not end by itself.
+fn listen() -> Result<Start, Error> {
     let (stopper, stop) = Stop::new();
+    let start = start_now(stop);
+    let hang_up = (!is_hang_up_ignored()).then_some(SIGHUP);
+    let mut arriving = signal_hook::iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hang_up))
+        .map_err(|error| Error::Bug(format!("no signals: {error}")))?;
+    let (began, asked) = (Instant::now(), start.clone());
     // A thread of its own: reading a manifest of millions of rows keeps the runtime busy for longer than a person waits.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Error::Bug(format!("no signals: {error}")))?;
     thread::spawn(move || {
-        for _ in signals.forever() {
-            if stopper.send_replace(true) {
-                process::exit(ExitCode::Interrupted as i32);
+        let mut signals = Signals::default();
+        for _ in arriving.forever() {
+            match signals.take(began.elapsed()) {
+                Heard::First => {
+                    stopper.send_replace(true);
+                    let asked = asked.clone();
+                    thread::spawn(move || end_unless_held(&asked));
+                }
+                Heard::Echo => {}
+                Heard::Further => process::exit(ExitCode::Interrupted as i32),
             }
         }
     });
-    runtime.block_on(work(start_now(stop)))
+    Ok(start)
+}
+
+fn end_unless_held(start: &Start) {
+    let asked = Instant::now();
+    while asked.elapsed() < NOT_HELD_MAX {
+        thread::park_timeout(NOT_HELD_MAX.saturating_sub(asked.elapsed()));
+    }
+    if !start.is_held() {
+        tell("vcq: interrupted");
+        process::exit(ExitCode::Interrupted as i32);
+    }
+}
+
+/// Whether whoever started the process wants it to outlive the terminal, as `nohup` does.
+fn is_hang_up_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 #[expect(clippy::disallowed_methods, reason = "main gives everybody else their wall clock")]
@@ -285,21 +376,16 @@ fn start_now(stop: Stop) -> Start {
     Start::new(Utc::now, u64::from(seed) ^ u64::from(process::id()), stop)
 }
 
-fn idle_start() -> Start {
-    let (_, stop) = Stop::new();
-    start_now(stop)
-}
-
 /// Writes a line to standard error, if that can be written: the exit code says the same.
 fn tell(line: &str) {
     // On a full disk there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable::lines(line));
 }
 
 /// Prints data. A reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|source| Error::File { operation: "write to", path: "standard output".into(), source }),
     }
@@ -308,5 +394,5 @@ fn print(text: &str) -> Result<(), Error> {
 fn json(value: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("reports have string keys only");
     text.push('\n');
-    text
+    printable::json(&text)
 }

@@ -1,6 +1,6 @@
 //! What a run shows while it goes on: log lines, the progress line and the file of metrics.
 
-use std::{cell::RefCell, fs, path::PathBuf, time::Duration};
+use std::{cell::RefCell, path::PathBuf, time::Duration};
 
 use tokio::time::Instant;
 
@@ -8,6 +8,7 @@ use crate::{
     error::{Chain, Error, ExitCode},
     event::Event,
     file::{self, Readers},
+    journal::Lane,
     log::log,
     metrics::Metrics,
     progress::Progress,
@@ -19,28 +20,40 @@ use crate::{
 #[derive(Debug)]
 pub struct Observers {
     progress: RefCell<Progress>,
-    textfile: RefCell<Textfile>,
+    textfile: RefCell<Option<Textfile>>,
 }
 
 impl Observers {
-    /// The log, `progress`, and the metrics at `textfile` if there is a path.
-    pub fn new(progress: Progress, textfile: Option<PathBuf>, requests_per_minute: u32) -> Self {
-        let textfile = Textfile::new(textfile, requests_per_minute);
-        Self { progress: RefCell::new(progress), textfile: RefCell::new(textfile) }
+    /// The log and `progress`.
+    pub fn new(progress: Progress) -> Self {
+        Self { progress: RefCell::new(progress), textfile: RefCell::new(None) }
+    }
+
+    /// The metrics of a run of `lane` at `path` besides; they are written at once, so that it can be seen that it runs.
+    #[must_use]
+    pub fn with_metrics(self, path: PathBuf, lane: Lane, requests_per_minute: u32, start: &Start) -> Self {
+        let metrics = Metrics::new(lane, requests_per_minute, start.now());
+        let mut textfile = Textfile { path: Some(path), metrics, written: Instant::now() };
+        textfile.write();
+        Self { textfile: RefCell::new(Some(textfile)), ..self }
     }
 
     /// Tells all of them of one event.
     pub fn take(&self, event: &Event<'_>) {
         log(event);
         self.progress.borrow_mut().take(event);
-        self.textfile.borrow_mut().take(event);
+        if let Some(textfile) = self.textfile.borrow_mut().as_mut() {
+            textfile.take(event);
+        }
     }
 
     /// Tells them how the run ended.
     pub fn end(&self, outcome: &Result<Outcome, Error>, start: &Start) {
         self.progress.borrow().finish();
         let exit_code = outcome.as_ref().map_or_else(Error::exit_code, |outcome| outcome.exit_code);
-        self.textfile.borrow_mut().end(exit_code, start);
+        if let Some(textfile) = self.textfile.borrow_mut().as_mut() {
+            textfile.end(exit_code, start);
+        }
     }
 }
 
@@ -54,12 +67,6 @@ struct Textfile {
 
 impl Textfile {
     const EVERY: Duration = Duration::from_secs(60);
-
-    fn new(path: Option<PathBuf>, requests_per_minute: u32) -> Self {
-        let before = path.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        let metrics = Metrics::new(requests_per_minute, &before);
-        Self { path, metrics, written: Instant::now() }
-    }
 
     fn take(&mut self, event: &Event<'_>) {
         self.metrics.take(event);
@@ -76,7 +83,7 @@ impl Textfile {
     fn write(&mut self) {
         self.written = Instant::now();
         let Some(path) = &self.path else { return };
-        if let Err(error) = file::replace(path, self.metrics.to_text().as_bytes(), Readers::Everybody) {
+        if let Err(error) = file::update(path, Readers::Everybody, |before| self.metrics.to_text(before)) {
             tracing::warn!(error = %Chain(&error), "metrics are not written any more");
             self.path = None;
         }

@@ -9,8 +9,10 @@ use crate::{
     error::{Error, ExitCode},
     event::Event,
     fetch::calendar::{quota_day, quota_month},
-    intake::{Intake, Manifests, Rejects},
+    intake::{Intake, Manifests},
     journal::Journal,
+    printable::Printable,
+    rejects::Rejects,
     report::share,
     run::identity,
     start::Start,
@@ -57,7 +59,7 @@ const REJECTS_LISTED_MAX: usize = 20;
 /// If a manifest cannot be read, or the journal that is there was begun otherwise.
 pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Plan, Error> {
     let journal = Journal::open(&config.state, &identity(config))?;
-    let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"));
+    let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"), &manifests.files);
     let counts = RefCell::new((0, 0, Vec::new()));
     let without_rows = RefCell::new(Vec::new());
     let emit = |event: Event<'_>| {
@@ -125,10 +127,10 @@ impl fmt::Display for Plan {
             _ => writeln!(f, "month      no limit configured; {} sent this month", self.spent_this_month)?,
         }
         for reject in &self.rejects {
-            writeln!(f, "rejected   {reject}")?;
+            writeln!(f, "rejected   {}", Printable(reject))?;
         }
         match &self.rejects_file {
-            Some(path) => writeln!(f, "           all rejects: {path}"),
+            Some(path) => writeln!(f, "           all rejects: {}", Printable(path)),
             None => Ok(()),
         }
     }

@@ -52,7 +52,7 @@ impl Progress {
         match event {
             Event::Enqueued { rows, .. } => {
                 self.stays = rows.stays + rows.asked_again;
-                self.settled = rows.landed;
+                self.settled = rows.landed + rows.settled;
                 self.requests_needed = rows.requests + rows.asked_again;
             }
             Event::Sent => self.sent.push_back(Instant::now()),
@@ -61,7 +61,7 @@ impl Progress {
                 self.pages += 1;
             }
             Event::Settled { .. } => self.settled += 1,
-            Event::Unsettled { stays } => self.settled = self.settled.saturating_sub(*stays),
+            Event::Unsettled { stays, .. } => self.settled = self.settled.saturating_sub(*stays),
             Event::Waiting { cause, .. } => self.waiting_for = Some(*cause),
             Event::Queued => {
                 self.bar.set_message("waiting: another vcq process of this state folder is fetching");

@@ -6,7 +6,7 @@ mod texts;
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
 pub use self::texts::Texts;
@@ -15,6 +15,7 @@ use crate::{
     event::{Event, Wait},
     journal::{State, Tally},
     manifest::{Lines, reject::Reject},
+    printable::Printable,
     refresh::Refreshed,
     stay::Stay,
 };
@@ -22,7 +23,7 @@ use crate::{
 /// Version of the JSON's form.
 pub const REPORT_VERSION: u32 = 1;
 
-/// Rejects, and stays that failed, that the report lists one by one; `rejects.csv` lists all rejects.
+/// Rejects, and stays that failed, that the report lists one by one; the file of rejects lists all of those.
 const LISTED_MAX: usize = 100;
 
 /// What happened in a run.
@@ -55,6 +56,8 @@ pub struct Report {
     rejects: Vec<RejectedRow>,
     rejects_file: Option<String>,
     failures: Vec<FailedStay>,
+    #[serde(skip)]
+    is_cut: bool,
 }
 
 /// The account of the manifest's rows; the six counts from `duplicates` on add up to `rows`.
@@ -75,6 +78,8 @@ struct Manifest {
     pending: u64,
     /// Of the pending: absent or without samples so far, and to be asked for again by later runs.
     pending_young: u64,
+    /// Of the pending: read and not queued, because the run ended before; duplicates among them are not told.
+    unqueued: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -108,6 +113,16 @@ struct File {
     name: String,
     rows: u64,
     bytes: u64,
+    by: By,
+}
+
+/// Who published a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum By {
+    #[serde(rename = "this run")]
+    ThisRun,
+    #[serde(rename = "another run")]
+    AnotherRun,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -160,6 +175,7 @@ impl Report {
             rejects: Vec::new(),
             rejects_file: None,
             failures: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -172,6 +188,11 @@ impl Report {
                 self.manifest.files.push(ManifestFile { file: (*file).into(), rows: *rows, ignored_columns });
             }
             Event::NoRows { manifest } => self.manifest.without_rows.push((*manifest).to_owned()),
+            Event::ManifestCut { file, rows } => {
+                self.manifest.rows += rows;
+                let file = (*file).to_owned();
+                self.manifest.files.push(ManifestFile { file, rows: *rows, ignored_columns: Vec::new() });
+            }
             Event::RowRejected { file, lines, reject } => self.row_rejected(file, *lines, reject),
             Event::Enqueued { rows, .. } => {
                 self.manifest.duplicates = rows.duplicates;
@@ -197,9 +218,10 @@ impl Report {
             }
             Event::Published { date, name, samples, bytes, unreadable, unknown } => {
                 let (date, name) = (date.to_string(), (*name).to_owned());
-                self.files.push(File { date, name, rows: *samples, bytes: *bytes });
+                self.files.push(File { date, name, rows: *samples, bytes: *bytes, by: By::ThisRun });
                 self.texts.add(unreadable, unknown);
             }
+            Event::Tallied { tally } => self.tally(tally),
             Event::Stopping { why } => self.stopped = Some((*why).to_owned()),
             Event::Waited { .. }
             | Event::Waiting { .. }
@@ -227,7 +249,7 @@ impl Report {
     }
 
     /// Takes the account of the stays in, which the journal keeps.
-    pub fn tally(&mut self, tally: &[(State, bool, Tally)]) {
+    fn tally(&mut self, tally: &[(State, bool, Tally)]) {
         for (state, is_asked_again, Tally { stays, empty, .. }) in tally {
             if *is_asked_again {
                 *self.asked_again.entry(state.name()).or_default() += stays;
@@ -276,6 +298,25 @@ impl Report {
         self.empty_dataset = Some(folder.display().to_string());
     }
 
+    /// Lists a file that holds stays of this run and became visible while it ran, unless the run told of it.
+    pub fn is_published(&mut self, date: NaiveDate, name: &str, rows: u64, bytes: u64) {
+        if !self.files.iter().any(|file| file.name == name) {
+            let (date, name) = (date.to_string(), name.to_owned());
+            self.files.push(File { date, name, rows, bytes, by: By::AnotherRun });
+            self.files.sort_by(|a, b| (&a.date, &a.name).cmp(&(&b.date, &b.name)));
+        }
+    }
+
+    /// Says that the run ended before all rows that were read were in the queue: those that were not are pending.
+    pub fn queueing_was_cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// True once the report says why the run stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// Names the file that lists all rejects.
     pub fn rejects_in(&mut self, path: String) {
         self.rejects_file = Some(path);
@@ -295,7 +336,11 @@ impl Report {
     ) -> Result<ExitCode, Unaccounted> {
         let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
         let accounted = duplicates + rejected + done + absent + failed + pending;
-        if accounted != rows {
+        if self.is_cut {
+            self.manifest.rows = rows.max(accounted);
+            self.manifest.unqueued = self.manifest.rows - accounted;
+            self.manifest.pending += self.manifest.unqueued;
+        } else if accounted != rows {
             return Err(Unaccounted { rows, accounted });
         }
         self.ended_at = ended_at;
@@ -342,7 +387,7 @@ impl fmt::Display for Report {
         write!(f, "{}", self.texts)?;
         self.write_lists(f)?;
         match &self.stopped {
-            Some(why) => writeln!(f, "stopped early: {why}"),
+            Some(why) => writeln!(f, "stopped early: {}", Printable(why)),
             None => Ok(()),
         }
     }
@@ -373,8 +418,13 @@ impl Report {
         for manifest in &self.manifest.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
         }
+        if self.manifest.unqueued > 0 {
+            let count = self.manifest.unqueued;
+            writeln!(f, "           {count} of the pending are not in the queue: the run ended before")?;
+        }
         for file in self.manifest.files.iter().filter(|file| !file.ignored_columns.is_empty()) {
-            writeln!(f, "           {}: columns not used: {}", file.file, file.ignored_columns.join(", "))?;
+            let columns = file.ignored_columns.join(", ");
+            writeln!(f, "           {}: columns not used: {}", Printable(&file.file), Printable(columns))?;
         }
         for (state, count) in &self.asked_again {
             writeln!(f, "           {count} of earlier manifests asked for again: {state}")?;
@@ -415,7 +465,8 @@ impl Report {
             self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
         for file in &self.files {
-            writeln!(f, "           date={}/{}  {} rows  {} bytes", file.date, file.name, file.rows, file.bytes)?;
+            let by = if file.by == By::ThisRun { "" } else { "  by another run" };
+            writeln!(f, "           date={}/{}  {} rows  {} bytes{by}", file.date, file.name, file.rows, file.bytes)?;
         }
         match &self.empty_dataset {
             Some(folder) => write_query_of_empty(f, folder),
@@ -426,17 +477,17 @@ impl Report {
     fn write_lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rejects {
             let lines = Lines { first: row.line, last: row.last_line };
-            writeln!(f, "rejected   {}:{lines}: {}", row.file, row.reason)?;
+            writeln!(f, "rejected   {}:{lines}: {}", Printable(&row.file), Printable(&row.reason))?;
         }
         if let Some(path) = &self.rejects_file {
-            writeln!(f, "           all rejects: {path}; mended, it can be given back as a manifest")?;
+            writeln!(f, "           all rejects: {}; mended, it can be given back as a manifest", Printable(path))?;
         }
         for stay in &self.failures {
             let id = stay.user_id.as_ref().or(stay.room_id.as_ref());
             write!(f, "failed     meeting {} at {}, ", stay.meeting_no, stay.meeting_start_time)?;
-            write!(f, "{}: {}", id.map(String::as_str).unwrap_or_default(), stay.reason)?;
+            write!(f, "{}: {}", Printable(id.map(String::as_str).unwrap_or_default()), Printable(&stay.reason))?;
             match &stay.log_id {
-                Some(log_id) => writeln!(f, " (log id {log_id})")?,
+                Some(log_id) => writeln!(f, " (log id {})", Printable(log_id))?,
                 None => writeln!(f)?,
             }
         }

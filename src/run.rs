@@ -1,9 +1,11 @@
 //! One run of `vcq export`: enqueue, phase 1, phase 2, report.
 
+mod end;
 mod publishing;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     path::PathBuf,
     time::Duration,
 };
@@ -16,19 +18,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::publishing::{Done, publish_ready};
+use self::{end::End, publishing::publish_ready};
 use crate::{
     config::Config,
     dataset::Dataset,
-    error::{Chain, Error, ExitCode},
+    error::{Error, ExitCode},
     event::{Emit, Event},
     feishu::{token::Credentials, transport::Transport},
     fetch::{Ended, Scope, Terms, Until, fetch},
-    file::{self, Readers, folder_of},
-    intake::{Intake, Manifests, Rejects},
+    file::{self, Readers},
+    intake::{Intake, Manifests},
     journal::{Enqueued, Identity, Journal, Lane, State, StayId},
-    publish::{Publisher, look},
+    printable,
+    publish::{Publisher, look, name_of},
     refresh::{self, Dates},
+    rejects::Rejects,
     report::Report,
     start::Start,
 };
@@ -55,7 +59,7 @@ pub struct Export {
     pub lane: Lane,
     /// When to send no more requests.
     pub until: Option<Until>,
-    /// Where to write the report, and `rejects.csv` beside it.
+    /// Where to write the report; the rejects stand beside it.
     pub report: Option<PathBuf>,
 }
 
@@ -94,14 +98,16 @@ pub struct Outcome {
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
     let began = Instant::now();
     let report = RefCell::new(Report::new(around.start.now()));
+    let may_have_sent = Cell::new(false);
     let emit = |event: Event<'_>| {
+        may_have_sent.set(may_have_sent.get() || matches!(event, Event::Fetching));
         report.borrow_mut().take(&event);
         (around.observe)(event);
     };
     let config = around.config;
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     // A report that cannot be written must be known before the first request, not after a week of them.
-    task.report.as_deref().map(file::prepare).transpose()?;
+    let mut rejects = prepare(task, around)?;
     let publisher = Publisher::new(Dataset::open(around.start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     if let Some(publishing) = publisher.try_begin(&journal)? {
@@ -111,7 +117,11 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let has_manifest = !task.manifests.files.is_empty();
     look::check(&journal, publisher.dataset(), task.refresh.filter(|_| !has_manifest))?;
     task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
-    let mut rejects = Rejects::at(rejects_path(task, config));
+    journal.own_none()?;
+    let published_before = journal.files()?.into_iter().filter(|file| file.published).map(|file| file.name);
+    let published_before: BTreeSet<String> = published_before.collect();
+    // What may have to wait for its writer has nothing to land yet.
+    let on_disk = task.manifests.are_on_disk().then(|| around.start.hold());
     let mut fetched_for = Duration::ZERO;
     let mut queue = journal.again()?;
     let is_enqueuing = Cell::new(true);
@@ -120,39 +130,59 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         enqueue(&mut journal, task, around, &mut rejects, (&emit, &is_enqueuing)),
         fetch_queued(&mut queue, task, around, &publisher, (&emit, &is_enqueuing, &mut fetched_for)),
     );
-    enqueued?;
+    let enqueued = match enqueued {
+        // Nothing has been spent, and nothing of this run is settled: there is nothing else to tell.
+        Err(error) if !may_have_sent.get() => return Err(error),
+        enqueued => enqueued,
+    };
+    let _held = on_disk.unwrap_or_else(|| around.start.hold());
     let settled = match fetched {
-        Ok(Ended::Complete) => settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await,
+        Ok(Ended::Complete) if enqueued.is_ok() => {
+            settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await
+        }
         ended => ended,
     };
-    let done = publishing::publish_rest(&mut journal, &publisher, (task.accept_fewer, &around.start.stop), &emit).await;
-    let ended = settled.and_then(|ended| match (done?, ended) {
-        (Done::LeftToTheNextRun, Ended::Complete) => Ok(Ended::Interrupted),
-        (_, ended) => Ok(ended),
-    });
-    if let Err(error) = &ended {
-        emit(Event::Stopping { why: &Chain(error).to_string() });
+    let published =
+        publishing::publish_rest(&mut journal, &publisher, (task.accept_fewer, &around.start.stop), &emit).await;
+    let who = (around.credentials.app_id.as_str(), config.api.user_id_type);
+    let is_cut = enqueued.is_err();
+    let end = End::of(enqueued, settled, published);
+    if let Some(why) = end.stopped(who).filter(|_| !report.borrow().is_stopped()) {
+        emit(Event::Stopping { why: &why });
     }
+    let tally = journal.tally()?;
+    emit(Event::Tallied { tally: &tally });
     let mut report = report.into_inner();
+    if is_cut {
+        report.queueing_was_cut();
+    }
+    for file in journal.own_files()?.iter().filter(|file| !published_before.contains(&file.name)) {
+        report.is_published(file.date, &name_of(file)?.to_string(), file.samples, file.bytes.unwrap_or_default());
+    }
     account(&journal, (task, config), &mut rejects, &mut report)?;
-    let code = report
+    let account = report
         .close(around.start.now(), (began.elapsed(), fetched_for), config.rate.requests_per_minute)
         .map_err(|error| Error::Bug(error.to_string()))?;
-    let again = || Some("run the same command again to continue".to_owned());
-    let (exit_code, hint) = match &ended {
-        Ok(Ended::Complete) => (code, (code == ExitCode::Again).then(again).flatten()),
-        Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
-        Ok(Ended::Early(_)) => (ExitCode::Again, again()),
-        Ok(Ended::Suspicious(alarm)) => {
-            let remedy = alarm.remedy(&around.credentials.app_id, config.api.user_id_type);
-            (ExitCode::Suspicious, Some(remedy))
-        }
-        Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
-        Err(error) => (error.exit_code(), error.hint()),
-    };
+    let (exit_code, hint) = end.exit(account, who);
     report.exit_with(exit_code);
     write_report(task, &report)?;
-    Ok(Outcome { report, exit_code, hint, failure: ended.err() })
+    Ok(Outcome { report, exit_code, hint, failure: end.ended.err().or(end.besides) })
+}
+
+/// Makes sure, before the first request and not after a week of them, that the account of the run can be written and takes
+/// no other file's place.
+fn prepare(task: &Export, around: &Surroundings<'_>) -> Result<Rejects, Error> {
+    let (config, inputs) = (around.config, task.manifests.files.as_slice());
+    if let Some(path) = &task.report {
+        file::refuse_input("--report", path, inputs, config)?;
+        file::prepare(path)?;
+    }
+    let run = (around.start.now(), around.start.seed);
+    let rejects = Rejects::of_run(task.report.as_deref(), &config.state, run, inputs);
+    if task.report.is_some() && !rejects.is_input() && !rejects.path().starts_with(&config.state) {
+        file::refuse_input("the file of rejects", rejects.path(), &[], config)?;
+    }
+    Ok(rejects)
 }
 
 /// What the configuration says of the journal's stays.
@@ -200,10 +230,6 @@ fn shown_at(local: NaiveDateTime, zone: Tz) -> Vec<DateTime<Utc>> {
     shown.into_iter().flatten().flatten().map(|at| at.with_timezone(&Utc)).collect()
 }
 
-fn rejects_path(task: &Export, config: &Config) -> PathBuf {
-    task.report.as_ref().map_or_else(|| config.state.clone(), |report| folder_of(report).to_owned()).join("rejects.csv")
-}
-
 /// Takes the manifests in and merges them into the queue, a little at a time: in between, what is queued is fetched.
 ///
 /// `is_enqueuing` is false when this returns.
@@ -216,13 +242,20 @@ async fn enqueue(
 ) -> Result<(), Error> {
     let enqueued = async {
         let mut intake = Intake::begin(journal, &task.manifests, around.config, around.start, emit)?;
-        while intake.step(rejects)? {
-            yield_now().await;
+        loop {
+            match intake.step(rejects) {
+                Ok(true) => yield_now().await,
+                Ok(false) => break,
+                Err(error) => {
+                    intake.cut();
+                    return Err(error);
+                }
+            }
         }
         let mut merging = journal.enqueue(intake.finish(rejects)?, task.lane, around.config.timezone)?;
         while merging.step()? {
             if around.start.stop.is_requested() {
-                return Err(Error::Interrupted);
+                return Err(Error::Interrupted { queued: merging.stays() });
             }
             yield_now().await;
         }
@@ -363,7 +396,6 @@ fn account(
     rejects: &mut Rejects,
     report: &mut Report,
 ) -> Result<(), Error> {
-    report.tally(&journal.tally()?);
     journal.each_own(State::Rejected, |own| {
         if let Some(at) = own.manifested {
             let (file, reason) = (task.manifests.name(at.file), own.reason.unwrap_or_default());
@@ -387,7 +419,7 @@ fn account(
 
 fn write_report(task: &Export, report: &Report) -> Result<(), Error> {
     let Some(path) = &task.report else { return Ok(()) };
-    file::replace(path, report.to_json().as_bytes(), Readers::Owner)
+    file::replace(path, Readers::Owner, printable::json(&report.to_json()).as_bytes())
 }
 
 #[cfg(test)]

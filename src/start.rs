@@ -1,6 +1,13 @@
 //! What a command takes from outside when it starts: wall time, a seed, the stop signal and the dataset's disk.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -17,18 +24,39 @@ pub struct Start {
     pub stop: Stop,
     /// The disk under the dataset.
     pub disk: Arc<dyn Disk>,
+    holds: Arc<AtomicUsize>,
+}
+
+/// While one is there, a command ends by itself once it is asked to: it has something to land or to finish.
+pub struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Start {
     /// A command that reads the wall clock by `wall`, on the machine's own disk.
     pub fn new(wall: impl Fn() -> DateTime<Utc> + Send + Sync + 'static, seed: u64, stop: Stop) -> Self {
-        Self { wall: Arc::new(wall), seed, stop, disk: Arc::new(LocalDisk) }
+        Self { wall: Arc::new(wall), seed, stop, disk: Arc::new(LocalDisk), holds: Arc::default() }
     }
 
     /// The same on another disk.
     #[must_use]
     pub fn on(self, disk: Arc<dyn Disk>) -> Self {
         Self { disk, ..self }
+    }
+
+    /// Says that the command must not be ended from outside, until the hold is dropped.
+    pub fn hold(&self) -> Hold {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        Hold(Arc::clone(&self.holds))
+    }
+
+    /// True while there is a [`Hold`].
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Ordering::SeqCst) > 0
     }
 
     /// The wall clock, for time stamps and calendar days; waiting is measured by tokio's clock.
@@ -64,5 +92,71 @@ impl Stop {
     /// True once the signal is given.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
+    }
+}
+
+/// Signals that follow each other sooner are one: a terminal, and `timeout`, signal a process and its group at once.
+pub const SIGNAL_ECHO_MAX: Duration = Duration::from_secs(1);
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The first: the command is asked to end.
+    First,
+    /// The same once more.
+    Echo,
+    /// A further one: the command is ended.
+    Further,
+}
+
+/// Tells the first signal from further ones.
+#[derive(Debug, Default)]
+pub struct Signals {
+    first: Option<Duration>,
+}
+
+impl Signals {
+    /// Takes a signal in that came at `at` on a clock that only goes forward.
+    pub fn take(&mut self, at: Duration) -> Heard {
+        match self.first {
+            None => {
+                self.first = Some(at);
+                Heard::First
+            }
+            Some(first) if at.saturating_sub(first) < SIGNAL_ECHO_MAX => Heard::Echo,
+            Some(_) => Heard::Further,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_at_once_are_one() {
+        let mut signals = Signals::default();
+        for (at_ms, heard) in [
+            (5000, Heard::First),
+            (5000, Heard::Echo),
+            (5003, Heard::Echo),
+            (5999, Heard::Echo),
+            (6000, Heard::Further),
+            (9000, Heard::Further),
+        ] {
+            assert_eq!(signals.take(Duration::from_millis(at_ms)), heard, "{at_ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_command_is_held_as_long_as_one_hold_is_there() {
+        let (_, stop) = Stop::new();
+        let start = Start::new(|| DateTime::UNIX_EPOCH, 0, stop);
+        let first = start.clone().hold();
+        let second = start.hold();
+        drop(first);
+        assert!(start.is_held());
+        drop(second);
+        assert!(!start.is_held());
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     dataset::Dataset,
     error::{Error, ExitCode},
     journal::{FileRow, Journal, State},
+    printable::Printable,
     publish::look::{Depth, Fault, Look, look},
     run::identity,
     start::Start,
@@ -85,7 +86,11 @@ impl fmt::Display for Verified {
             writeln!(f, "wait  date={date}  {stays} done stays: the process that is fetching publishes them")?;
         }
         for path in &self.strangers {
-            writeln!(f, "FAIL  `{}` is no file of vcq's; readers may take it for data: move it away", path.display())?;
+            writeln!(
+                f,
+                "FAIL  `{}` is no file of vcq's; readers may take it for data: move it away",
+                Printable(path.display())
+            )?;
         }
         for (date, fault) in self.faults() {
             writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(date))?;

@@ -173,7 +173,7 @@ fn check_escaped(server: &Server, code: u64) {
     let home = home(&["ou_1"]);
     let export = vcq(home.path(), &server.url, EXPORT).output().unwrap();
     let mut texts = vec![("what was said".to_owned(), said(&export))];
-    for path in ["report.json", "rejects.csv"].map(|name| home.path().join(name)) {
+    for path in ["report.json", "report.rejects.csv"].map(|name| home.path().join(name)) {
         texts.extend(fs::read_to_string(&path).map(|text| (path.display().to_string(), text)));
     }
     let status = vcq(home.path(), &server.url, "status").output().unwrap();
@@ -259,7 +259,9 @@ fn state_is_private_whatever_the_umask() {
         assert_eq!(ended.status.code(), Some(65), "{}", said(&ended));
         let names = check_private(home.path(), umask);
         assert!(
-            ["journal.sqlite", "report.json", "rejects.csv"].iter().all(|name| names.contains(&(*name).to_owned())),
+            ["journal.sqlite", "report.json", "report.rejects.csv"]
+                .iter()
+                .all(|name| names.contains(&(*name).to_owned())),
             "{names:?}"
         );
     }

@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     file::folder_of,
     journal::{Journal, JournalError, StayId, StayPages},
+    printable::Printable,
     publish::refuse_pruned,
     run::identity,
     stay::Stay,
@@ -151,6 +152,10 @@ impl Writer {
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, dates, stays, pages, samples, bytes } = self;
-        writeln!(f, "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  {bytes} bytes", path.display())
+        writeln!(
+            f,
+            "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  {bytes} bytes",
+            Printable(path.display())
+        )
     }
 }

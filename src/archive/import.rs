@@ -16,6 +16,7 @@ use crate::{
     feishu::api::{Next, Unusable, read_stored},
     journal::{ArchivedPage, Import, Journal, Manifested, State, Taken},
     manifest::rules::Rules,
+    printable::Printable,
     publish::{Publication, Publisher},
     report::Texts,
     run::identity,
@@ -253,7 +254,7 @@ impl fmt::Display for Imported {
         writeln!(f, "landed     {} samples", self.samples)?;
         writeln!(f, "stays      {} complete, {} pending", self.done, self.pending)?;
         for refusal in &self.refusals {
-            writeln!(f, "refused    {refusal}")?;
+            writeln!(f, "refused    {}", Printable(refusal))?;
         }
         if self.refused > self.refusals.len() as u64 {
             writeln!(f, "           all of them: --log debug")?;

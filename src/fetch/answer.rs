@@ -220,8 +220,9 @@ impl Loop<'_> {
     }
 
     fn unsettle_suspects(&mut self, stays: &[StayId]) -> Result<(), Error> {
-        self.journal.unsettle_suspects(stays)?;
-        (self.terms.emit)(Event::Unsettled { stays: stays.len() as u64 });
+        for (state, stays) in self.journal.unsettle_suspects(stays)? {
+            (self.terms.emit)(Event::Unsettled { state, stays });
+        }
         self.settled_before = StayId::MIN;
         Ok(())
     }
@@ -246,8 +247,9 @@ impl Loop<'_> {
 
     /// Takes back that stays failed: what failed them was nothing of theirs.
     fn unsettle(&mut self, stays: &[StayId]) -> Result<(), Error> {
-        self.journal.unsettle(stays)?;
-        (self.terms.emit)(Event::Unsettled { stays: stays.len() as u64 });
+        for (state, stays) in self.journal.unsettle(stays)? {
+            (self.terms.emit)(Event::Unsettled { state, stays });
+        }
         self.settled_before = StayId::MIN;
         Ok(())
     }

@@ -34,6 +34,11 @@ impl Journal {
         Ok(Merging { journal: self, staged, lane, zone, merged: Enqueued::default(), last_date: None })
     }
 
+    /// Makes sure that it is known which stays are this process's own: none so far.
+    pub fn own_none(&self) -> Result<(), JournalError> {
+        Ok(self.db.execute_batch(include_str!("own_table.sql"))?)
+    }
+
     /// What merging them would find. Nothing is changed.
     pub fn plan(&self, mut staged: Staged) -> Result<Enqueued, JournalError> {
         let mut merged = Enqueued::default();
@@ -121,6 +126,11 @@ impl Merging<'_> {
         }
         transaction.commit()?;
         Ok(is_left)
+    }
+
+    /// Distinct stays that are in the queue so far.
+    pub fn stays(&self) -> u64 {
+        self.merged.stays
     }
 
     /// Merges all rows that are left, and tells what became of all.

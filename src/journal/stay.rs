@@ -1,5 +1,7 @@
 //! The queue: stays by lane and state, from the manifest to their verdict.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row, Statement, TransactionBehavior, params};
@@ -84,6 +86,8 @@ pub struct Enqueued {
     pub contradicting: u64,
     /// Distinct stays that are done already.
     pub landed: u64,
+    /// Distinct stays that ended without data before, and are not asked for again.
+    pub settled: u64,
     /// Requests that the stays need at most, after the pages that have landed.
     pub requests: u64,
     /// Stays of earlier manifests, absent so far or failed, that are asked for again.
@@ -102,6 +106,7 @@ impl Enqueued {
             Known::Again { pages } => pages,
             Known::Settled { is_done, contradicts } => {
                 self.landed += u64::from(is_done);
+                self.settled += u64::from(!is_done);
                 self.contradicting += u64::from(contradicts);
                 return;
             }
@@ -257,13 +262,20 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes verdicts back: the stays are pending again.
-    pub fn unsettle(&mut self, ids: &[StayId]) -> Result<(), JournalError> {
+    /// Takes verdicts back: the stays are pending again. Counts them by how they had ended.
+    pub fn unsettle(&mut self, ids: &[StayId]) -> Result<BTreeMap<State, u64>, JournalError> {
+        let mut counts = BTreeMap::new();
         let transaction = self.db.transaction()?;
         for id in ids {
-            transaction.execute(include_str!("unsettle.sql"), [id])?;
+            let state = |row: &Row<'_>| State::from_row(row, 0);
+            let verdict = transaction.query_row(include_str!("verdict.sql"), [id], state).optional()?;
+            if let Some(state) = verdict {
+                transaction.execute(include_str!("unsettle.sql"), [id])?;
+                *counts.entry(state).or_default() += 1;
+            }
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(counts)
     }
 
     /// Forgets the landed pages of a stay that is read from its first page again.

@@ -4,7 +4,11 @@
 //! it, after all other stays. What was to be asked for beside it is set aside, so that a later run does not begin with it:
 //! whoever names it has it back.
 
-use super::{Journal, JournalError, QueuedStay, Staged, StayId, stay::queued_from_row};
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Journal, JournalError, QueuedStay, Staged, State, StayId, stay::queued_from_row};
 
 /// Stays that are set aside by one transaction.
 const STAYS_PER_TRANSACTION: i64 = 20_000;
@@ -35,10 +39,16 @@ pub struct Unqueued {
 
 impl Journal {
     /// Takes the verdicts of an alarm's stays back: they are pending, and suspects. A stay that was done without a sample
-    /// is read anew.
-    pub fn unsettle_suspects(&mut self, ids: &[StayId]) -> Result<(), JournalError> {
+    /// is read anew. Counts them by how they had ended.
+    pub fn unsettle_suspects(&mut self, ids: &[StayId]) -> Result<BTreeMap<State, u64>, JournalError> {
+        let mut counts = BTreeMap::new();
         let transaction = self.db.transaction()?;
         for id in ids {
+            let state = |row: &Row<'_>| State::from_row(row, 0);
+            let settled = transaction.query_row(include_str!("suspect_verdict.sql"), [id], state).optional()?;
+            if let Some(state) = settled {
+                *counts.entry(state).or_default() += 1;
+            }
             let is_empty: bool = transaction.query_row(include_str!("is_done_empty.sql"), [id], |row| row.get(0))?;
             if is_empty {
                 transaction.execute(include_str!("drop_bodies.sql"), [id])?;
@@ -46,7 +56,8 @@ impl Journal {
             }
             transaction.execute(include_str!("suspect.sql"), [id])?;
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(counts)
     }
 
     /// Sets aside what is pending and no suspect, a part at a time.

@@ -129,12 +129,12 @@ fn rejects_can_be_mended_and_given_back() {
     assert!(ran.out.contains("bad.csv:2: `join_time` is \"1740963600000\", must be in seconds"), "{}", ran.out);
     assert!(ran.out.contains("(a leading zero lost by a spreadsheet?)"), "{}", ran.out);
 
-    let rejects = world.read("out/rejects.csv");
+    let rejects = world.read("out/report.rejects.csv");
     let mended = rejects.replace("1740963600000", lines[1].split(',').nth(3).unwrap());
     let mended = mended.replace(short, lines[2]);
     assert_ne!(mended, rejects);
-    world.write("out/rejects.csv", &mended);
-    world.out("export --manifest out/rejects.csv --report out/report.json");
+    world.write("out/report.rejects.csv", &mended);
+    world.out("export --manifest out/report.rejects.csv --report out/report.json");
     let calm = World::new(small());
     calm.out("export --manifest manifest.csv");
     assert_eq!(world.rows(), calm.rows());

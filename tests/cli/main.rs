@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bug;
+mod hostile;
 mod job;
 mod kill;
 mod memory;
 mod messages;
 mod network;
+mod outside;
 #[path = "../support/python.rs"]
 mod python;
 mod readme;

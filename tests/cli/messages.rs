@@ -70,9 +70,14 @@ fn usage() {
         );
         assert!(!world.path("none").exists());
     }
-    let ran = world.run("status --log vcq=loud");
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.starts_with("vcq: --log `vcq=loud` is no level and no filter"), "{}", ran.err);
+    check(&world, "status --log vcq=loud", 2, "vcq: --log knows no `loud`");
+    check(&world, "status --log wran", 2, "vcq: --log knows no `wran`; did you mean `warn`?");
+    check(
+        &world,
+        "status --log vcq=debug,info[",
+        2,
+        "vcq: --log `vcq=debug,info[` is no level and no filter: invalid filter directive",
+    );
     assert_eq!(world.simulator().books().token_requests, 0, "nobody was asked anything");
 }
 
@@ -105,7 +110,7 @@ fn configuration() {
     let ran = world.run("status");
     assert_eq!(ran.code, Some(2));
     assert!(
-        ran.err.starts_with("vcq: configuration: `vcq.toml` is not TOML: TOML parse error at line 1, column 11"),
+        ran.err.starts_with("vcq: configuration: `vcq.toml` is not TOML: line 1, column 11, the value of `timezone`: "),
         "{}",
         ran.err
     );
@@ -198,7 +203,9 @@ fn credentials() {
     let absent = run(&|vcq| _ = vcq.env("VCQ_APP_SECRET_FILE", "absent"));
     assert_eq!(
         absent,
-        format!("vcq: secret file `absent` cannot be read: No such file or directory (os error 2)\n{needed}")
+        format!(
+            "vcq: the file that `app_secret_file` names cannot be read: No such file or directory (os error 2)\n{needed}"
+        )
     );
     assert_eq!(world.simulator().books().token_requests, 0, "nothing was sent without credentials");
 
@@ -407,7 +414,7 @@ fn a_manifest_is_taken_out_of_the_queue() {
     assert_eq!(dry, said("1 to be dropped + 0 landed or settled, kept + 0 not known"));
     let dropped = world.out("drop --manifest other.csv");
     assert_eq!(dropped, said("1 dropped from the queue + 0 landed or settled, kept + 0 not known"));
-    let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
+    let status: Value = serde_json::from_str(&world.out("status --json")).unwrap();
     assert_eq!(status["queue"]["nightly"], 60);
     world.out("export --manifest manifest.csv");
     let kept = world.out("drop --manifest manifest.csv");

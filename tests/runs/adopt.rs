@@ -23,6 +23,7 @@ fn a_lost_journal_stops_the_run_until_the_files_are_adopted() {
     let sent = world.sent.len();
     let life = world.export();
     assert_eq!((life.exit, world.sent.len()), (Some(74), sent), "before the first request");
+    assert!(life.error.unwrap().contains("is not in this journal"));
     let verified = verify(&world.config, &world.start()).unwrap().to_string();
     assert!(
         verified.contains("is not in this journal: restore the journal that knows it, or `vcq adopt`"),
