@@ -24,6 +24,10 @@ fn said(ran: &Ran) -> String {
     format!("{}{}", ran.out, ran.err)
 }
 
+fn first(connection: usize, manner: Manner) -> Manner {
+    if connection == 1 { manner } else { Manner::Serves }
+}
+
 /// However a connection is lost, it costs what was on it, and the next requests go over another one.
 #[test]
 fn a_connection_that_is_lost_costs_its_own_requests_and_nothing_else() {
@@ -31,13 +35,12 @@ fn a_connection_that_is_lost_costs_its_own_requests_and_nothing_else() {
     calm.out("export --manifest manifest.csv");
     let pages = usize::try_from(calm.simulator().books().arrivals).unwrap();
     let in_flight_max = 16;
-    let first = |connection, manner| if connection == 1 { manner } else { Manner::Serves };
     let cases: [(fn(usize) -> Manner, usize); 6] = [
-        (move |it| first(it, Manner::Ignores(6)), 2),
-        (move |it| first(it, Manner::Dies(6)), 2),
-        (move |it| first(it, Manner::Dies(1)), 2),
-        (move |it| first(it, Manner::Dies(40)), 2),
-        (move |it| first(it, Manner::HalfCloses(6)), 2),
+        (|it| first(it, Manner::Ignores(6)), 2),
+        (|it| first(it, Manner::Dies(6)), 2),
+        (|it| first(it, Manner::Dies(1)), 2),
+        (|it| first(it, Manner::Dies(40)), 2),
+        (|it| first(it, Manner::HalfCloses(6)), 2),
         (|it| if it < 4 { Manner::Dies(6) } else { Manner::Serves }, 4),
     ];
     for (manner, connections) in cases {
