@@ -218,3 +218,22 @@ fn pages_of_a_cut_archive_stay_landed() {
     assert!(landed > 0 || stage.landed_pages() > 10, "{landed} pages said, {} landed", stage.landed_pages());
     stage.look().unwrap();
 }
+
+/// `--refresh` is the way out where neither the file nor its pages are whole, and says so: it must be open.
+#[test]
+fn what_is_gone_with_its_pages_is_asked_for_again() {
+    for harm in [Harm::Delete, Harm::Cut, Harm::Flip] {
+        plays(&[export(everything()), prune(), happens(Mishap::File { day: 1, harm })]);
+        plays(&[
+            export(everything()),
+            happens(Mishap::File { day: 1, harm }),
+            happens(Mishap::Page { stay: 5 }),
+        ]);
+    }
+}
+
+#[test]
+fn fewer_minutes_do_not_replace_what_is_published_alone() {
+    plays(&[export(everything()), prune(), refresh(Server::Fewer, Ill::No)]);
+    plays(&[export(everything()), happens(Mishap::Page { stay: 5 }), refresh(Server::Fewer, Ill::No)]);
+}
