@@ -136,6 +136,7 @@ impl SimulateArgs {
                 stays: self.stays,
                 meeting_minutes_max: self.meeting_minutes_max,
                 other_forms: self.other_forms,
+                missing_samples: 0,
                 data_delay_s: u32::try_from(self.data_delay.as_secs()).unwrap_or(u32::MAX),
             },
             quota: QuotaSettings {

@@ -46,6 +46,8 @@ pub struct TenantSettings {
     pub meeting_minutes_max: u32,
     /// The share of values, 0 to 1, that are written in other than the documented forms.
     pub other_forms: f64,
+    /// So many of the last samples of each stay are not there, or not any more.
+    pub missing_samples: u32,
     /// Data of a meeting appear so many seconds after its end; before that it is not found.
     pub data_delay_s: u32,
 }
@@ -59,6 +61,7 @@ impl Default for TenantSettings {
             stays: 1000,
             meeting_minutes_max: 1440,
             other_forms: 0.0,
+            missing_samples: 0,
             data_delay_s: 0,
         }
     }
@@ -258,13 +261,14 @@ impl Tenant {
             };
             left_s = leave_s(&mut rng, join_s, meeting.end_s);
             let minutes = u32::try_from((left_s - join_s) / 60).expect("a stay lasts a day at most");
+            let there = (minutes + 1).saturating_sub(self.settings.missing_samples);
             stays.push(SimulatedStay {
                 key: StayKey::new(meeting.index, position),
                 meeting_no: format!("{:09}", meeting.number),
                 meeting_start_s: meeting.start_s,
                 meeting_end_s: meeting.end_s,
                 join_s,
-                sample_count: if rng.random_bool(0.005) { 0 } else { minutes + 1 },
+                sample_count: if rng.random_bool(0.005) { 0 } else { there },
                 participant,
                 seed: self.settings.seed,
             });

@@ -43,7 +43,7 @@ fn killed_at_every_system_call() {
 }
 
 /// Every call of the act that changes something.
-fn kill_points(act: &Act) -> impl Iterator<Item = (&Act, Cut)> {
+pub(crate) fn kill_points(act: &Act) -> impl Iterator<Item = (&Act, Cut)> {
     let counts = act.count_calls(&EFFECTS, On::Everything);
     println!("{}: {counts:?}", act.name);
     let cuts = |(call, count): (String, u32)| (1..=count).map(move |ordinal| Cut::new(&call, ordinal, Blow::Kill));

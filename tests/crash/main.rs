@@ -3,6 +3,7 @@
 //! | cut by | where | test |
 //! | --- | --- | --- |
 //! | `SIGKILL` | at every system call that changes something, of every act | `kill::killed_at_every_system_call` |
+//! | `SIGKILL` | at every such call, and then other acts follow that may be killed too | `vary::killed_and_followed_by_other_acts` |
 //! | `SIGKILL` | at random moments, over and over | `kill::killed_at_random_moments` |
 //! | `ENOSPC`, `EIO` | at every such call on a disk, once, and from then on | `fail::every_call_on_a_disk_fails_once_and_for_good` |
 //! | `ENOSPC`, `EIO` | at the first such call and all later ones | `fail::a_disk_that_fails_from_the_start_is_told` |
@@ -35,6 +36,7 @@ mod scene;
 mod strace;
 mod sync;
 mod trial;
+mod vary;
 
 #[path = "../support/python.rs"]
 mod python;

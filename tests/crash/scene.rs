@@ -30,7 +30,7 @@ use super::{
 pub(crate) const REQUESTS_PER_MINUTE: u32 = 10_000;
 
 /// One command, with what it finds and what it must end with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Act {
     pub(crate) name: &'static str,
     /// The arguments.
@@ -49,6 +49,8 @@ pub(crate) struct Act {
 pub(crate) struct Scene {
     _home: TempDir,
     pub(crate) acts: Vec<Act>,
+    /// The export of both manifests, undisturbed.
+    pub(crate) whole: Act,
 }
 
 const FIRST: &str = "export --manifest first.csv";
@@ -80,7 +82,8 @@ impl Scene {
         assert_eq!(fresh.rows, publish.rows);
         assert_eq!(resume.rows, rebuild.rows);
         assert!(fresh.rows.len() > 300 && fresh.rows.is_subset(&resume.rows) && fresh.rows != resume.rows);
-        Self { _home: home, acts: vec![fresh, resume, publish, rebuild] }
+        let whole = resume.clone();
+        Self { _home: home, acts: vec![fresh, resume, publish, rebuild], whole }
     }
 }
 
@@ -94,6 +97,11 @@ impl Act {
         act.rows = stage.rows();
         act.staged = files(stage.path()).iter().map(|file| name_of(file).to_owned()).collect();
         (act, stage)
+    }
+
+    /// An export of both manifests that begins where this act does, and ends with the rows of the `whole`.
+    pub(crate) fn up_to(&self, whole: &Self) -> Self {
+        Self { name: "varied", before: self.before.clone(), ..whole.clone() }
     }
 
     /// A folder in which the act can begin.

@@ -34,7 +34,7 @@ const KEYS: [&str; 8] = [
 ];
 
 /// What orders the rows of a file, but for the sample's index: meeting start, number, join time, participant.
-type StayOrder = (i64, String, i64, String);
+pub(crate) type StayOrder = (i64, String, i64, String);
 
 /// Files of the dataset by their path under its folder, with their bytes.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -119,20 +119,20 @@ fn check_file<'a>(
     found
 }
 
-fn order_of(stay: &SimulatedStay) -> StayOrder {
+pub(crate) fn order_of(stay: &SimulatedStay) -> StayOrder {
     let id = stay.user_id(UserIdType::OpenId).or_else(|| stay.room_id()).unwrap();
     (stay.meeting_start_s, stay.meeting_no.clone(), stay.join_s, id)
 }
 
 /// One batch, with its columns by position: keys, sections, `unparsed`.
-struct Rows<'a> {
-    columns: &'a [ArrayRef],
-    names: Vec<&'a str>,
+pub(crate) struct Rows<'a> {
+    pub(crate) columns: &'a [ArrayRef],
+    pub(crate) names: Vec<&'a str>,
 }
 
 impl<'a> Rows<'a> {
     /// Checks the names and types of the columns.
-    fn new(batch: &'a RecordBatch) -> Self {
+    pub(crate) fn new(batch: &'a RecordBatch) -> Self {
         let schema = batch.schema_ref();
         let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!((names.len(), &names[..8], names.last()), (8 + 44 + 1, &KEYS[..], Some(&"unparsed")));
@@ -163,14 +163,14 @@ impl<'a> Rows<'a> {
     }
 
     /// A time column's value in unix seconds.
-    fn time_s(&self, column: usize, row: usize) -> Option<i64> {
+    pub(crate) fn time_s(&self, column: usize, row: usize) -> Option<i64> {
         let array = self.columns[column].as_primitive::<TimestampMicrosecondType>();
         let time_us = array.is_valid(row).then(|| array.value(row));
         assert_eq!(time_us.unwrap_or_default() % 1_000_000, 0);
         time_us.map(|time_us| time_us / 1_000_000)
     }
 
-    fn order(&self, row: usize) -> StayOrder {
+    pub(crate) fn order(&self, row: usize) -> StayOrder {
         let (user, room) = (self.text(4, row), self.text(5, row));
         assert!(user.is_some() != room.is_some(), "row {row} names {user:?} and {room:?}");
         let time_s = |column| self.time_s(column, row).unwrap();
@@ -200,7 +200,7 @@ impl<'a> Rows<'a> {
         assert_eq!(self.unparsed(row), unparsed, "sample {index} of {stay:?}");
     }
 
-    fn value(&self, column: usize, row: usize) -> Expected {
+    pub(crate) fn value(&self, column: usize, row: usize) -> Expected {
         let array = &self.columns[column];
         match array.data_type() {
             _ if array.is_null(row) => Expected::Absent,
@@ -212,7 +212,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The original texts of the row, by column, in the order of the columns.
-    fn unparsed(&self, row: usize) -> Vec<(String, String)> {
+    pub(crate) fn unparsed(&self, row: usize) -> Vec<(String, String)> {
         let map = self.columns.last().unwrap().as_map();
         if map.is_null(row) {
             return Vec::new();
