@@ -18,7 +18,7 @@ const START_S: u64 = 1_740_921_000;
 const CSV_HEADER: &str = "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id\n";
 
 fn rules() -> Rules {
-    Rules { now_s: 2_000_000_000, naive_offset: FixedOffset::east_opt(8 * 3600).expect("8 hours are an offset") }
+    Rules { now_s: 2_000_000_000, naive_times: FixedOffset::east_opt(8 * 3600) }
 }
 
 fn csv_row(n: u64) -> String {

@@ -25,7 +25,7 @@ use ::parquet::errors::ParquetError;
 use crate::{
     error::Error,
     feishu::transport::BODY_BYTES_MAX,
-    manifest::{column::Fields, reject::Reject, rules::Rules},
+    manifest::{column::Fields, parquet::ColumnError, reject::Reject, rules::Rules},
     stay::Stay,
 };
 
@@ -62,6 +62,12 @@ impl Form {
 /// Why an archive cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// The file cannot be opened.
+    #[error("cannot be opened")]
+    Open(#[source] io::Error),
+    /// The file is not what its ending says.
+    #[error("is no {0}")]
+    OtherForm(&'static str),
     /// The bytes cannot be read, or not be decompressed.
     #[error("cannot be read after line {after_line}")]
     Read {
@@ -70,12 +76,36 @@ pub enum ArchiveError {
         /// What the system or zstd said.
         source: io::Error,
     },
-    /// The Parquet file is damaged, or is none.
-    #[error("cannot be read as Parquet")]
-    Parquet(#[from] ParquetError),
-    /// A Parquet column is missing, or of a type that cannot hold its values.
-    #[error("has no column `{0}` of a usable type")]
-    Column(&'static str),
+    /// The text is UTF-16.
+    #[error("is UTF-16, must be UTF-8")]
+    Utf16,
+    /// The Parquet file is damaged.
+    #[error("cannot be read as Parquet after row {after_row}")]
+    Parquet {
+        /// The last row that was read.
+        after_row: u64,
+        /// What the library said.
+        source: ParquetError,
+    },
+    /// A Parquet column is missing.
+    #[error("has no column `{0}`")]
+    MissingColumn(&'static str),
+    /// A Parquet column cannot be read.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+}
+
+impl ArchiveError {
+    /// Whether the file is not an archive, or not there at all: nothing of it can be read, on no disk.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Read { source: error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
+            }
+            Self::OtherForm(_) | Self::Utf16 | Self::MissingColumn(_) | Self::Column(_) => true,
+            Self::Parquet { .. } => false,
+        }
+    }
 }
 
 /// Why a page of an archive is not taken.
@@ -87,6 +117,12 @@ pub enum Refusal {
     /// The line is not UTF-8.
     #[error("the line is not UTF-8")]
     NotUtf8,
+    /// The archive ends within the line.
+    #[error("the archive ends within this line: it is cut")]
+    Cut,
+    /// A text of the row is not UTF-8.
+    #[error("`body` is not UTF-8")]
+    BodyNotUtf8,
     /// The line is no JSON object, or has a key twice.
     #[error("the line is not one JSON object with each key once (reading stopped at byte {byte})")]
     NotAnObject {

@@ -54,8 +54,22 @@ pub struct Global {
     pub log_format: LogFormat,
 }
 
-impl Global {
+impl Cli {
     /// The configuration keys that were given as flags.
+    pub fn overrides(&self) -> Vec<Override> {
+        let times = match &self.command {
+            Command::Export(args) => args.times.naive_times.clone(),
+            Command::Plan(args) => args.times.naive_times.clone(),
+            Command::Archive(ArchiveCommand::Import { times, .. }) => times.naive_times.clone(),
+            _ => None,
+        };
+        let times = times.map(|meant| ("manifest.naive_times", meant));
+        self.global.overrides().into_iter().chain(times).collect()
+    }
+}
+
+impl Global {
+    /// Those of every command.
     pub fn overrides(&self) -> Vec<Override> {
         let given = [
             ("state", self.state.clone()),
@@ -65,6 +79,14 @@ impl Global {
         ];
         given.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
+}
+
+/// How times are meant in the files of a command.
+#[derive(Debug, Args)]
+pub struct Times {
+    /// What times without a zone mean: `utc`, or an offset such as `+08:00` or `-03:30`; without it they are refused
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub naive_times: Option<String>,
 }
 
 /// Form of the log lines.
@@ -144,6 +166,9 @@ pub struct ExportArgs {
     /// A manifest without rows is an error; otherwise it is said and no more
     #[arg(long)]
     pub require_rows: bool,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub times: Times,
     /// Ask again for the stays of these dates, and publish what differs: DATE, or DATE..DATE with both included
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub refresh: Option<Dates>,
@@ -183,6 +208,9 @@ pub struct PlanArgs {
     /// A manifest without rows is an error; otherwise it is said and no more
     #[arg(long)]
     pub require_rows: bool,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub times: Times,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -248,6 +276,9 @@ pub enum ArchiveCommand {
         /// Archives: .ndjson, .ndjson.zst or .parquet
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
+        #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+        #[command(flatten)]
+        times: Times,
     },
     /// Drop the landed pages of published dates, and give their space back to the disk
     #[command(after_help = "Example: vcq archive prune --before 2026-01-01")]

@@ -45,6 +45,8 @@ pub struct Config {
     pub rate: Rate,
     /// What to do about faults that pass.
     pub retry: Retry,
+    /// What a time without a zone in a manifest or an archive means; none: it is refused.
+    pub naive_times: Option<FixedOffset>,
     /// Where to write metrics for Prometheus, if anywhere.
     pub metrics_textfile: Option<PathBuf>,
 }
@@ -56,7 +58,7 @@ pub struct Api {
     pub base_url: Url,
     /// Kind of the manifest's user ids.
     pub user_id_type: UserIdType,
-    /// Offset of time texts without a zone.
+    /// Offset of the API's time texts without a zone.
     pub naive_utc_offset: FixedOffset,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
@@ -265,6 +267,11 @@ impl Layers {
                     v.as_bool().or_else(|| v.as_str()?.parse().ok())
                 })?,
             },
+            naive_times: self.read(
+                "manifest.naive_times",
+                "`utc`, a UTC offset such as `+08:00`, or empty",
+                naive_times,
+            )?,
             metrics_textfile: self.read("metrics.textfile", "a file's path, or empty", optional_path)?,
         })
     }
@@ -410,6 +417,15 @@ fn optional_path(value: &Value) -> Option<Option<PathBuf>> {
     value.as_str().map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
+#[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
+fn naive_times(value: &Value) -> Option<Option<FixedOffset>> {
+    match value.as_str()? {
+        "" => Some(None),
+        text if text.eq_ignore_ascii_case("utc") => Some(FixedOffset::east_opt(0)),
+        text => text.parse().ok().map(Some),
+    }
+}
+
 /// A token must not leave over plain http, so that is accepted on a loopback address alone.
 fn base_url(value: &Value) -> Option<Url> {
     let url: Url = value.as_str()?.parse().ok()?;
@@ -455,6 +471,7 @@ mod tests {
             },
             rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
             retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800), stop_on_anomaly: true },
+            naive_times: None,
             metrics_textfile: None,
         };
         assert_eq!(config, expected);
@@ -506,6 +523,7 @@ mod tests {
             ("[api]\nrequest_timeout = 30", "`api.request_timeout` is 30, but must be a duration of 1s to 5m"),
             ("[api]\nuser_id_type = 'email'", "must be `open_id`, `union_id` or `user_id`"),
             ("[api]\nnaive_utc_offset = 'x'", "must be a UTC offset such as `+08:00`"),
+            ("[manifest]\nnaive_times = 'Asia/Shanghai'", "must be `utc`, a UTC offset such as `+08:00`, or empty"),
             ("state = ''", "`state` is \"\", but must be a folder's path"),
             ("[retry]\nattempts_max = 'many'", "must be a number from 1 to 100"),
         ] {
@@ -536,6 +554,21 @@ mod tests {
             let error = load(file).unwrap_err();
             assert!(error.contains(expected), "{file}: {error}");
             assert!(!error.contains("s3cret"), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn naive_times_are_refused_or_have_an_offset() {
+        for (value, seconds) in [
+            ("", None),
+            ("utc", Some(0)),
+            ("UTC", Some(0)),
+            ("+08:00", Some(28_800)),
+            ("-03:30", Some(-12_600)),
+            ("+00:00", Some(0)),
+        ] {
+            let config = load(&format!("[manifest]\nnaive_times = '{value}'")).unwrap();
+            assert_eq!(config.naive_times.map(|offset| offset.local_minus_utc()), seconds, "{value}");
         }
     }
 

@@ -117,14 +117,14 @@ impl Error {
     /// The exit code of design section 3.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } | Self::Archive { .. } | Self::Pruned(_) => {
-                ExitCode::Usage
-            }
+            Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } | Self::Pruned(_) => ExitCode::Usage,
+            Self::Archive { source, .. } if source.is_usage() => ExitCode::Usage,
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
             Self::Journal(error) if error.is_usage() => ExitCode::Usage,
             Self::Journal(error) if error.is_busy() => ExitCode::Again,
             Self::Journal(_)
+            | Self::Archive { .. }
             | Self::Disk(_)
             | Self::File { .. }
             | Self::Page { .. }
@@ -146,7 +146,8 @@ impl Error {
             Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
             Self::Mismatch(mismatch) => Some(mismatch.remedies()),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
-            Self::Archive { .. } => Some("what was read has landed: import a whole archive to go on".into()),
+            Self::Archive { source, .. } => (!source.is_usage())
+                .then(|| "what was read before has landed; an import of the whole archive goes on from there".into()),
             Self::Pruned(_) => Some(
                 "`vcq archive import` brings them back from an archive that holds them; --from and --to leave the date out"
                     .into(),

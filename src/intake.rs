@@ -116,7 +116,7 @@ impl<'a> Intake<'a> {
         start: &Start,
         emit: Emit<'a>,
     ) -> Result<Self, Error> {
-        let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
+        let rules = Rules { now_s: start.now().timestamp(), naive_times: config.naive_times };
         let (staging, stop) = (journal.stage()?, start.stop.clone());
         let spool_folder = journal.folder().to_owned();
         Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, whole_rows: 0, emit, stop })

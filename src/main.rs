@@ -83,7 +83,7 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
     let config = match &cli.command {
         // Neither asks the real API: they must run where no configuration is, or a broken one.
         Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. } => Config::load(None, [], &[])?,
-        _ => load_config(&cli.global)?,
+        _ => load_config(&cli)?,
     };
     let progress = Progress::new(config.rate.requests_per_minute);
     start_log(&cli.global, progress.bar())?;
@@ -187,11 +187,14 @@ fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Resu
             print(&archive::export::export(config, args.from, args.to, &args.file)?.to_string())?;
             Ok(ExitCode::Complete)
         }
-        ArchiveCommand::Import { files } => {
+        ArchiveCommand::Import { files, .. } => {
             let imported = archive::import::import(files, config, start)?;
             print(&imported.to_string())?;
             let exit_code = imported.exit_code();
-            imported.failure.map_or(Ok(exit_code), Err)
+            if let (Some(_), Some(failure)) = (&imported.unread, &imported.failure) {
+                tell(&format!("vcq: {}", Chain(failure)));
+            }
+            imported.unread.or(imported.failure).map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
             print(&archive::prune::prune(config, *before, start)?.to_string())?;
@@ -226,7 +229,8 @@ fn conclude(outcome: &Outcome) -> ExitCode {
 }
 
 /// Reads `--config`, or `vcq.toml` in the current folder if it is there.
-fn load_config(global: &Global) -> Result<Config, Error> {
+fn load_config(cli: &Cli) -> Result<Config, Error> {
+    let global = &cli.global;
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from("vcq.toml"));
     let text = match fs::read_to_string(&path) {
         Ok(text) => Some(text),
@@ -243,7 +247,7 @@ fn load_config(global: &Global) -> Result<Config, Error> {
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
     let environment = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VCQ_"));
     let environment = environment.map(variable).collect::<Result<Vec<_>, Error>>()?;
-    let config = Config::load(file, environment, &global.overrides())?;
+    let config = Config::load(file, environment, &cli.overrides())?;
     file::refuse_overlap(&config)?;
     Ok(config)
 }

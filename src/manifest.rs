@@ -26,7 +26,8 @@ mod csv;
 mod id;
 mod iso;
 pub(crate) mod jsonl;
-pub(crate) mod parquet;
+pub(crate) mod lines;
+pub mod parquet;
 pub mod reject;
 pub mod rules;
 
@@ -140,14 +141,9 @@ pub enum Error {
     /// A column is there twice.
     #[error("the manifest has column {0} twice")]
     ColumnTwice(Column),
-    /// A Parquet column holds something else than strings, integers or timestamps.
-    #[error("column {column} has type {found}, must be string, integer or timestamp")]
-    ColumnType {
-        /// The column.
-        column: Column,
-        /// Its Arrow type.
-        found: String,
-    },
+    /// A Parquet column cannot be read.
+    #[error(transparent)]
+    Column(parquet::ColumnError),
     /// The Parquet file is damaged, or is none.
     #[error("the manifest cannot be read as Parquet")]
     Parquet(#[source] ParquetError),
@@ -235,7 +231,7 @@ impl Reader {
     /// Begins to read Parquet: reads the footer, which stands at the end, so that a stream will not do.
     pub fn parquet(file: File, rules: Rules) -> Result<Self, Error> {
         let mut ignored = IgnoredNames::default();
-        let rows = parquet::Rows::new(file, &mut ignored)?;
+        let rows = parquet::Rows::new(file, &mut ignored, &rules)?;
         Ok(Self::new(Rows::Parquet(Box::new(rows)), rules, ignored))
     }
 

@@ -25,6 +25,8 @@ pub struct Plan {
     pub rows: u64,
     /// Manifests, files or folders, without a row.
     pub without_rows: Vec<String>,
+    /// What their times without a zone are taken for, if anything.
+    pub naive_times: Option<String>,
     /// Rows that break a rule.
     pub rejected: u64,
     /// Rows that name a stay a second time.
@@ -85,6 +87,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     Ok(Plan {
         rows,
         without_rows: without_rows.into_inner(),
+        naive_times: config.naive_times.map(|offset| offset.to_string()),
         rejected,
         duplicates: merged.duplicates,
         stays: merged.stays,
@@ -115,6 +118,9 @@ impl fmt::Display for Plan {
         )?;
         for manifest in &self.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
+        }
+        if let Some(offset) = &self.naive_times {
+            writeln!(f, "           times without a zone are taken for {offset}")?;
         }
         writeln!(f, "landed     {} stays already", self.landed)?;
         let time = humantime::format_duration(Duration::from_secs(self.seconds));

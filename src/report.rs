@@ -6,7 +6,7 @@ mod texts;
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::Serialize;
 
 pub use self::texts::Texts;
@@ -66,6 +66,8 @@ struct Manifest {
     files: Vec<ManifestFile>,
     /// Manifests, files or folders, without a row.
     without_rows: Vec<String>,
+    /// What times without a zone were taken for, if anything.
+    naive_times: Option<String>,
     rows: u64,
     duplicates: u64,
     contradicting_duplicates: u64,
@@ -177,6 +179,11 @@ impl Report {
             failures: Vec::new(),
             is_cut: false,
         }
+    }
+
+    /// Says what the manifests' times without a zone are taken for.
+    pub fn means_naive_times(&mut self, offset: Option<FixedOffset>) {
+        self.manifest.naive_times = offset.map(|offset| offset.to_string());
     }
 
     /// Takes one event in.
@@ -401,6 +408,9 @@ impl Report {
             "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected + {done} done + {absent} absent + \
              {failed} failed + {pending} pending"
         )?;
+        if let Some(offset) = &self.manifest.naive_times {
+            writeln!(f, "           times without a zone are taken for {offset}")?;
+        }
         if self.manifest.contradicting_duplicates > 0 {
             let count = self.manifest.contradicting_duplicates;
             writeln!(f, "           {count} duplicates give another meeting_end_time; the first row of each counts")?;

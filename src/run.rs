@@ -98,6 +98,7 @@ pub struct Outcome {
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
     let began = Instant::now();
     let report = RefCell::new(Report::new(around.start.now()));
+    report.borrow_mut().means_naive_times(around.config.naive_times);
     let may_have_sent = Cell::new(false);
     let emit = |event: Event<'_>| {
         may_have_sent.set(may_have_sent.get() || matches!(event, Event::Fetching));

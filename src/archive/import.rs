@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::NaiveDate;
+use chrono::{FixedOffset, NaiveDate};
 
 use super::{ArchiveError, Form, NextPage, Page, Refusal, ndjson, parquet};
 use crate::{
@@ -29,6 +29,8 @@ pub const REFUSALS_LISTED_MAX: usize = 20;
 /// What became of the archives' pages.
 #[derive(Debug, Default)]
 pub struct Imported {
+    /// What times without a zone were taken for, if anything.
+    pub naive_times: Option<FixedOffset>,
     /// Pages in the archives: what follows adds up to it.
     pub pages: u64,
     /// Pages that have landed now.
@@ -51,10 +53,16 @@ pub struct Imported {
     pub done: u64,
     /// Stays of the archives that wait in the queue for the rest of theirs.
     pub pending: u64,
+    /// Stays of the archives that the API has no data of, as it told an earlier run.
+    pub absent: u64,
+    /// Stays of the archives that the API refused, or that were given up.
+    pub failed: u64,
     /// What has been published: the dates of these stays on which nothing is left to be asked for.
     pub publications: Vec<Publication>,
     /// Dates of these stays that are not published yet, because some of their stays are pending.
     pub unpublished: Vec<NaiveDate>,
+    /// Why the archives could not be read to their end, if that is so; what was read before stays landed.
+    pub unread: Option<Error>,
     /// Why something could not be published, if that is so; what has landed stays landed.
     pub failure: Option<Error>,
 }
@@ -67,25 +75,39 @@ pub struct Imported {
 ///
 /// # Errors
 ///
-/// [`Error::Upstream`] while another process fetches: only one lands pages. If an archive cannot be read any further,
-/// what has landed stays landed.
+/// [`Error::Upstream`] while another process fetches: only one lands pages. [`Error::Archive`] if a file is no archive,
+/// before anything has landed. One that cannot be read to its end is told [by the account](Imported::unread): what was
+/// read before has landed and is published as after a whole one.
 pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Imported, Error> {
     let forms = archives.iter().map(|path| Form::of_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let rules = Rules { now_s: start.now().timestamp(), naive_times: config.naive_times };
+    for (path, form) in archives.iter().zip(&forms).filter(|(path, _)| !path.exists() || path.is_file()) {
+        Reader::open(*form, path, &rules).map_err(|source| unreadable(path, source))?;
+    }
     let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &identity(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));
     };
-    let rules = Rules { now_s: start.now().timestamp(), naive_offset: config.api.naive_utc_offset };
-    let mut landing =
-        Landing { archives, import: journal.import(config.timezone, rules.now_s)?, imported: Imported::default() };
+    let mut landing = Landing {
+        archives,
+        import: journal.import(config.timezone, rules.now_s)?,
+        imported: Imported { naive_times: config.naive_times, ..Imported::default() },
+    };
     for (file, form) in (0_u32..).zip(forms) {
         landing.take_file(file, form, &rules)?;
+        if landing.imported.unread.is_some() {
+            break;
+        }
     }
     let mut imported = landing.finish()?;
     imported.tally(&journal)?;
     imported.publish(&mut journal, &publisher)?;
     Ok(imported)
+}
+
+fn unreadable(path: &Path, source: ArchiveError) -> Error {
+    Error::Archive { file: path.display().to_string(), source }
 }
 
 /// An import under way.
@@ -98,17 +120,29 @@ struct Landing<'a> {
 impl Landing<'_> {
     fn take_file(&mut self, file: u32, form: Form, rules: &Rules) -> Result<(), Error> {
         let path = &self.archives[file as usize];
-        let failed = |source| Error::Archive { file: path.display().to_string(), source };
-        let mut reader = Reader::open(form, path).map_err(failed)?;
-        while let Some((line, page)) = reader.next_page(rules).map_err(failed)? {
-            let at = Manifested { file, line };
-            self.imported.pages += 1;
-            match page {
-                Ok(page) => self.take(&page, at)?,
-                Err(refusal) => self.imported.refuse(path, line, &refusal),
+        let unread = match Reader::open(form, path, rules) {
+            Ok(mut reader) => loop {
+                match reader.next_page(rules) {
+                    Ok(Some((line, page))) => self.take_line(page, Manifested { file, line })?,
+                    Ok(None) => return Ok(()),
+                    Err(unread) => break unread,
+                }
+            },
+            Err(unread) => unread,
+        };
+        self.imported.unread = Some(unreadable(path, unread));
+        Ok(())
+    }
+
+    fn take_line(&mut self, page: Result<Page<'_>, Refusal>, at: Manifested) -> Result<(), Error> {
+        self.imported.pages += 1;
+        match page {
+            Ok(page) => self.take(&page, at),
+            Err(refusal) => {
+                self.imported.refuse(&self.archives[at.file as usize], at.line, &refusal);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn take(&mut self, page: &Page<'_>, at: Manifested) -> Result<(), Error> {
@@ -187,7 +221,9 @@ impl Imported {
         for (state, _, tally) in journal.tally()? {
             match state {
                 State::Done => self.done += tally.stays,
-                _ => self.pending += tally.stays,
+                State::Pending | State::Young => self.pending += tally.stays,
+                State::Absent => self.absent += tally.stays,
+                State::Rejected | State::Failed => self.failed += tally.stays,
             }
         }
         Ok(())
@@ -225,13 +261,12 @@ enum Reader {
 }
 
 impl Reader {
-    fn open(form: Form, path: &Path) -> Result<Self, ArchiveError> {
-        let failed = |source| ArchiveError::Read { after_line: 0, source };
-        let file = File::open(path).map_err(failed)?;
+    fn open(form: Form, path: &Path, rules: &Rules) -> Result<Self, ArchiveError> {
+        let file = File::open(path).map_err(ArchiveError::Open)?;
         Ok(match form {
             Form::Ndjson => Self::Ndjson(ndjson::Reader::plain(file)),
-            Form::NdjsonZstd => Self::Ndjson(ndjson::Reader::zstd(file).map_err(failed)?),
-            Form::Parquet => Self::Parquet(Box::new(parquet::Reader::new(file)?)),
+            Form::NdjsonZstd => Self::Ndjson(ndjson::Reader::zstd(file)?),
+            Form::Parquet => Self::Parquet(Box::new(parquet::Reader::new(file, rules)?)),
         })
     }
 
@@ -252,7 +287,16 @@ impl fmt::Display for Imported {
              before them + {api_errors} errors of the API + {refused} refused"
         )?;
         writeln!(f, "landed     {} samples", self.samples)?;
-        writeln!(f, "stays      {} complete, {} pending", self.done, self.pending)?;
+        write!(f, "stays      {} complete, {} pending", self.done, self.pending)?;
+        for (count, state) in [(self.absent, "absent"), (self.failed, "refused or given up")] {
+            if count > 0 {
+                write!(f, ", {count} {state}")?;
+            }
+        }
+        writeln!(f)?;
+        if let Some(offset) = self.naive_times {
+            writeln!(f, "times      those without a zone are taken for {offset}")?;
+        }
         for refusal in &self.refusals {
             writeln!(f, "refused    {}", Printable(refusal))?;
         }

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write},
 };
 
 use serde::Deserialize;
@@ -14,7 +14,8 @@ use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Page, Refusal};
 use crate::{
     manifest::{
         column::{Column, Fields},
-        jsonl::{read_line, text},
+        jsonl::text,
+        lines::LineReader,
         reject::{Reason, Reject, Rule},
         rules::Rules,
     },
@@ -82,11 +83,16 @@ fn write_line(out: &mut impl Write, stay: &Stay, number: u32, body: &str) -> io:
     out.write_all(b"}\n")
 }
 
+/// What a zstd frame begins with, and one that holds no data; of the latter, the first four bits count up.
+const ZSTD_MAGIC: u32 = 0xFD2F_B528;
+const ZSTD_SKIPPED_MAGIC: u32 = 0x184D_2A50;
+
+/// Byte order marks of UTF-16.
+const UTF16_MARKS: [&[u8]; 2] = [&[0xFF, 0xFE], &[0xFE, 0xFF]];
+
 /// Reads pages from lines.
 pub(super) struct Reader {
-    input: Box<dyn BufRead>,
-    line_bytes: Vec<u8>,
-    line: u64,
+    lines: LineReader<Box<dyn BufRead>>,
 }
 
 impl Reader {
@@ -94,24 +100,36 @@ impl Reader {
         Self::new(BufReader::with_capacity(BUFFER_BYTES, file))
     }
 
-    pub(super) fn zstd(file: File) -> io::Result<Self> {
-        Ok(Self::new(BufReader::with_capacity(BUFFER_BYTES, Decoder::new(file)?)))
+    pub(super) fn zstd(file: File) -> Result<Self, ArchiveError> {
+        let failed = |source| ArchiveError::Read { after_line: 0, source };
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
+        let mut head = Vec::with_capacity(4);
+        file.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
+        let is_zstd = head.as_slice().try_into().is_ok_and(|head| {
+            let magic = u32::from_le_bytes(head);
+            magic == ZSTD_MAGIC || magic & !0xF == ZSTD_SKIPPED_MAGIC
+        });
+        if !is_zstd {
+            return Err(ArchiveError::OtherForm("zstd"));
+        }
+        let decoder = Decoder::new(Cursor::new(head).chain(file)).map_err(failed)?;
+        Ok(Self::new(BufReader::with_capacity(BUFFER_BYTES, decoder)))
     }
 
     fn new(input: impl BufRead + 'static) -> Self {
-        Self { input: Box::new(input), line_bytes: Vec::new(), line: 0 }
+        Self { lines: LineReader::new(Box::new(input), LINE_BYTES_MAX) }
     }
 
     /// The next line that is not blank: its number, and the page on it.
     pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
-        let failed = |after_line| move |source| ArchiveError::Read { after_line, source };
-        while read_line(&mut self.input, &mut self.line_bytes, LINE_BYTES_MAX).map_err(failed(self.line))? {
-            self.line += 1;
-            if !self.line_bytes.trim_ascii().is_empty() {
-                return Ok(Some((self.line, page(&self.line_bytes, rules))));
-            }
+        let after_line = self.lines.number();
+        if !self.lines.advance().map_err(|source| ArchiveError::Read { after_line, source })? {
+            return Ok(None);
         }
-        Ok(None)
+        if self.lines.number() == 1 && UTF16_MARKS.iter().any(|mark| self.lines.bytes().starts_with(mark)) {
+            return Err(ArchiveError::Utf16);
+        }
+        Ok(Some((self.lines.number(), page(&self.lines, rules))))
     }
 }
 
@@ -151,10 +169,17 @@ impl<'a> Line<'a> {
     }
 }
 
-fn page<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
-    if bytes.len() > LINE_BYTES_MAX {
+fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Page<'a>, Refusal> {
+    if lines.is_too_long() {
         return Err(Refusal::LineTooLong);
     }
+    match page_on(lines.bytes(), rules) {
+        Err(Refusal::NotUtf8 | Refusal::NotAnObject { .. }) if lines.is_unfinished() => Err(Refusal::Cut),
+        page => page,
+    }
+}
+
+fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
     let json = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
     // A list would be read as the object's values.
     if !json.trim_start().starts_with('{') {
@@ -171,6 +196,12 @@ fn page<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
         }
     }
     let number = line.page.and_then(|value| text(value).ok()?.parse().ok());
-    let body = line.body_text.or_else(|| line.body.map(|body| Cow::Borrowed(body.get())));
+    let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).transpose()?;
     Page::checked(&keys, number, body, rules)
+}
+
+/// The body as the API sent it: an answer is an object, so that a string is one that holds an answer.
+fn body_text(body: &RawValue) -> Result<Cow<'_, str>, Refusal> {
+    let json = body.get();
+    if json.starts_with('"') { text(body).map_err(|_| Refusal::Unreadable) } else { Ok(Cow::Borrowed(json)) }
 }

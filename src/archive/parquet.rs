@@ -1,20 +1,13 @@
 //! Archives as Parquet: one row a page.
 
-use std::{borrow::Cow, fs::File, mem, sync::Arc};
+use std::{borrow::Cow, fs::File, io::Seek, mem, sync::Arc};
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, Int64Array, Int64Builder, RecordBatch, StringBuilder, StringViewArray,
-        TimestampMicrosecondBuilder,
-    },
-    compute::cast,
-    datatypes::{DataType, Field, Int64Type, Schema, TimeUnit},
+    array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder},
+    datatypes::{DataType, Field, Schema, TimeUnit},
 };
 use parquet::{
-    arrow::{
-        ArrowWriter,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader},
-    },
+    arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
     file::properties::{EnabledStatistics, WriterProperties},
@@ -25,7 +18,8 @@ use super::{ArchiveError, NextPage, Page, Refusal};
 use crate::{
     manifest::{
         column::Column,
-        parquet::{Batch, batches, guarded, is_string, is_usable},
+        parquet::{Batch, Batches, BeginError, Values, Wanted, begins_as_parquet, metadata},
+        reject::Reject,
         rules::Rules,
     },
     stay::Stay,
@@ -136,33 +130,38 @@ fn schema() -> Schema {
 
 /// Reads pages from rows.
 pub(super) struct Reader {
-    batches: ParquetRecordBatchReader,
-    batch: PageBatch,
+    batches: Batches,
+    batch: Batch,
     /// The row of the batch that comes next.
     next: usize,
     line: u64,
 }
 
-#[derive(Default)]
-struct PageBatch {
-    row_count: usize,
-    keys: Batch,
-    numbers: Option<Int64Array>,
-    bodies: Option<StringViewArray>,
-}
+/// Where the page's number and its body stand among the wanted columns, which begin with the manifest's.
+const PAGE_AT: usize = Column::ALL.len();
+const BODY_AT: usize = PAGE_AT + 1;
 
 impl Reader {
-    pub(super) fn new(file: File) -> Result<Self, ArchiveError> {
-        let metadata = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?;
-        let columns = columns(metadata.schema())?;
-        let batches = guarded(|| batches(file, &metadata, &columns))?;
-        Ok(Self { batches, batch: PageBatch::default(), next: 0, line: 0 })
+    pub(super) fn new(mut file: File, rules: &Rules) -> Result<Self, ArchiveError> {
+        let failed = |source| ArchiveError::Parquet { after_row: 0, source };
+        let is_parquet = begins_as_parquet(&file).and_then(|is_parquet| file.rewind().map(|()| is_parquet));
+        if !is_parquet.map_err(|source| ArchiveError::Read { after_line: 0, source })? {
+            return Err(ArchiveError::OtherForm("Parquet"));
+        }
+        let metadata = metadata(&file).map_err(failed)?;
+        let wanted = wanted(metadata.schema())?;
+        let batches = Batches::begin(file, &metadata, &wanted, rules.naive_times).map_err(|error| match error {
+            BeginError::Column(error) => ArchiveError::Column(error),
+            BeginError::Parquet(error) => failed(error),
+        })?;
+        Ok(Self { batches, batch: Batch::default(), next: 0, line: 0 })
     }
 
     /// The next row: its number, from 1, and the page in it.
     pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
         while self.next == self.batch.row_count {
-            let batch = guarded(|| Ok(self.batches.next().transpose()?.as_ref().map(PageBatch::of).transpose()?))?;
+            let batch = self.batches.next();
+            let batch = batch.map_err(|source| ArchiveError::Parquet { after_row: self.line, source })?;
             let Some(batch) = batch else { return Ok(None) };
             self.batch = batch;
             self.next = 0;
@@ -170,42 +169,32 @@ impl Reader {
         let row = self.next;
         self.next += 1;
         self.line += 1;
-        Ok(Some((self.line, self.batch.page(row, rules))))
+        Ok(Some((self.line, page(&self.batch, row, rules))))
     }
 }
 
-impl PageBatch {
-    fn of(batch: &RecordBatch) -> Result<Self, arrow::error::ArrowError> {
-        let column = |name, to| batch.column_by_name(name).map(|array| cast(array, to)).transpose();
-        let numbers = column(PAGE, &DataType::Int64)?.map(|array| array.as_primitive::<Int64Type>().clone());
-        let bodies = column(BODY, &DataType::Utf8View)?.map(|array| array.as_string_view().clone());
-        Ok(Self { row_count: batch.num_rows(), keys: Batch::of(batch)?, numbers, bodies })
+fn page<'a>(batch: &'a Batch, row: usize, rules: &Rules) -> Result<Page<'a>, Refusal> {
+    let keys = batch.fields(row);
+    if let Some(reason) = batch.broken_field(row) {
+        return Err(Refusal::Keys(Box::new(Reject::new(&keys, reason))));
     }
-
-    fn page(&self, row: usize, rules: &Rules) -> Result<Page<'_>, Refusal> {
-        let number = self.numbers.as_ref().filter(|numbers| numbers.is_valid(row));
-        let number = number.and_then(|numbers| u32::try_from(numbers.value(row)).ok());
-        let body = self.bodies.as_ref().filter(|bodies| bodies.is_valid(row));
-        let body = body.map(|bodies| Cow::Borrowed(bodies.value(row)));
-        Page::checked(&self.keys.fields(row), number, body, rules)
+    if batch.broken(BODY_AT, row).is_some() {
+        return Err(Refusal::BodyNotUtf8);
     }
+    let number = batch.text(PAGE_AT, row).and_then(|number| number.parse().ok());
+    Page::checked(&keys, number, batch.text(BODY_AT, row).map(Cow::Borrowed), rules)
 }
 
-/// Where the schema has the columns that are read. Of `user_id` and `room_id` one is enough.
-fn columns(schema: &Schema) -> Result<Vec<usize>, ArchiveError> {
-    let find = |name: &'static str, is_fit: fn(&DataType) -> bool| {
-        let found = schema.column_with_name(name).filter(|(_, field)| is_fit(field.data_type()));
-        found.map(|(position, _)| position).ok_or(ArchiveError::Column(name))
-    };
-    let mut columns = vec![find(PAGE, DataType::is_integer)?, find(BODY, is_string)?];
-    for column in [Column::MeetingNo, Column::MeetingStartTime, Column::MeetingEndTime, Column::JoinTime] {
-        columns.push(find(column.name(), is_usable)?);
+/// The columns that are read, and where the schema has them. Of `user_id` and `room_id` one is enough.
+fn wanted(schema: &Schema) -> Result<Vec<Wanted>, ArchiveError> {
+    let find = |name: &'static str, values| (name, values, schema.column_with_name(name).map(|(position, _)| position));
+    let keys = Column::ALL.map(|column| find(column.name(), Values::Any));
+    let wanted: Vec<Wanted> = keys.into_iter().chain([find(PAGE, Values::Number), find(BODY, Values::Text)]).collect();
+    let has = |column: Column| wanted[column as usize].2.is_some();
+    let has_id = has(Column::UserId) || has(Column::RoomId);
+    let is_needed = |name| !has_id || ![Column::UserId.name(), Column::RoomId.name()].contains(&name);
+    match wanted.iter().find(|(name, _, position)| position.is_none() && is_needed(name)) {
+        Some((missing, ..)) => Err(ArchiveError::MissingColumn(missing)),
+        None => Ok(wanted),
     }
-    let ids = [Column::UserId, Column::RoomId].map(|column| find(column.name(), is_usable));
-    match ids {
-        [Ok(user), Ok(room)] => columns.extend([user, room]),
-        [Ok(id), Err(_)] | [Err(_), Ok(id)] => columns.push(id),
-        [Err(missing), Err(_)] => return Err(missing),
-    }
-    Ok(columns)
 }

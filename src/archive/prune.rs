@@ -23,6 +23,8 @@ pub struct Pruned {
     pub unpublished: Vec<NaiveDate>,
     /// By how much the journal has become smaller.
     pub bytes: u64,
+    /// Unused space that the journal could not give back.
+    pub kept_bytes: u64,
 }
 
 /// Drops the landed pages of all published stays whose meetings started before the date `before`.
@@ -54,7 +56,7 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
         }
     }
     drop(publishing);
-    pruned.bytes = journal.shrink()?;
+    (pruned.bytes, pruned.kept_bytes) = journal.shrink()?;
     Ok(pruned)
 }
 
@@ -69,6 +71,15 @@ impl fmt::Display for Pruned {
                 "kept      date={date}  not all that is known of it is in visible files: `vcq verify` says what"
             )?;
         }
-        writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)
+        writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)?;
+        match self.kept_bytes {
+            0 => Ok(()),
+            kept => writeln!(
+                f,
+                "{kept} bytes are unused inside the journal, and pages to come will use them. To give them back, with no vcq \
+                 running and as much free space as the journal takes:\n\
+                 sqlite3 STATE/journal.sqlite 'PRAGMA auto_vacuum = INCREMENTAL; VACUUM;'"
+            ),
+        }
     }
 }

@@ -60,18 +60,27 @@ impl Journal {
     }
 
     /// Gives unused space back to the disk, a little at a time, so that other processes go on meanwhile; returns by how
-    /// many bytes the database has become smaller.
+    /// many bytes the database has become smaller, and how many it keeps inside for pages to come.
     ///
-    /// While another process reads from an older state, what it may need stays on disk until the next checkpoint.
-    pub fn shrink(&self) -> Result<u64, JournalError> {
+    /// A database that was restored from a dump keeps all of them: it is not made to give space back. While another process
+    /// reads from an older state, what it may need stays on disk until the next checkpoint.
+    pub fn shrink(&self) -> Result<(u64, u64), JournalError> {
+        let unused_pages = || self.db.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0));
         let before = self.bytes()?;
-        while self.db.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0))? > 0 {
+        let mut unused = unused_pages()?;
+        while unused > 0 {
             let mut vacuum = self.db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
             let mut steps = vacuum.query([])?;
             while steps.next()?.is_some() {}
+            let left = unused_pages()?;
+            if left >= unused {
+                break;
+            }
+            unused = left;
         }
         self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(before.saturating_sub(self.bytes()?))
+        let page_bytes: u64 = self.db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        Ok((before.saturating_sub(self.bytes()?), unused * page_bytes))
     }
 
     fn bytes(&self) -> Result<u64, JournalError> {

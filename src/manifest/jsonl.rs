@@ -1,10 +1,6 @@
 //! JSON Lines → rows: one object a line, its values strings, integers or null.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    io::{self, BufRead, Read},
-};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,46 +11,31 @@ use serde_json::value::RawValue;
 use super::{
     Error, Input, RECORD_BYTES_MAX, Row,
     column::{Column, Fields, IgnoredNames},
+    lines::LineReader,
     reject::{Reason, Rule},
     rules::Rules,
 };
 
-/// The most bytes that are passed over in search of the next line, because a line is too long or because all of them are
-/// blank. An input without an end comes to one here.
-pub(crate) const SKIPPED_BYTES_MAX: usize = 64 << 20;
-
 /// Reads rows of a JSON Lines text.
 pub(super) struct Rows {
-    input: Input,
-    line_bytes: Vec<u8>,
-    line: u64,
+    lines: LineReader<Input>,
 }
 
 impl Rows {
     pub(super) fn new(input: Input) -> Self {
-        Self { input, line_bytes: Vec::new(), line: 0 }
+        Self { lines: LineReader::new(input, RECORD_BYTES_MAX) }
     }
 
     /// The next row that is not blank. Notes the keys that are not the manifest's.
     pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, Error> {
-        let mut blank_bytes = 0;
-        while read_line(&mut self.input, &mut self.line_bytes, RECORD_BYTES_MAX).map_err(Error::Read)? {
-            self.line += 1;
-            if !self.line_bytes.trim_ascii().is_empty() {
-                return Ok(Some(self.row(rules, ignored).of_text(&self.line_bytes)));
-            }
-            blank_bytes += self.line_bytes.len() + 1;
-            if blank_bytes > SKIPPED_BYTES_MAX {
-                return Err(Error::Read(endless()));
-            }
-        }
-        Ok(None)
+        let is_there = self.lines.advance().map_err(Error::Read)?;
+        Ok(is_there.then(|| self.row(rules, ignored).of_text(self.lines.bytes())))
     }
 
     fn row(&self, rules: &Rules, ignored: &mut IgnoredNames) -> Row {
         let object = match self.object(ignored) {
             Ok(object) => object,
-            Err(reason) => return Row::rejected(self.line, &Fields::default(), reason),
+            Err(reason) => return Row::rejected(self.lines.number(), &Fields::default(), reason),
         };
         let texts = object.values.map(|value| value.map_or(Ok(Cow::Borrowed("")), text));
         let as_written = |column| object.values[column as usize].map_or("", RawValue::get);
@@ -64,51 +45,22 @@ impl Rows {
             Some(Reason::Value { column, rule: Rule::JsonType { found } })
         });
         match object.key_twice.map(Reason::KeyTwice).or(wrong_type) {
-            Some(reason) => Row::rejected(self.line, &fields, reason),
-            None => Row::checked(self.line, &fields, rules),
+            Some(reason) => Row::rejected(self.lines.number(), &fields, reason),
+            None => Row::checked(self.lines.number(), &fields, rules),
         }
     }
 
     fn object(&self, ignored: &mut IgnoredNames) -> Result<Object<'_>, Reason> {
-        if self.line_bytes.len() > RECORD_BYTES_MAX {
+        if self.lines.is_too_long() {
             return Err(Reason::TooLong);
         }
-        let text = std::str::from_utf8(&self.line_bytes).map_err(|_| Reason::NotUtf8)?;
+        let text = std::str::from_utf8(self.lines.bytes()).map_err(|_| Reason::NotUtf8)?;
         let mut json = serde_json::Deserializer::from_str(text);
         let object = ObjectSeed { ignored }.deserialize(&mut json);
         object
             .and_then(|object| json.end().map(|()| object))
             .map_err(|error| Reason::NotAnObject { byte: error.column().max(1) })
     }
-}
-
-/// Reads a line without its end into `line`, or of one longer than `bytes_max` one byte more, and goes to the next one;
-/// false at the end of the input.
-///
-/// # Errors
-///
-/// If the input cannot be read, or what is too long of the line goes on for more than [`SKIPPED_BYTES_MAX`].
-pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, bytes_max: usize) -> io::Result<bool> {
-    line.clear();
-    input.by_ref().take(bytes_max as u64 + 1).read_until(b'\n', line)?;
-    if line.pop_if(|byte| *byte == b'\n').is_some() {
-        return Ok(true);
-    }
-    if line.len() > bytes_max {
-        skip_line(input)?;
-    }
-    Ok(!line.is_empty())
-}
-
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    let skipped = input.take(SKIPPED_BYTES_MAX as u64 + 1).skip_until(b'\n')?;
-    if skipped > SKIPPED_BYTES_MAX { Err(endless()) } else { Ok(()) }
-}
-
-/// The error of an input that goes on and on without a row: a device, or a file of something else.
-pub(super) fn endless() -> io::Error {
-    let text = format!("more than {SKIPPED_BYTES_MAX} bytes without a usable line");
-    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The text of a value as the rules read it, or what else it is. Null is no text.

@@ -133,6 +133,8 @@ pub enum Rule {
     NineDigits,
     /// A time has one of the three forms.
     TimeForm,
+    /// A time names its zone, unless [`Rules::naive_times`](super::rules::Rules::naive_times) does.
+    Zone,
     /// A time is given in seconds, below [`TIME_MAX_S`].
     Seconds,
     /// A time is not before 1970.
@@ -171,6 +173,10 @@ pub enum Rule {
         /// How far after the end the time lies, in seconds.
         by_s: i64,
     },
+    /// A number has no fraction, and can be told from its neighbours.
+    Whole,
+    /// An INT96 lies within 64 bits of nanoseconds around 1970.
+    Int96Range,
     /// A JSON value is a string or an integer.
     JsonType {
         /// What it is instead.
@@ -291,6 +297,9 @@ impl fmt::Display for Rule {
             Self::TimeForm => {
                 f.write_str("must be unix seconds, RFC 3339 or a time such as `2022.12.23 11:16:59 (GMT+08:00)`")
             }
+            Self::Zone => f.write_str(
+                "must name its zone as `+08:00` does; or say what is meant: --naive-times utc, or --naive-times +08:00",
+            ),
             Self::Seconds => write!(f, "must be in seconds, less than {TIME_MAX_S} (are these milliseconds?)"),
             Self::NotNegative => f.write_str("must not be before 1970"),
             Self::NotInFuture { by_s } => write!(f, "must not be in the future, is by {by_s} s"),
@@ -308,6 +317,8 @@ impl fmt::Display for Rule {
             }
             Self::NullText => f.write_str("looks like a missing value that was written as a text; must be an id"),
             Self::NotAfterEnd { by_s } => write!(f, "must not be after `meeting_end_time`, is by {by_s} s"),
+            Self::Whole => f.write_str("must be a whole number, exactly"),
+            Self::Int96Range => f.write_str("out of the range of INT96: must lie between 1677-09-21 and 2262-04-11"),
             Self::JsonType { found } => write!(f, "must be a string or an integer, is {found}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::num::IntErrorKind;
 
-use chrono::FixedOffset;
+use chrono::{FixedOffset, NaiveDateTime, Timelike};
 
 use super::{
     column::{Column, Fields},
@@ -11,7 +11,10 @@ use super::{
     reject::{DAMAGE, Reason, Rule},
 };
 use crate::{
-    quality::{time::read_time, unit::Reading},
+    quality::{
+        time::{naive_time, read_time},
+        unit::Reading,
+    },
     stay::{MeetingNo, Participant, Stay},
 };
 
@@ -29,8 +32,8 @@ pub const ID_BYTES_MAX: usize = 256;
 pub struct Rules {
     /// The wall time, in unix seconds: no meeting starts after it.
     pub now_s: i64,
-    /// The zone of time texts that name none.
-    pub naive_offset: FixedOffset,
+    /// What a time without a zone means, whatever form it has; none: it is refused.
+    pub naive_times: Option<FixedOffset>,
 }
 
 impl Rules {
@@ -74,23 +77,43 @@ impl Rules {
             Err(error) => match error.kind() {
                 IntErrorKind::PosOverflow => i64::MAX,
                 IntErrorKind::NegOverflow => i64::MIN,
-                _ => self.time_text(text).ok_or(Reason::Value { column, rule: Rule::TimeForm })?,
+                _ => self.time_text(text).map_err(|rule| Reason::Value { column, rule })?,
             },
         };
         ensure(time_s >= 0, column, Rule::NotNegative)?;
         ensure(time_s < TIME_MAX_S, column, Rule::Seconds).map(|()| time_s)
     }
 
-    /// Reads RFC 3339, whose fraction of a second is dropped, or the API's own form.
-    fn time_text(&self, text: &str) -> Option<i64> {
+    /// Reads RFC 3339, whose fraction of a second is dropped, or the API's own form; both without their zone where
+    /// [`naive_times`](Self::naive_times) says which one is meant.
+    fn time_text(&self, text: &str) -> Result<i64, Rule> {
         if let Some(time_s) = instant_s(text) {
-            return Some(time_s);
+            return Ok(time_s);
         }
-        match read_time(text, self.naive_offset) {
-            Reading::Value(time_s) => Some(time_s),
-            _ => None,
+        if let Some(local) = naive_time(text).or_else(|| naive_iso(text)) {
+            return self.meant_s(local.and_utc().timestamp()).ok_or(Rule::Zone);
+        }
+        match read_time(text, NO_OFFSET) {
+            Reading::Value(time_s) => Ok(time_s),
+            _ => Err(Rule::TimeForm),
         }
     }
+
+    /// The unix seconds of a local time, which is given as the unix seconds that it would be in UTC; none if nobody has
+    /// said where it is local.
+    fn meant_s(&self, local_s: i64) -> Option<i64> {
+        self.naive_times.map(|offset| local_s.saturating_sub(i64::from(offset.local_minus_utc())))
+    }
+}
+
+/// Nothing depends on it: texts without a zone have been read by then.
+const NO_OFFSET: FixedOffset = FixedOffset::east_opt(0).expect("0 is an offset");
+
+/// RFC 3339 without a zone, with `T` or a blank, and with or without a fraction of a second.
+fn naive_iso(text: &str) -> Option<NaiveDateTime> {
+    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    let is_leap = |time: &NaiveDateTime| time.nanosecond() >= 1_000_000_000;
+    forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).filter(|time| !is_leap(time))
 }
 
 fn ensure(holds: bool, column: Column, rule: Rule) -> Result<(), Reason> {

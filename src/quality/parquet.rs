@@ -12,7 +12,6 @@ use arrow::{
 use chrono::{FixedOffset, NaiveDate};
 use parquet::{
     arrow::ArrowSchemaConverter,
-    basic::Encoding,
     errors::ParquetError,
     file::{
         metadata::KeyValue,
@@ -168,6 +167,8 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
+/// Values are plain or in a dictionary: Spark before 3.3 cannot read the encodings of differences and of streams, and other
+/// readers bend them.
 fn properties(metadata: Vec<KeyValue>) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("vcq version ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -176,11 +177,8 @@ fn properties(metadata: Vec<KeyValue>) -> WriterProperties {
         .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(metadata));
-    for name in delta_encoded() {
-        let path = ColumnPath::from(name);
-        builder = builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    for name in plain() {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
     }
     // Those of keys and times let a reader skip files. Those of measured values do not: nearly every day has both a small
     // delay and a large one.
@@ -190,10 +188,11 @@ fn properties(metadata: Vec<KeyValue>) -> WriterProperties {
     builder.build()
 }
 
-/// Times and indices rise evenly, so their differences are small.
-fn delta_encoded() -> impl Iterator<Item = &'static str> {
-    let is_delta = |key_type: KeyType| matches!(key_type, KeyType::Time | KeyType::Index);
-    let keys = KEY_COLUMNS.iter().filter(move |key| is_delta(key.key_type)).map(|key| key.name);
+/// Times and indices rise evenly: zstd finds more in them as they are than in places of a dictionary. Files are 0.2 %
+/// larger than with differences, and would be 2.7 % larger with dictionaries.
+fn plain() -> impl Iterator<Item = &'static str> {
+    let is_plain = |key_type: KeyType| matches!(key_type, KeyType::Time | KeyType::Index);
+    let keys = KEY_COLUMNS.iter().filter(move |key| is_plain(key.key_type)).map(|key| key.name);
     keys.chain(COLUMNS.iter().filter(|column| column.kind == Kind::Time).map(|column| column.name))
 }
 

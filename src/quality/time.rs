@@ -37,7 +37,22 @@ pub fn read_time(text: &str, naive_offset: FixedOffset) -> Reading<i64> {
     Reading::new(text, unix_s(text, naive_offset))
 }
 
+/// The local time that `text` names without a zone, in the form of [`read_time`]; none if it has a zone, or another form.
+pub fn naive_time(text: &str) -> Option<NaiveDateTime> {
+    match local_time_and_offset(trim(text))? {
+        (local, None) => Some(local),
+        (_, Some(_)) => None,
+    }
+}
+
 fn unix_s(text: &str, naive_offset: FixedOffset) -> Option<i64> {
+    let (local, offset_s) = local_time_and_offset(text)?;
+    let offset_s = offset_s.unwrap_or(naive_offset.local_minus_utc());
+    Some(local.and_utc().timestamp() - i64::from(offset_s))
+}
+
+/// What stands before the zone, and the zone's offset in seconds, if there is one.
+fn local_time_and_offset(text: &str) -> Option<(NaiveDateTime, Option<i32>)> {
     let (date, rest) = text.split_at_checked("YYYY.MM.DD".len())?;
     let clock_and_zone = rest.trim_start();
     if clock_and_zone.len() == rest.len() {
@@ -45,10 +60,10 @@ fn unix_s(text: &str, naive_offset: FixedOffset) -> Option<i64> {
     }
     let (clock, zone) = clock_and_zone.split_at_checked("HH:MM:SS".len())?;
     let offset_s = match zone.trim_start() {
-        "" => naive_offset.local_minus_utc(),
-        zone => offset_s(zone)?,
+        "" => None,
+        zone => Some(offset_s(zone)?),
     };
-    Some(local_time(date.as_bytes(), clock.as_bytes())?.and_utc().timestamp() - i64::from(offset_s))
+    Some((local_time(date.as_bytes(), clock.as_bytes())?, offset_s))
 }
 
 fn local_time(date: &[u8], clock: &[u8]) -> Option<NaiveDateTime> {

@@ -83,7 +83,8 @@ impl<'a> Trial<'a> {
         let verified = vcq(self.stage.path(), "http://127.0.0.1:1", "verify").output().unwrap();
         assert_eq!(verified.status.code(), Some(0), "{what}: {}", said(&verified));
         // What a rebuild retires stays until there is another publisher: someone may be reading it.
-        let is_retired = |path: &PathBuf| (act.line == "rebuild" || act.name == "varied") && name_of(path).starts_with("date=");
+        let is_retired =
+            |path: &PathBuf| (act.line == "rebuild" || act.name == "varied") && name_of(path).starts_with("date=");
         let staging = entries(&self.stage.path().join("quality.staging"));
         let left: Vec<_> = staging.iter().filter(|path| !is_retired(path)).collect();
         assert!(left.is_empty(), "{what}: left in staging: {left:?}");

@@ -431,7 +431,8 @@ impl Stage {
         let status = status(&self.world.config, &self.world.start()).map_err(|error| format!("status: {error:?}"))?;
         let (samples, files) =
             status.dates.iter().fold((0, 0), |(samples, files), date| (samples + date.samples, files + date.files));
-        let is_asked = |date: NaiveDate| self.asked.iter().any(|stay| date_of(day_of(&self.world.stays[*stay])) == date);
+        let is_asked =
+            |date: NaiveDate| self.asked.iter().any(|stay| date_of(day_of(&self.world.stays[*stay])) == date);
         let is_complete = status
             .dates
             .iter()

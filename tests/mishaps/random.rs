@@ -126,7 +126,9 @@ fn play(seeds: Range<u64>, acts_of: fn(u64) -> Vec<Act>) {
     with_seeds_of(&seeds, |seed| {
         let acts = acts_of(seed);
         let mut failures = failures.borrow_mut();
-        if failures.len() < FAILURES_MAX && let Some(why) = failure(seed, &acts) {
+        if failures.len() < FAILURES_MAX
+            && let Some(why) = failure(seed, &acts)
+        {
             let (acts, why) = shrunk(seed, acts, why);
             failures.push(format!("VCQ_SIM_SEED={seed}: {why}\n{}", listed(&acts)));
         }

@@ -224,11 +224,7 @@ fn pages_of_a_cut_archive_stay_landed() {
 fn what_is_gone_with_its_pages_is_asked_for_again() {
     for harm in [Harm::Delete, Harm::Cut, Harm::Flip] {
         plays(&[export(everything()), prune(), happens(Mishap::File { day: 1, harm })]);
-        plays(&[
-            export(everything()),
-            happens(Mishap::File { day: 1, harm }),
-            happens(Mishap::Page { stay: 5 }),
-        ]);
+        plays(&[export(everything()), happens(Mishap::File { day: 1, harm }), happens(Mishap::Page { stay: 5 })]);
     }
 }
 

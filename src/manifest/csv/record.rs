@@ -13,7 +13,7 @@ use memchr::{memchr, memchr2, memchr2_iter};
 
 use super::super::{
     Lines, RECORD_BYTES_MAX,
-    jsonl::{SKIPPED_BYTES_MAX, endless},
+    lines::{SKIPPED_BYTES_MAX, endless},
 };
 
 /// Room for the longest record and the end of its line, and so much more that what is moved is little beside what is read.

@@ -11,7 +11,8 @@ use arrow::{
 };
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
-    basic::Compression,
+    basic::{Compression, Encoding},
+    column::page::Page,
     file::{
         metadata::{ParquetMetaData, RowGroupMetaData},
         properties::WriterPropertiesBuilder,
@@ -246,19 +247,41 @@ fn the_footer_says_what_the_file_is() {
 fn every_column_is_compressed_and_has_the_encoding_and_statistics_that_fit_it() {
     let metadata = metadata_of(&bytes_of(&[&stays()]));
     let [group] = metadata.row_groups() else { panic!("{metadata:?}") };
-    let delta: Vec<_> = delta_encoded().collect();
-    assert_eq!(delta.len(), 5 + 5, "sample_index, four key times, five section times");
+    let plain: Vec<_> = plain().collect();
+    assert_eq!(plain.len(), 5 + 5, "sample_index, four key times, five section times");
     assert_eq!(group.num_columns(), KEY_COLUMNS.len() + COLUMNS.len() + 2);
     for column in group.columns() {
         let path = column.column_path().string();
         assert!(matches!(column.compression(), Compression::ZSTD(_)), "{path}");
         let encodings: Vec<_> = column.encodings().collect();
-        let is_delta = delta.contains(&path.as_str());
-        assert_eq!(encodings.contains(&Encoding::DELTA_BINARY_PACKED), is_delta, "{path}: {encodings:?}");
-        assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), !is_delta, "{path}: {encodings:?}");
+        let is_plain = plain.contains(&path.as_str());
+        assert_eq!(encodings.contains(&Encoding::RLE_DICTIONARY), !is_plain, "{path}: {encodings:?}");
         let is_measured = COLUMNS.iter().any(|column| column.name == path && column.kind != Kind::Time);
         let nulls = column.statistics().and_then(Statistics::null_count_opt);
         assert_eq!(nulls.is_none(), is_measured, "{path}");
+    }
+}
+
+/// What every reader understands since there is Parquet: pages of the first version, plain, run lengths, dictionaries.
+#[test]
+fn no_page_has_an_encoding_that_a_reader_may_not_know() {
+    let (few, many) = (stays(), (0..40).map(|n| (stay(Participant::User(format!("ou_{n}")), MINUTE_S), 900)));
+    let many: Vec<_> = many.collect();
+    let bytes = bytes_of(&[&few, &many]);
+    let metadata = metadata_of(&bytes);
+    let file = SerializedFileReader::new(file_of(&bytes)).unwrap();
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        for (leaf, column) in group.columns().iter().enumerate() {
+            let path = column.column_path().string();
+            let known = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
+            let encodings: Vec<_> = column.encodings().collect();
+            assert!(encodings.iter().all(|encoding| known.contains(encoding)), "{path}: {encodings:?}");
+            let pages = file.get_row_group(index).unwrap().get_column_page_reader(leaf).unwrap();
+            for page in pages.map(Result::unwrap) {
+                assert!(!matches!(page, Page::DataPageV2 { .. }), "{path}");
+                assert!(known.contains(&page.encoding()), "{path}: {}", page.encoding());
+            }
+        }
     }
 }
 
