@@ -18,7 +18,7 @@ use crate::{
     dataset::Dataset,
     error::{Chain, Error, ExitCode},
     feishu::{
-        api::{NO_PERMISSION_REMEDY, Outcome, THROTTLED_MAX, classify, page_request},
+        api::{NO_PERMISSION_REMEDY, Outcome, classify, page_request},
         token::{Credentials, TokenError, read_token, token_request},
         transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },
@@ -26,6 +26,7 @@ use crate::{
         calendar::quota_day,
         month_reached,
         pace::{HOLD, slot_time},
+        refuse_for, refused_for,
     },
     journal::{Journal, JournalError},
     run::identity,
@@ -202,7 +203,7 @@ async fn try_permission(
     if taken >= config.rate.requests_per_minute as usize {
         return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
     }
-    if journal.gate_ms()?.is_some_and(|gate_ms| is_closed(gate_ms, now)) {
+    if refused_for(journal, now)?.is_some() {
         return Ok("not tried: the API refuses requests for now".into());
     }
     let slot = journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
@@ -211,14 +212,9 @@ async fn try_permission(
     journal.write_slots()?;
     let Tried { finding, refused_for } = tried?;
     if let Some(wait) = refused_for {
-        journal.set_gate_ms((start.now() + wait).timestamp_millis())?;
+        refuse_for(journal, start.now(), wait)?;
     }
     Ok(finding)
-}
-
-/// True if a gate keeps requests back. One that lies further ahead than a refusal can is that of a clock which was wrong.
-fn is_closed(gate_ms: i64, now: DateTime<Utc>) -> bool {
-    gate_ms > now.timestamp_millis() && gate_ms <= (now + THROTTLED_MAX).timestamp_millis()
 }
 
 /// What the question for a permission came to.
@@ -239,7 +235,9 @@ async fn permission(
     let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
     let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
     match classify(&answer, start.now()) {
-        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) => found("the app may read meeting quality", None),
+        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::IdRefused(_) => {
+            found("the app may read meeting quality", None)
+        }
         Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
         Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
         Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),

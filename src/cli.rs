@@ -13,8 +13,8 @@ use crate::{
 /// Exports Feishu/Lark meeting-quality data to Parquet.
 ///
 /// Exit codes: 0 complete · 2 usage or configuration · 65 finished, but some rows were rejected or failed · 70 bug ·
-/// 74 disk or output · 75 stopped early, run again to continue · 77 credentials or permission · 130 interrupted, run
-/// again to continue.
+/// 74 disk or output · 75 stopped early, run again to continue · 76 the answers say so little that somebody should look
+/// first · 77 credentials or permission · 130 interrupted, run again to continue.
 #[derive(Debug, Parser)]
 #[command(name = "vcq", version, max_term_width = 100)]
 pub struct Cli {
@@ -88,6 +88,9 @@ pub enum Command {
     /// Check a manifest and say what its export costs; no request is made
     #[command(after_help = "Example: vcq plan --manifest participants.csv")]
     Plan(PlanArgs),
+    /// Take the stays of a manifest out of the queue again, as after a wrong one; what has landed stays
+    #[command(after_help = "Example: vcq drop --dry-run --manifest participants.csv")]
+    Drop(DropArgs),
     /// Coverage by date, the queue, and the requests spent
     #[command(after_help = "Example: vcq status --json")]
     Status(StatusArgs),
@@ -191,6 +194,20 @@ impl PlanArgs {
         let Self { files, format, require_rows, .. } = self;
         Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
     }
+}
+
+/// Options of `vcq drop`.
+#[derive(Debug, Args)]
+pub struct DropArgs {
+    /// CSV, JSON Lines or Parquet, one row per participant of an ended meeting; `-` reads standard input
+    #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Form of the manifests whose names do not tell it
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Only say what would be dropped
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `vcq status`.

@@ -116,6 +116,7 @@ impl Error {
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
             Self::Journal(error) if error.is_usage() => ExitCode::Usage,
+            Self::Journal(error) if error.is_busy() => ExitCode::Again,
             Self::Journal(_)
             | Self::Disk(_)
             | Self::File { .. }
@@ -176,6 +177,8 @@ pub enum ExitCode {
     Disk = 74,
     /// Stopped early: run again to continue.
     Again = 75,
+    /// The answers say so little that somebody should look before anything else is asked.
+    Suspicious = 76,
     /// Credentials or permission.
     Access = 77,
     /// Interrupted: run again to continue.

@@ -12,6 +12,7 @@ mod anomaly;
 mod answer;
 mod outage;
 mod token;
+mod until;
 
 use std::{cell::Cell, cmp::Ordering, collections::BTreeSet, time::Duration};
 
@@ -20,7 +21,7 @@ use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::Futures
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep_until};
 
-pub use self::anomaly::Alarm;
+pub use self::{anomaly::Alarm, until::Until};
 use self::{
     anomaly::Anomaly,
     calendar::{quota_day, quota_month},
@@ -37,15 +38,16 @@ use crate::{
         token::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
-    journal::{Journal, QueuedStay, SlotId, StayId},
+    journal::{Journal, JournalError, QueuedStay, SlotId, StayId},
     start::Start,
 };
 
 /// Stays that wait for their next attempt or page; while there are so many, no further stay is begun.
 const WAITING_MAX: usize = 256;
 
-/// How long requests under way are waited for once the run is to end before its work is done.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// An answer with a longer body than this is a large one: while they come, one request at a time is under way, for each
+/// takes its memory. A page of 100 samples has about 0.14 MB.
+const LARGE_BODY_BYTES: usize = 1 << 20;
 
 /// The longest sleep: another process may have put a nightly stay in front of the queue meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -59,7 +61,7 @@ pub struct Terms<'a> {
     /// Who asks.
     pub credentials: &'a Credentials,
     /// When to send no more requests.
-    pub until: Option<DateTime<Utc>>,
+    pub until: Option<Until>,
     /// Which stays to fetch for.
     pub scope: Scope<'a>,
     /// Wall time, jitter and the stop signal.
@@ -96,8 +98,8 @@ pub enum Ended {
 
 /// Asks for every pending stay of the scope, and for those that come before them in the queue.
 ///
-/// Returns when the scope's stays are settled, or when the run has to end before; requests under way are waited for
-/// up to [`DRAIN_MAX`] and their answers landed.
+/// Returns when the scope's stays are settled, or when the run has to end before. Whatever ends it, requests under way are
+/// waited for as long as they may take, and their answers landed: they are paid for.
 ///
 /// # Errors
 ///
@@ -145,6 +147,8 @@ struct Loop<'a> {
     permitted: bool,
     outage: Outage,
     anomaly: Anomaly,
+    /// True if the last page was a large one.
+    bodies_are_large: bool,
     ending: Option<Ended>,
 }
 
@@ -160,6 +164,10 @@ enum Step {
 
 impl<'a> Loop<'a> {
     fn new(journal: &'a mut Journal, terms: &'a Terms<'a>) -> Result<Self, Error> {
+        if matches!(terms.scope, Scope::Own) {
+            // Another process may have set them aside while this one was waiting.
+            journal.take_back_own()?;
+        }
         let mut pace = Pace::new(terms.config.rate.requests_per_minute);
         resume_pace(&mut pace, journal, terms)?;
         let jitter = StdRng::seed_from_u64(terms.start.seed);
@@ -177,6 +185,7 @@ impl<'a> Loop<'a> {
             permitted: false,
             outage: Outage::default(),
             anomaly: Anomaly::default(),
+            bodies_are_large: false,
             ending: None,
         })
     }
@@ -186,16 +195,24 @@ impl<'a> Loop<'a> {
             match self.step()? {
                 Step::Send(task) => self.send(*task)?,
                 Step::Wait(cause, until) => self.wait(cause, until).await?,
-                Step::Finish => {
-                    let is_end = matches!(self.terms.scope, Scope::Own) && self.terms.config.retry.stop_on_anomaly;
-                    let alarm = self.anomaly.at_the_end().filter(|_| is_end);
-                    self.end(alarm.map_or(Ended::Complete, Ended::Suspicious));
-                }
+                Step::Finish => self.finish()?,
             }
         }
         self.drain().await?;
         self.journal.write_slots()?;
         Ok(self.ending.unwrap_or(Ended::Complete))
+    }
+
+    /// The scope's stays are settled, or a limit is reached.
+    fn finish(&mut self) -> Result<(), Error> {
+        let may_alarm = self.ending.is_none() && matches!(self.terms.scope, Scope::Own);
+        match self.anomaly.at_the_end().filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly) {
+            Some(alarm) => self.alarm(alarm),
+            None => {
+                self.end(Ended::Complete);
+                Ok(())
+            }
+        }
     }
 
     fn step(&mut self) -> Result<Step, Error> {
@@ -207,7 +224,8 @@ impl<'a> Loop<'a> {
             self.end(ended);
             return Ok(Step::Finish);
         }
-        let in_flight_max = if self.outage.is_on() { 1 } else { self.terms.config.rate.in_flight_max };
+        let is_one_enough = self.outage.is_on() || self.bodies_are_large;
+        let in_flight_max = if is_one_enough { 1 } else { self.terms.config.rate.in_flight_max };
         if self.in_flight.len() >= in_flight_max {
             return Ok(Step::Wait(Wait::Answers, None));
         }
@@ -240,9 +258,11 @@ impl<'a> Loop<'a> {
         Ok(own_pending.is_some())
     }
 
-    /// The task that comes first by lane and number: one that waits and is due, or a stay not begun yet.
+    /// The task that comes first by its place in the queue: one that waits and is due, or a stay not begun yet.
     fn pick(&mut self, now: Instant) -> Result<Option<Task>, Error> {
-        let by_queue = |a: &QueuedStay, b: &QueuedStay| -> Ordering { (a.lane, a.id).cmp(&(b.lane, b.id)) };
+        let by_queue = |a: &QueuedStay, b: &QueuedStay| -> Ordering {
+            (a.is_suspect, a.lane, a.id).cmp(&(b.is_suspect, b.lane, b.id))
+        };
         let due = self
             .waiting
             .iter()
@@ -250,17 +270,22 @@ impl<'a> Loop<'a> {
             .filter(|(_, task)| task.not_before <= now)
             .min_by(|(_, a), (_, b)| by_queue(&a.queued, &b.queued))
             .map(|(position, _)| position);
-        let fresh = if self.waiting.len() < WAITING_MAX {
-            self.journal.next(self.taken.len() + 1, |id| self.taken.contains(&id))?
-        } else {
-            None
-        };
+        let fresh = if self.waiting.len() < WAITING_MAX { self.next_fresh()? } else { None };
         Ok(match (due, fresh) {
             (Some(position), Some(fresh)) if by_queue(&fresh, &self.waiting[position].queued).is_lt() => {
                 Some(Task::begin(fresh, now))
             }
             (Some(position), _) => Some(self.waiting.swap_remove(position)),
             (None, fresh) => fresh.map(|fresh| Task::begin(fresh, now)),
+        })
+    }
+
+    /// The next stay that is not begun yet; this process's suspects come last, and those of others not at all.
+    fn next_fresh(&self) -> Result<Option<QueuedStay>, Error> {
+        let is_taken = |id| self.taken.contains(&id);
+        Ok(match (self.journal.next(self.taken.len() + 1, is_taken)?, self.terms.scope) {
+            (None, Scope::Own) => self.journal.next_suspect(is_taken)?,
+            (fresh, _) => fresh,
         })
     }
 
@@ -313,19 +338,15 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Waits for the requests under way; when the scope's stays are settled, and nobody is in a hurry, as long as they may
-    /// take: what is paid for is not thrown away.
+    /// Waits for the requests under way, as long as they may take: what is paid for is not thrown away. Whoever is in a
+    /// hurry gives the stop signal a second time, which ends the process.
     async fn drain(&mut self) -> Result<(), Error> {
-        let began = Instant::now();
-        let mut stop = self.terms.start.stop.clone();
-        let mut may_take_long = matches!(self.ending, Some(Ended::Complete));
+        let patience = Instant::now() + slot_time(&self.terms.config.api);
         loop {
-            let patience = if may_take_long { slot_time(&self.terms.config.api) } else { DRAIN_MAX };
             let arrival = tokio::select! {
                 biased;
                 arrival = self.in_flight.next() => arrival,
-                () = stop.requested(), if may_take_long => { may_take_long = false; continue }
-                () = sleep_until(began + patience) => None,
+                () = sleep_until(patience) => None,
             };
             match arrival {
                 Some(arrival) => self.take_in(arrival)?,
@@ -342,7 +363,7 @@ impl<'a> Loop<'a> {
             }
             Ended::Interrupted => "interrupted".to_owned(),
             Ended::Early(why) => why.clone(),
-            Ended::Suspicious(alarm) => alarm.why().to_owned(),
+            Ended::Suspicious(alarm) => alarm.why(&self.terms.credentials.app_id, self.terms.config.api.user_id_type),
             Ended::Denied(said, _) => said.to_string(),
         };
         if self.ending.is_none() {
@@ -353,8 +374,8 @@ impl<'a> Loop<'a> {
 
     fn limit_reached(&self) -> Result<Option<Ended>, Error> {
         let now = self.terms.start.now();
-        if let Some(until) = self.terms.until.filter(|until| *until <= now) {
-            let until = until.with_timezone(&self.terms.config.timezone);
+        if let Some(until) = self.terms.until.filter(|until| until.is_reached(now)) {
+            let until = until.time().with_timezone(&self.terms.config.timezone);
             let why = format!("the time limit ({}) is reached", until.format("%Y-%m-%d %H:%M %Z"));
             return Ok(Some(Ended::Early(why)));
         }
@@ -381,21 +402,44 @@ impl Task {
     }
 }
 
+/// How long the API still refuses all requests, at `now` by the wall clock, as far as the journal knows.
+///
+/// No refusal is longer than [`THROTTLED_MAX`]: one that seems to be was recorded under a clock that was wrong, and says
+/// nothing of the time that is left.
+pub fn refused_for(journal: &Journal, now: DateTime<Utc>) -> Result<Option<Duration>, JournalError> {
+    let left_ms = journal.gate_ms()?.map(|gate_ms| gate_ms.saturating_sub(now.timestamp_millis()));
+    let left = left_ms.and_then(|left_ms| u64::try_from(left_ms).ok()).map(Duration::from_millis);
+    Ok(left.filter(|left| (Duration::from_millis(1)..=THROTTLED_MAX).contains(left)))
+}
+
+/// Records that the API refuses all requests for `wait` from `now` on; a shorter refusal does not end a longer one.
+pub fn refuse_for(journal: &Journal, now: DateTime<Utc>, wait: Duration) -> Result<(), JournalError> {
+    if refused_for(journal, now)?.is_none_or(|left| left < wait) {
+        journal.set_gate_ms((now + wait).timestamp_millis())?;
+    }
+    Ok(())
+}
+
 /// Takes over the slots and the gate that an earlier process left.
 ///
-/// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be.
-fn resume_pace(pace: &mut Pace, journal: &Journal, terms: &Terms<'_>) -> Result<(), Error> {
-    let (now, wall_ms) = (Instant::now(), terms.start.now().timestamp_millis());
-    let longest = slot_time(&terms.config.api);
+/// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be, and
+/// that once.
+fn resume_pace(pace: &mut Pace, journal: &mut Journal, terms: &Terms<'_>) -> Result<(), Error> {
+    let (now, wall) = (Instant::now(), terms.start.now());
+    let (wall_ms, longest) = (wall.timestamp_millis(), slot_time(&terms.config.api));
+    let longest_ms = (wall + longest).timestamp_millis();
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
     let past = |at_ms: i64| Duration::from_millis(u64::try_from(wall_ms - at_ms).unwrap_or(0));
     for slot in journal.slots()? {
         let free_at = now + left(slot.free_ms).min(longest);
         let (sent, free_at) = (now.checked_sub(past(slot.sent_ms)), free_at.checked_sub(past(slot.free_ms)));
         pace.take(slot.id, sent.unwrap_or(now), free_at.unwrap_or(now));
+        if slot.free_ms > longest_ms {
+            journal.free_slot(slot.id, longest_ms);
+        }
     }
-    if let Some(gate_ms) = journal.gate_ms()? {
-        pace.close_gate(now + left(gate_ms).min(THROTTLED_MAX));
+    if let Some(left) = refused_for(journal, wall)? {
+        pace.close_gate(now + left);
     }
     Ok(())
 }

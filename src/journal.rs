@@ -17,6 +17,7 @@ mod quota;
 mod reread;
 mod sort;
 mod stay;
+mod suspect;
 mod upgrade;
 
 use std::{
@@ -41,6 +42,7 @@ pub use self::{
     quota::{Slot, SlotId},
     reread::{Reread, Rereading},
     stay::{DateCoverage, Enqueued, Lane, Manifested, OwnStay, QueuedStay, State, StayId, Tally, Verdict},
+    suspect::{Aside, Unqueued},
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
@@ -165,6 +167,11 @@ impl JournalError {
     /// True if the operator has to change the command or the configuration.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_) | Self::Pruned { .. })
+    }
+
+    /// True if another process holds the journal: that passes by itself.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
     }
 
     /// What to do, where the message does not say it.

@@ -25,6 +25,7 @@ pub mod config;
 pub mod credentials;
 pub mod dataset;
 pub mod demo;
+pub mod drop;
 pub mod error;
 pub mod event;
 pub mod feishu;

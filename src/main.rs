@@ -29,6 +29,7 @@ use vcq::{
     config::Config,
     credentials::credentials,
     demo,
+    drop::drop,
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
@@ -94,6 +95,10 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let plan = plan(&args.manifests(), &config, &idle_start())?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
             Ok(plan.exit_code())
+        }
+        Command::Drop(args) => {
+            print(&drop(&manifests(&args.files, args.format), &config, &idle_start(), args.dry_run)?.to_string())?;
+            Ok(ExitCode::Complete)
         }
         Command::Status(args) => {
             let status = status(&config, &idle_start())?;

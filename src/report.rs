@@ -68,10 +68,12 @@ struct Manifest {
     contradicting_duplicates: u64,
     rejected: u64,
     done: u64,
+    /// Of the done: without a sample.
+    empty: u64,
     absent: u64,
     failed: u64,
     pending: u64,
-    /// Of the pending: absent so far, and to be asked for again by later runs.
+    /// Of the pending: absent or without samples so far, and to be asked for again by later runs.
     pending_young: u64,
 }
 
@@ -226,14 +228,17 @@ impl Report {
 
     /// Takes the account of the stays in, which the journal keeps.
     pub fn tally(&mut self, tally: &[(State, bool, Tally)]) {
-        for (state, is_asked_again, Tally { stays, .. }) in tally {
+        for (state, is_asked_again, Tally { stays, empty, .. }) in tally {
             if *is_asked_again {
                 *self.asked_again.entry(state.name()).or_default() += stays;
                 continue;
             }
             match state {
                 State::Pending => self.manifest.pending += stays,
-                State::Done => self.manifest.done += stays,
+                State::Done => {
+                    self.manifest.done += stays;
+                    self.manifest.empty += empty;
+                }
                 State::Absent => self.manifest.absent += stays,
                 State::Rejected => self.manifest.rejected += stays,
                 State::Failed => self.manifest.failed += stays,
@@ -276,7 +281,8 @@ impl Report {
         self.rejects_file = Some(path);
     }
 
-    /// Closes the report. `fetched_for` is how long this process had the right to send requests.
+    /// Closes the report of a run that took `ran_for` by a clock that nobody sets; for `fetched_for` of it, this process had
+    /// the right to send requests.
     ///
     /// # Errors
     ///
@@ -284,7 +290,7 @@ impl Report {
     pub fn close(
         &mut self,
         ended_at: DateTime<Utc>,
-        fetched_for: Duration,
+        (ran_for, fetched_for): (Duration, Duration),
         requests_per_minute: u32,
     ) -> Result<ExitCode, Unaccounted> {
         let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
@@ -293,7 +299,7 @@ impl Report {
             return Err(Unaccounted { rows, accounted });
         }
         self.ended_at = ended_at;
-        self.wall_seconds = (ended_at - self.started_at).as_seconds_f64();
+        self.wall_seconds = ran_for.as_secs_f64();
         let answered: u64 = self.requests.by_outcome.values().sum();
         self.requests.without_answer = self.requests.sent.saturating_sub(answered);
         let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
@@ -356,7 +362,13 @@ impl Report {
         }
         if self.manifest.pending_young > 0 {
             let count = self.manifest.pending_young;
-            writeln!(f, "           {count} of the pending were not found yet; later runs ask for them again")?;
+            writeln!(
+                f,
+                "           {count} of the pending were not found yet, or had no samples; later runs ask again"
+            )?;
+        }
+        if self.manifest.empty > 0 {
+            writeln!(f, "           {} of the done have no samples", self.manifest.empty)?;
         }
         for manifest in &self.manifest.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;

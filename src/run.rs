@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, LocalResult, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 use tokio::{
     sync::mpsc,
@@ -23,7 +23,7 @@ use crate::{
     error::{Chain, Error, ExitCode},
     event::{Emit, Event},
     feishu::{token::Credentials, transport::Transport},
-    fetch::{Ended, Scope, Terms, fetch},
+    fetch::{Ended, Scope, Terms, Until, fetch},
     file::{self, Readers, folder_of},
     intake::{Intake, Manifests, Rejects},
     journal::{Enqueued, Identity, Journal, Lane, State, StayId},
@@ -54,7 +54,7 @@ pub struct Export {
     /// The priority of all of them.
     pub lane: Lane,
     /// When to send no more requests.
-    pub until: Option<DateTime<Utc>>,
+    pub until: Option<Until>,
     /// Where to write the report, and `rejects.csv` beside it.
     pub report: Option<PathBuf>,
 }
@@ -92,6 +92,7 @@ pub struct Outcome {
 ///
 /// If the run could not begin, or its account could not be written. What has landed stays landed.
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
+    let began = Instant::now();
     let report = RefCell::new(Report::new(around.start.now()));
     let emit = |event: Event<'_>| {
         report.borrow_mut().take(&event);
@@ -135,14 +136,17 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let mut report = report.into_inner();
     account(&journal, (task, config), &mut rejects, &mut report)?;
     let code = report
-        .close(around.start.now(), fetched_for, config.rate.requests_per_minute)
+        .close(around.start.now(), (began.elapsed(), fetched_for), config.rate.requests_per_minute)
         .map_err(|error| Error::Bug(error.to_string()))?;
     let again = || Some("run the same command again to continue".to_owned());
     let (exit_code, hint) = match &ended {
         Ok(Ended::Complete) => (code, (code == ExitCode::Again).then(again).flatten()),
         Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
         Ok(Ended::Early(_)) => (ExitCode::Again, again()),
-        Ok(Ended::Suspicious(alarm)) => (ExitCode::Again, Some(alarm.remedy().to_owned())),
+        Ok(Ended::Suspicious(alarm)) => {
+            let remedy = alarm.remedy(&around.credentials.app_id, config.api.user_id_type);
+            (ExitCode::Suspicious, Some(remedy))
+        }
         Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
         Err(error) => (error.exit_code(), error.hint()),
     };
@@ -166,27 +170,34 @@ pub fn identity(config: &Config) -> Identity {
 /// # Errors
 ///
 /// [`Error::Usage`] naming both forms.
-pub fn until(text: &str, now: DateTime<Utc>, zone: Tz) -> Result<DateTime<Utc>, Error> {
+pub fn until(text: &str, now: DateTime<Utc>, zone: Tz) -> Result<Until, Error> {
     let wrong = || {
         Error::Usage(format!("--until `{text}` is neither a time of day such as `06:00` nor a duration such as `8h`"))
     };
     if let Ok(duration) = humantime::parse_duration(text) {
-        return TimeDelta::from_std(duration)
-            .ok()
-            .and_then(|duration| now.checked_add_signed(duration))
-            .ok_or_else(wrong);
+        return Until::after(duration, now).ok_or_else(wrong);
     }
     let time =
         ["%H:%M", "%H:%M:%S"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok()).ok_or_else(wrong)?;
     let today = now.with_timezone(&zone).date_naive();
-    // A time that the zone's clocks skip on one day exists on the next.
-    today
-        .iter_days()
-        .take(3)
-        .filter_map(|day| day.and_time(time).and_local_timezone(zone).earliest())
-        .map(|at| at.with_timezone(&Utc))
-        .find(|at| *at > now)
-        .ok_or_else(wrong)
+    let at = today.iter_days().take(3).flat_map(|day| shown_at(day.and_time(time), zone)).find(|at| *at > now);
+    at.map(|at| Until::at(at, now)).ok_or_else(wrong)
+}
+
+/// When the zone's clocks show `local`: twice where they are set back over it. Where they skip it, the moment in which they
+/// do takes its place.
+fn shown_at(local: NaiveDateTime, zone: Tz) -> Vec<DateTime<Utc>> {
+    const SKIPPED_MINUTES_MAX: i64 = 24 * 60;
+    let whole_minute = local.with_second(0).unwrap_or(local);
+    let later = (0..=SKIPPED_MINUTES_MAX).map(|minutes| whole_minute + TimeDelta::minutes(minutes));
+    let shown = match zone.from_local_datetime(&local) {
+        LocalResult::None => {
+            later.map(|later| zone.from_local_datetime(&later)).find(|shown| shown.earliest().is_some())
+        }
+        shown => Some(shown),
+    };
+    let shown = shown.map(|shown| [shown.earliest(), shown.latest()]);
+    shown.into_iter().flatten().flatten().map(|at| at.with_timezone(&Utc)).collect()
 }
 
 fn rejects_path(task: &Export, config: &Config) -> PathBuf {
@@ -236,6 +247,7 @@ fn own_earlier(
     let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?;
     let rereading = task.refresh.map(|dates| journal.reread(dates.first, dates.last, task.lane)).transpose()?;
     let reread = rereading.map_or(0, |rereading| rereading.stays);
+    journal.take_back_own()?;
     emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
     if let Some(rereading) = rereading {
         emit(Event::Refreshing { rereading });
@@ -277,7 +289,13 @@ async fn settle_own(
     let mut stop = around.start.stop.clone();
     let mut is_queued = false;
     let mut settled_before = StayId::MIN;
-    while let Some(first_pending) = journal.own_pending(settled_before)? {
+    loop {
+        let first_pending = match journal.own_pending(settled_before)? {
+            // The process that fetches may have asked again for stays that were settled.
+            None => journal.own_pending(StayId::MIN)?,
+            first_pending => first_pending,
+        };
+        let Some(first_pending) = first_pending else { return Ok(Ended::Complete) };
         settled_before = first_pending;
         if let Some(_fetching) = journal.try_lock_fetching()? {
             emit(Event::Fetching);
@@ -290,7 +308,7 @@ async fn settle_own(
             emit(Event::Queued);
             is_queued = true;
         }
-        if task.until.is_some_and(|until| until <= around.start.now()) {
+        if task.until.is_some_and(|until| until.is_reached(around.start.now())) {
             return Ok(Ended::Early("the time limit is reached while another process fetches".into()));
         }
         tokio::select! {
@@ -299,7 +317,6 @@ async fn settle_own(
             () = sleep(TURN_POLL) => {}
         }
     }
-    Ok(Ended::Complete)
 }
 
 /// Phase 1, with phase 2 at its side for each date that becomes ready.
@@ -387,13 +404,42 @@ mod tests {
             ("01:30", Tz::UTC, "2026-03-09T01:30:00Z"),
             ("01:30:01", Tz::UTC, "2026-03-08T01:30:01Z"),
             ("06:00", Tz::Asia__Shanghai, "2026-03-08T22:00:00Z"),
-            // New York has no 02:30 on this day.
-            ("02:30", Tz::America__New_York, "2026-03-09T06:30:00Z"),
+            // New York has no 02:30 on this day: its clocks go from 02:00 to 03:00.
+            ("02:30", Tz::America__New_York, "2026-03-08T07:00:00Z"),
+            ("02:00:01", Tz::America__New_York, "2026-03-08T07:00:00Z"),
+            ("03:00", Tz::America__New_York, "2026-03-08T07:00:00Z"),
+            ("03:01", Tz::America__New_York, "2026-03-08T07:01:00Z"),
         ] {
-            assert_eq!(until(text, now, zone).unwrap(), expected.parse::<DateTime<Utc>>().unwrap(), "{text} {zone}");
+            assert_eq!(
+                until(text, now, zone).unwrap().time(),
+                expected.parse::<DateTime<Utc>>().unwrap(),
+                "{text} {zone}"
+            );
         }
         for text in ["", "soon", "25:00", "8", "-1h"] {
             assert!(until(text, now, Tz::UTC).is_err(), "{text}");
         }
+    }
+
+    /// On this day Berlin's clocks show 02:30 at 00:30 UTC and, set back by an hour, at 01:30 UTC.
+    #[test]
+    fn a_time_of_day_that_comes_twice_is_the_next_of_the_two() {
+        let next = |now: &str, text| until(text, now.parse().unwrap(), Tz::Europe__Berlin).unwrap().time();
+        for (now, text, expected) in [
+            ("2026-10-24T22:00:00Z", "02:30", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:30:00Z", "02:30", "2026-10-25T01:30:00Z"),
+            ("2026-10-25T01:30:00Z", "02:30", "2026-10-26T01:30:00Z"),
+            ("2026-10-25T00:45:00Z", "03:00", "2026-10-25T02:00:00Z"),
+        ] {
+            assert_eq!(next(now, text), expected.parse::<DateTime<Utc>>().unwrap(), "{now} {text}");
+        }
+    }
+
+    /// Samoa had no 30 December 2011.
+    #[test]
+    fn a_time_of_a_day_that_is_left_out_is_the_end_of_that_day() {
+        let now = "2011-12-30T09:59:00Z".parse().unwrap();
+        let noon = until("00:00", now, Tz::Pacific__Apia).unwrap().time();
+        assert_eq!(noon, "2011-12-30T10:00:00Z".parse::<DateTime<Utc>>().unwrap());
     }
 }

@@ -235,8 +235,8 @@ impl Simulator {
             Some(fault) => self.twist(fault, served, &occasion),
             None => served,
         };
-        if let Some(Asked { stay, first_sample, .. }) = page {
-            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample, stay.sample_count));
+        if let Some(Asked { stay, first_sample, empty_pages, .. }) = page {
+            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample, stay.sample_count, empty_pages));
             self.books.page_mut(stay.key, first_sample).enter(&reply, is_spoilt);
         }
         reply

@@ -210,7 +210,7 @@ DEFECTS = [
         "an alarm leaves settled what raised it",
         "runs",
         "limits::answers_that_say_nothing_stop_the_run_after_200",
-        [("src/fetch/answer.rs", "            self.unsettle(&suspects)?;\n", "            drop(suspects);\n")],
+        [("src/fetch/answer.rs", "        self.unsettle_suspects(&suspects)?;\n", "")],
     ),
     Defect(
         "a refresh gives up what has changed",
@@ -231,10 +231,40 @@ DEFECTS = [
         [("src/fetch.rs", "for slot in journal.slots()? {", "for slot in journal.slots()?.into_iter().take(0) {")],
     ),
     Defect(
+        "what waited beside the stays of an alarm goes before the next night",
+        "runs",
+        "limits::the_night_after_a_wrong_manifest_costs_its_own_requests",
+        [("src/fetch/answer.rs", "        self.journal.set_aside(if are_own { Aside::Own } else { Aside::All })?;\n", "")],
+    ),
+    Defect(
+        "success without samples is a good sign",
+        "runs",
+        "limits::a_run_whose_answers_are_empty_is_not_complete",
+        [("src/fetch/answer.rs", "self.unless_suspect(task, Sign::Empty)?", "self.unless_suspect(task, Sign::Known)?")],
+    ),
+    Defect(
+        "refusals are borne for ever",
+        "runs",
+        "limits::refusals_without_end_end_the_run",
+        [("src/fetch/answer.rs", "        let lasted = self.outage.refusal(now);\n", "        let lasted = Duration::ZERO;\n")],
+    ),
+    Defect(
+        "a stored refusal is believed whatever the clock says",
+        "runs",
+        "clock::a_refusal_under_a_wrong_clock_does_not_outlive_it",
+        [
+            (
+                "src/fetch.rs",
+                "Ok(left.filter(|left| (Duration::from_millis(1)..=THROTTLED_MAX).contains(left)))",
+                "Ok(left.map(|left| left.min(THROTTLED_MAX)))",
+            )
+        ],
+    ),
+    Defect(
         "a refusal leaves the gate open",
         "runs",
         "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
-        [("src/fetch/answer.rs", "        self.pace.close_gate(Instant::now() + wait);\n", "")],
+        [("src/fetch/answer.rs", "        self.pace.close_gate(now + wait);\n", "")],
     ),
     Defect(
         "a throttled answer counts as an attempt",
@@ -286,7 +316,7 @@ DEFECTS = [
         "lib",
         "feishu::api::tests::a_page_says_what_comes_after_it",
         [
-            ("src/feishu/api.rs", "(true, Some(token)) => Next::Token(token),", "(true, Some(_)) => Next::End,")
+            ("src/feishu/api.rs", "(Some(true) | None, Some(token)) => Next::Token(token),", "(_, Some(_)) => Next::End,")
         ],
     ),
     Defect(

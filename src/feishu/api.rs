@@ -68,6 +68,8 @@ pub enum Outcome {
     Absent(Said),
     /// The API refuses the row.
     Rejected(Said),
+    /// The API refuses the row for its id: it is none of this app's, or of another kind than the request says.
+    IdRefused(Said),
     /// Worth another attempt.
     Transient(Said),
     /// The API calls it a success, but it is not of the documented form.
@@ -87,7 +89,7 @@ impl Outcome {
             Self::Denied(..) => "denied",
             Self::NoPermission(_) => "no_permission",
             Self::Absent(_) => "absent",
-            Self::Rejected(_) => "rejected",
+            Self::Rejected(_) | Self::IdRefused(_) => "rejected",
             Self::Transient(_) => "transient",
             Self::OffContract(_) => "off_contract",
             Self::Failed(_) => "failed",
@@ -150,6 +152,7 @@ enum Meaning {
     NoPermission,
     Absent,
     Rejected,
+    IdRefused,
     Transient,
 }
 
@@ -186,7 +189,7 @@ const CODES: &[(RangeInclusive<i64>, Meaning)] = &[
     (121_004..=121_004, Meaning::Absent),
     (121_002..=121_003, Meaning::Rejected),
     (126_003..=126_007, Meaning::Rejected),
-    (99_992_350..=99_992_389, Meaning::Rejected),
+    (99_992_350..=99_992_389, Meaning::IdRefused),
     (99_992_402..=99_992_402, Meaning::Rejected),
     (121_001..=121_001, Meaning::Transient),
     (1500..=1500, Meaning::Transient),
@@ -227,6 +230,7 @@ fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>) -> Outcome 
         Some(Meaning::NoPermission) => Outcome::NoPermission(said),
         Some(Meaning::Absent) => Outcome::Absent(said),
         Some(Meaning::Rejected) => Outcome::Rejected(said),
+        Some(Meaning::IdRefused) => Outcome::IdRefused(said),
         Some(Meaning::Transient) => Outcome::Transient(said),
         None if answer.status >= 500 => Outcome::Transient(said),
         None => Outcome::Failed(said),
@@ -301,12 +305,12 @@ fn read_page(body: &[u8]) -> Option<Page> {
 }
 
 /// What comes after a page. The two fields are read leniently: a page that was paid for is not thrown away because a
-/// truth value comes as text or a token as number.
+/// truth value comes as text or a token as number. Where `has_more` says nothing, the token speaks for it.
 fn next_of(data: &PageData) -> Option<Next> {
     let has_more = match &data.has_more {
-        Value::Null => false,
-        Value::Bool(has_more) => *has_more,
-        Value::String(text) => text.parse().ok()?,
+        Value::Null => None,
+        Value::Bool(has_more) => Some(*has_more),
+        Value::String(text) => Some(text.parse().ok()?),
         _ => return None,
     };
     let token = match &data.page_token {
@@ -316,9 +320,9 @@ fn next_of(data: &PageData) -> Option<Next> {
         _ => None,
     };
     Some(match (has_more, token) {
-        (false, _) => Next::End,
-        (true, None) => Next::TokenMissing,
-        (true, Some(token)) => Next::Token(token),
+        (Some(false), _) | (None, None) => Next::End,
+        (Some(true), None) => Next::TokenMissing,
+        (Some(true) | None, Some(token)) => Next::Token(token),
     })
 }
 

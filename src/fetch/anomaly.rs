@@ -3,10 +3,21 @@
 
 use std::collections::VecDeque;
 
-use crate::journal::StayId;
+use crate::{config::UserIdType, journal::StayId};
 
 /// Answers that are looked at: the first ones of a run, and the last ones at any time.
 const ANSWERS: usize = 200;
+
+/// Answers after which a run stops if most of them refuse ids: what the app is does not change from row to row.
+const ANSWERS_OF_IDS: usize = 20;
+
+/// Refused ids that are an alarm at the end of a run, if most of its answers refuse ids. Of one or two rows, it may as well
+/// be the rows.
+const IDS_MIN: usize = 3;
+
+/// Stays without samples that are an alarm at the end of a run, if most of its answers have none: some participants stay
+/// for less than the minute of a first sample.
+const EMPTY_MIN: usize = 20;
 
 /// What an answer says of the run as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +26,10 @@ pub(super) enum Sign {
     Known,
     /// The API does not know the stay, or refuses its row.
     Unknown,
+    /// The API refuses the row for its id.
+    IdRefused,
+    /// The API calls it a success, but has no samples of the stay.
+    Empty,
     /// The answer is JSON, but not what the API documents: an unknown code, another form, paging without an end.
     OffContract,
 }
@@ -24,6 +39,10 @@ pub(super) enum Sign {
 pub enum Alarm {
     /// Most stays are not known to the API.
     Unknown,
+    /// The API has no samples of most stays.
+    Empty,
+    /// Most rows are refused for their ids.
+    Ids,
     /// Most answers are not what the API documents.
     OffContract,
     /// No stay was known, and all meetings are so young that their data may still come.
@@ -31,66 +50,116 @@ pub enum Alarm {
 }
 
 impl Alarm {
-    /// What was noticed.
-    pub fn why(self) -> &'static str {
+    /// What was noticed by a run of this app with ids of this kind.
+    pub fn why(self, app_id: &str, ids: UserIdType) -> String {
+        let ids = ids.as_str();
         match self {
-            Self::Unknown => "most of the last 200 stays are not known to the API; they are left pending",
+            Self::Unknown => {
+                "most of the last answers say that the API does not know their stays, or has no samples of them; they are \
+                 left pending"
+                    .into()
+            }
+            Self::Empty => {
+                "most of the last answers are called a success and have no samples; their stays are left pending".into()
+            }
+            Self::Ids => format!(
+                "most rows are refused for their ids: they are no `{ids}` of the app `{app_id}`; their stays are left pending"
+            ),
             Self::OffContract => {
-                "most of the last 200 answers are not what the API documents; their stays are left pending"
+                "most of the last answers are not what the API documents; their stays are left pending".into()
             }
-            Self::AllYoung => {
-                "not one of more than 200 stays was known to the API; their meetings are young, so later runs \
-                               ask again"
-            }
+            Self::AllYoung => "not one of more than 200 stays was known to the API; their meetings are young, so a run whose \
+                               manifest names them asks again"
+                .into(),
         }
     }
 
     /// What to look at.
-    pub fn remedy(self) -> &'static str {
-        match self {
+    pub fn remedy(self, app_id: &str, ids: UserIdType) -> String {
+        let ids = ids.as_str();
+        let look = match self {
             Self::Unknown | Self::AllYoung => {
-                "check the manifest's times, their zone, and that its ids are of this app, tenant and `user_id_type`; \
-                 if all is right, set `retry.stop_on_anomaly` to false and run again"
+                "check the manifest's times, their zone, and that its ids are of this app, tenant and `user_id_type`"
+                    .into()
             }
+            Self::Empty => {
+                "check one of these meetings in the admin console: whether it has quality data at all, and since \
+                            when"
+                    .into()
+            }
+            Self::Ids => format!(
+                "check `app_id` (`{app_id}`) and `api.user_id_type` (`{ids}`): an id of a user is another one in each app, \
+                 and of each kind"
+            ),
             Self::OffContract => {
-                "check `api.base_url`, and whether a newer vcq knows these answers (--log debug shows them); \
-                 to go on all the same, set `retry.stop_on_anomaly` to false and run again"
+                "check `api.base_url`, and whether a newer vcq knows these answers (--log debug shows them)".into()
             }
-        }
+        };
+        format!(
+            "{look}; a wrong manifest is taken back by `vcq drop --manifest FILE`; if all is right, set \
+             `retry.stop_on_anomaly` to false and run again"
+        )
     }
 }
 
-/// The last signs, each with its stay.
+/// The last signs, each with its stay, and the counts of the run.
 #[derive(Debug, Default)]
 pub(super) struct Anomaly {
     last: VecDeque<(Sign, StayId)>,
-    /// Stays absent so far: they raise no alarm while the run has other work.
+    answers: usize,
+    ids_refused: usize,
+    empty: usize,
+    /// Stays absent or without samples so far: they raise no alarm while the run has other work.
     young: usize,
     is_any_known: bool,
 }
 
 impl Anomaly {
-    /// Notes a sign. Returns the alarm once most of the last [`ANSWERS`] are bad ones.
+    /// Notes a sign. Returns the alarm once most of the last [`ANSWERS`] are bad ones, or most of at least
+    /// [`ANSWERS_OF_IDS`] refuse ids.
     pub(super) fn note(&mut self, sign: Sign, stay: StayId) -> Option<Alarm> {
         self.is_any_known |= sign == Sign::Known;
+        self.answers += 1;
+        self.ids_refused += usize::from(sign == Sign::IdRefused);
+        self.empty += usize::from(sign == Sign::Empty);
         self.last.push_back((sign, stay));
         if self.last.len() > ANSWERS {
             self.last.pop_front();
         }
+        if self.answers >= ANSWERS_OF_IDS && self.is_most(self.ids_refused) {
+            return Some(Alarm::Ids);
+        }
         let count = |wanted| self.last.iter().filter(|(sign, _)| *sign == wanted).count();
-        let (unknown, off_contract) = (count(Sign::Unknown), count(Sign::OffContract));
-        let is_alarm = self.last.len() == ANSWERS && (unknown + off_contract) * 2 > ANSWERS;
-        is_alarm.then_some(if off_contract > unknown { Alarm::OffContract } else { Alarm::Unknown })
+        let bad = [
+            (count(Sign::Unknown), Alarm::Unknown),
+            (count(Sign::OffContract), Alarm::OffContract),
+            (count(Sign::Empty), Alarm::Empty),
+            (count(Sign::IdRefused), Alarm::Ids),
+        ];
+        let is_alarm = self.last.len() == ANSWERS && bad.iter().map(|(count, _)| count).sum::<usize>() * 2 > ANSWERS;
+        // Of equal counts, the first.
+        let most = bad.into_iter().rev().max_by_key(|(count, _)| *count);
+        most.filter(|_| is_alarm).map(|(_, alarm)| alarm)
     }
 
-    /// Notes a stay that is absent so far.
+    /// Notes a stay that is absent, or has no samples, so far.
     pub(super) fn note_young(&mut self) {
         self.young += 1;
     }
 
     /// The alarm of a run that has come to its end, if it deserves one.
     pub(super) fn at_the_end(&self) -> Option<Alarm> {
+        if self.ids_refused >= IDS_MIN && self.is_most(self.ids_refused) {
+            return Some(Alarm::Ids);
+        }
+        if self.empty >= EMPTY_MIN && self.is_most(self.empty) {
+            return Some(Alarm::Empty);
+        }
         (self.young > ANSWERS && !self.is_any_known).then_some(Alarm::AllYoung)
+    }
+
+    fn is_most(&self, count: usize) -> bool {
+        count * 2 > self.answers
     }
 
     /// The stays of the bad signs: what they came to was no fault of theirs.
@@ -112,7 +181,7 @@ mod tests {
 
     #[test]
     fn most_of_the_first_or_of_the_last_answers_raise_the_alarm() {
-        for (bad, alarm) in [(Unknown, Alarm::Unknown), (OffContract, Alarm::OffContract)] {
+        for (bad, alarm) in [(Unknown, Alarm::Unknown), (OffContract, Alarm::OffContract), (Empty, Alarm::Empty)] {
             assert_eq!(first_alarm(repeat_n(bad, 1000)), Some((199, alarm)), "not before there are 200");
             assert_eq!(first_alarm((0..1000).map(|n| if n % 2 == 0 { Known } else { bad })), None, "half is not most");
             assert_eq!(first_alarm(repeat_n(Known, 500).chain(repeat_n(bad, 500))), Some((600, alarm)));
@@ -120,6 +189,49 @@ mod tests {
         }
         assert_eq!(first_alarm(repeat_n(Known, 1000)), None);
         assert_eq!(first_alarm((0..1000).map(|n| [Known, Unknown, OffContract][n % 3])), Some((199, Alarm::Unknown)));
+        assert_eq!(first_alarm((0..1000).map(|n| [Empty, Known, IdRefused][n % 3])), Some((199, Alarm::Empty)));
+    }
+
+    #[test]
+    fn refused_ids_raise_the_alarm_after_twenty_answers() {
+        assert_eq!(first_alarm(repeat_n(IdRefused, 1000)), Some((19, Alarm::Ids)));
+        assert_eq!(
+            first_alarm((0..1000).map(|n| if n % 2 == 0 { Known } else { IdRefused })),
+            None,
+            "half is not most"
+        );
+        let after_others = repeat_n(Known, 30).chain(repeat_n(IdRefused, 500));
+        assert_eq!(first_alarm(after_others), Some((60, Alarm::Ids)), "as soon as they are most of all");
+    }
+
+    #[test]
+    fn a_run_that_was_told_little_ends_with_an_alarm() {
+        let at_the_end = |signs: &[(Sign, usize)]| {
+            let mut anomaly = Anomaly::default();
+            for (sign, count) in signs {
+                (0..*count).for_each(|_| _ = anomaly.note(*sign, 1));
+            }
+            anomaly.at_the_end()
+        };
+        for (signs, alarm) in [
+            (&[(IdRefused, 2)][..], None),
+            (&[(IdRefused, 3)], Some(Alarm::Ids)),
+            (&[(IdRefused, 3), (Known, 3)], None),
+            (&[(IdRefused, 4), (Known, 3)], Some(Alarm::Ids)),
+            (&[(Empty, 19)], None),
+            (&[(Empty, 20)], Some(Alarm::Empty)),
+            (&[(Empty, 20), (Known, 20)], None),
+            (&[(Unknown, 100)], None),
+        ] {
+            assert_eq!(at_the_end(signs), alarm, "{signs:?}");
+        }
+    }
+
+    #[test]
+    fn an_alarm_over_ids_names_the_app_and_their_kind() {
+        for text in [Alarm::Ids.why("cli_1", UserIdType::UnionId), Alarm::Ids.remedy("cli_1", UserIdType::UnionId)] {
+            assert!(text.contains("`cli_1`") && text.contains("`union_id`"), "{text}");
+        }
     }
 
     #[test]

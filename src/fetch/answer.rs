@@ -7,8 +7,8 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Arrival, Ended, Loop, Task, anomaly::Sign, calendar::quota_month, outage, outage::PROBE_EVERY, pace::HOLD, retry,
-    token,
+    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Scope, Task, anomaly::Sign, calendar::quota_month, outage,
+    outage::PROBE_EVERY, pace::HOLD, refuse_for, retry, token,
 };
 use crate::{
     error::Error,
@@ -17,7 +17,7 @@ use crate::{
         api::{NO_PERMISSION_REMEDY, Next, Outcome, Page, Remedy, Said, classify},
         transport::Answer,
     },
-    journal::{NewPage, QueuedStay, State, StayId, Verdict},
+    journal::{Aside, NewPage, QueuedStay, State, StayId, Verdict},
 };
 
 /// Answers of "no permission" in a row that stop the run.
@@ -52,7 +52,8 @@ impl Loop<'_> {
             Outcome::Denied(said, remedy) => self.denied(task, said, remedy),
             Outcome::NoPermission(said) => self.no_permission(task, said)?,
             Outcome::Absent(said) => self.absent(task, said)?,
-            Outcome::Rejected(said) => self.rejected(task, said)?,
+            Outcome::Rejected(said) => self.rejected(task, said, Sign::Unknown)?,
+            Outcome::IdRefused(said) => self.rejected(task, said, Sign::IdRefused)?,
             Outcome::Transient(said) => self.transient(task, said, sent.at, is_known)?,
             Outcome::OffContract(said) => self.off_contract(task, said)?,
             Outcome::Failed(said) => self.failed(task, said)?,
@@ -61,6 +62,7 @@ impl Loop<'_> {
     }
 
     fn page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
+        self.bodies_are_large = answer.body.len() > LARGE_BODY_BYTES;
         if let Some(fault) = self.paging_fault(&task.queued, page)? {
             let Some(task) = self.unless_suspect(task, Sign::OffContract)? else { return Ok(()) };
             let reason = match fault {
@@ -73,25 +75,49 @@ impl Loop<'_> {
             };
             return self.settle(&task, State::Failed, reason, answer.log_id.clone());
         }
+        let Next::Token(token) = &page.next else { return self.last_page(task, page, answer) };
+        self.land(&task.queued, page, answer)?;
+        if page.samples > 0 {
+            self.anomaly.note(Sign::Known, task.queued.id);
+        }
+        task.queued.pages += 1;
+        task.queued.samples += page.samples;
+        task.queued.page_token = Some(token.clone());
+        task.attempts = 0;
+        task.refused_with = None;
+        self.again(task, Duration::ZERO);
+        Ok(())
+    }
+
+    /// The stay is read to its end. One without any sample says little: those of a young meeting may still come, and no
+    /// page is kept of it.
+    fn last_page(&mut self, mut task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
+        if task.queued.samples + page.samples > 0 {
+            self.anomaly.note(Sign::Known, task.queued.id);
+        } else if self.is_young(&task.queued) {
+            if task.queued.pages > 0 {
+                self.journal.restart(task.queued.id)?;
+            }
+            self.anomaly.note_young();
+            return self.settle(&task, State::Young, "no samples so far".into(), answer.log_id.clone());
+        } else {
+            let Some(unsuspected) = self.unless_suspect(task, Sign::Empty)? else { return Ok(()) };
+            task = unsuspected;
+        }
+        self.land(&task.queued, page, answer)?;
+        self.settled(&task, State::Done, None, None)
+    }
+
+    fn land(&mut self, queued: &QueuedStay, page: &Page, answer: &Answer) -> Result<(), Error> {
         let next_token = match &page.next {
             Next::Token(token) => Some(token.as_str()),
             Next::End | Next::TokenMissing => None,
         };
-        let (stay, number, samples) = (task.queued.id, task.queued.pages, page.samples);
+        let (stay, number, samples) = (queued.id, queued.pages, page.samples);
         let landed = NewPage { stay, number, samples, next_token, body: &answer.body };
         self.journal.land(&landed, self.terms.start.now().timestamp())?;
-        self.anomaly.note(Sign::Known, task.queued.id);
         (self.terms.emit)(Event::Landed { samples });
-        if let Some(token) = next_token {
-            task.queued.pages += 1;
-            task.queued.samples += samples;
-            task.queued.page_token = Some(token.to_owned());
-            task.attempts = 0;
-            task.refused_with = None;
-            self.again(task, Duration::ZERO);
-            return Ok(());
-        }
-        self.settled(&task, State::Done, None, None)
+        Ok(())
     }
 
     /// What is wrong with the paging, if anything: a server that says `has_more` for ever must not eat the quota.
@@ -102,9 +128,6 @@ impl Loop<'_> {
             Next::TokenMissing => return of_page("`has_more` without a `page_token`".into()),
             Next::Token(token) => token,
         };
-        if page.samples == 0 {
-            return of_page(format!("`has_more` after an empty page {}", queued.pages));
-        }
         if self.journal.token_seen(queued.id, token)? {
             return of_page(format!("page {} repeats an earlier `page_token`", queued.pages));
         }
@@ -116,9 +139,17 @@ impl Loop<'_> {
     }
 
     fn throttled(&mut self, task: Task, wait: Duration) -> Result<(), Error> {
-        self.pace.close_gate(Instant::now() + wait);
-        self.journal.set_gate_ms((self.terms.start.now() + wait).timestamp_millis())?;
+        let now = Instant::now();
+        self.pace.close_gate(now + wait);
+        refuse_for(self.journal, self.terms.start.now(), wait)?;
         (self.terms.emit)(Event::Refused { wait });
+        let lasted = self.outage.refusal(now);
+        if lasted >= self.terms.config.retry.outage_max {
+            let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
+            self.end(Ended::Early(format!(
+                "the API has refused all requests for {lasted}: the quota of this app may be used by another program"
+            )));
+        }
         self.again(task, Duration::ZERO);
         Ok(())
     }
@@ -146,10 +177,13 @@ impl Loop<'_> {
 
     /// What an answer shows besides what it says of its stay.
     fn note(&mut self, outcome: &Outcome) {
-        if !matches!(outcome, Outcome::Transient(_)) {
+        if !matches!(outcome, Outcome::Transient(_) | Outcome::Throttled { .. }) {
             self.outage.answer();
         }
-        if matches!(outcome, Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::Failed(_)) {
+        if matches!(
+            outcome,
+            Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::IdRefused(_) | Outcome::Failed(_)
+        ) {
             // An answer about a stay shows that the app may ask, and ends a row of "no permission".
             self.permitted = true;
             self.no_permission.clear();
@@ -161,15 +195,35 @@ impl Loop<'_> {
     fn unless_suspect(&mut self, task: Task, sign: Sign) -> Result<Option<Task>, Error> {
         let alarm = self.anomaly.note(sign, task.queued.id).filter(|_| self.terms.config.retry.stop_on_anomaly);
         if let Some(alarm) = alarm.filter(|_| self.ending.is_none()) {
-            self.end(Ended::Suspicious(alarm));
-            let suspects = self.anomaly.suspects();
-            self.unsettle(&suspects)?;
+            self.alarm(alarm)?;
         }
         if sign != Sign::Known && matches!(self.ending, Some(Ended::Suspicious(_))) {
+            self.journal.unsettle_suspects(&[task.queued.id])?;
             self.again(task, Duration::ZERO);
             return Ok(None);
         }
         Ok(Some(task))
+    }
+
+    /// Ends the run. The stays of the bad answers are pending again, for they may be none of theirs; later runs ask neither
+    /// for them nor for those that waited beside them, unless their manifest names them.
+    pub(super) fn alarm(&mut self, alarm: Alarm) -> Result<(), Error> {
+        self.end(Ended::Suspicious(alarm));
+        if alarm == Alarm::AllYoung {
+            return Ok(self.journal.suspect_young()?);
+        }
+        let suspects = self.anomaly.suspects();
+        self.unsettle_suspects(&suspects)?;
+        let are_own = matches!(self.terms.scope, Scope::Own) && self.journal.are_own(&suspects)?;
+        self.journal.set_aside(if are_own { Aside::Own } else { Aside::All })?;
+        Ok(())
+    }
+
+    fn unsettle_suspects(&mut self, stays: &[StayId]) -> Result<(), Error> {
+        self.journal.unsettle_suspects(stays)?;
+        (self.terms.emit)(Event::Unsettled { stays: stays.len() as u64 });
+        self.settled_before = StayId::MIN;
+        Ok(())
     }
 
     /// Fails the stay; when it is the first answer of all or the last of a row, it fails none and ends the run.
@@ -202,11 +256,7 @@ impl Loop<'_> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        let meeting_end = DateTime::from_timestamp(task.queued.stay.meeting_end_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
-        let age = self.terms.start.now() - meeting_end;
-        // A negative age: the meeting has not even ended.
-        let is_young = age.to_std().map_or(true, |age| age < self.terms.config.absent_retry_for);
-        if is_young {
+        if self.is_young(&task.queued) {
             self.anomaly.note_young();
             return self.settle(&task, State::Young, said.text, said.log_id);
         }
@@ -214,11 +264,19 @@ impl Loop<'_> {
         self.settle(&task, State::Absent, said.text, said.log_id)
     }
 
-    fn rejected(&mut self, task: Task, said: Said) -> Result<(), Error> {
+    /// Whether data of the meeting may still come.
+    fn is_young(&self, queued: &QueuedStay) -> bool {
+        let meeting_end = DateTime::from_timestamp(queued.stay.meeting_end_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
+        let age = self.terms.start.now() - meeting_end;
+        // A negative age: the meeting has not even ended.
+        age.to_std().map_or(true, |age| age < self.terms.config.absent_retry_for)
+    }
+
+    fn rejected(&mut self, task: Task, said: Said, sign: Sign) -> Result<(), Error> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        let Some(task) = self.unless_suspect(task, Sign::Unknown)? else { return Ok(()) };
+        let Some(task) = self.unless_suspect(task, sign)? else { return Ok(()) };
         self.settle(&task, State::Rejected, said.text, said.log_id)
     }
 

@@ -28,10 +28,11 @@ pub(super) enum Sign {
     Nothing,
 }
 
-/// The faults since the last useful answer.
+/// The faults and the refusals since the last useful answer.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     since: Option<Instant>,
+    refused_since: Option<Instant>,
     faults: u32,
     /// When the last of these faults showed that there is an outage.
     declared: Option<Instant>,
@@ -58,9 +59,17 @@ impl Outage {
         Sign::Begins
     }
 
-    /// Notes an answer that is no fault: whatever it says, the API is there.
+    /// Notes an answer that is neither fault nor refusal: whatever it says, the API is there.
     pub(super) fn answer(&mut self) {
         *self = Self::default();
+    }
+
+    /// Notes that a request was refused for the quota: the API is there, but for somebody else. Returns for how long there
+    /// has been no better answer.
+    pub(super) fn refusal(&mut self, now: Instant) -> Duration {
+        let since = *self.refused_since.get_or_insert(now);
+        *self = Self { refused_since: Some(since), ..Self::default() };
+        now - since
     }
 
     /// Notes that a stay failed for its faults, which an outage would excuse.
@@ -132,5 +141,16 @@ mod tests {
             assert_eq!(outage.fault(start, start, true), Sign::Nothing);
         }
         assert!(!outage.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_last_until_an_answer_that_is_none() {
+        let start = Instant::now();
+        let mut outage = Outage::default();
+        assert_eq!(outage.refusal(start), Duration::ZERO);
+        outage.fault(start, start, false);
+        assert_eq!(outage.refusal(start + PROBE_EVERY), PROBE_EVERY, "a fault is no better answer");
+        outage.answer();
+        assert_eq!(outage.refusal(start + 2 * PROBE_EVERY), Duration::ZERO);
     }
 }

@@ -72,7 +72,7 @@ pub struct Staged {
 
 impl Staged {
     /// The next distinct stay; of duplicates the first row counts, and the others are counted.
-    fn next(&mut self, merged: &mut Enqueued) -> Result<Option<(&Stay, Manifested)>, JournalError> {
+    pub(super) fn next(&mut self, merged: &mut Enqueued) -> Result<Option<(&Stay, Manifested)>, JournalError> {
         while let Some(record) = self.sorted.next()? {
             let (stay, at) = from_record(record).ok_or(io::ErrorKind::InvalidData).map_err(io::Error::from)?;
             if let Some(first) = self.last.as_ref().filter(|last| **last == stay) {

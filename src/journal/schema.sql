@@ -30,7 +30,8 @@ CREATE TABLE stay (
     rereads       INTEGER,                     -- the stay of which this row is a second reading: then its own number is the
                                                -- negative of that one, so that no number ever names two stays
     intended      INTEGER,                     -- the part file that is meant to hold it, and is not known to be visible
-    suspect       INTEGER NOT NULL DEFAULT 0,  -- 1: its answer was one of those that raised an alarm; asked for after others
+    suspect       INTEGER NOT NULL DEFAULT 0,  -- asked for only by a run that names it; 1: its answer was one of those that
+                                               -- raised an alarm, and it comes after all others; 2: it waited beside them
     short         INTEGER NOT NULL DEFAULT 0   -- 1: its samples end long before it may have ended, and its meeting was young:
                                                -- to be asked once more; 2: it has been
 ) STRICT;
@@ -38,7 +39,7 @@ CREATE TABLE stay (
 -- The key of a stay, in the order of the dataset's rows.
 CREATE UNIQUE INDEX stay_key ON stay (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL;
 CREATE UNIQUE INDEX stay_rereads ON stay (rereads) WHERE rereads IS NOT NULL;
-CREATE INDEX stay_queue ON stay (lane, suspect) WHERE state = 0;
+CREATE INDEX stay_queue ON stay (suspect, lane) WHERE state = 0;
 CREATE INDEX stay_again ON stay (settled_at) WHERE state IN (4, 5);
 CREATE INDEX stay_short ON stay (meeting_end) WHERE short = 1;
 CREATE INDEX stay_date ON stay (date, state);

@@ -117,7 +117,7 @@ pub(super) enum Known {
     New,
     /// It waits already, with so many pages landed; a row that gives another meeting end contradicts these.
     Pending { pages: u32, contradicts: bool },
-    /// It failed or was absent so far: it is asked for again.
+    /// It failed, was rejected, perhaps for a mistake in the app's settings, or was absent so far: it is asked for again.
     Again { pages: u32 },
     /// It has no data, and the row gives another meeting end: it is asked for with that.
     Mended,
@@ -134,8 +134,8 @@ impl Known {
             State::Pending => Self::Pending { pages: found.pages, contradicts: has_other_end },
             State::Done => Self::Settled { is_done: true, contradicts: has_other_end },
             _ if has_other_end => Self::Mended,
-            State::Failed | State::Young => Self::Again { pages: found.pages },
-            State::Absent | State::Rejected => Self::Settled { is_done: false, contradicts: false },
+            State::Failed | State::Young | State::Rejected => Self::Again { pages: found.pages },
+            State::Absent => Self::Settled { is_done: false, contradicts: false },
         }
     }
 }
@@ -151,6 +151,8 @@ pub struct QueuedStay {
     pub date: NaiveDate,
     /// Its place in the queue is by lane, then by number.
     pub lane: Lane,
+    /// Whether its answer was one of those that raised an alarm: it comes after all others.
+    pub is_suspect: bool,
     /// Pages landed, and so the number of the page to ask for.
     pub pages: u32,
     /// Samples landed.
@@ -181,6 +183,8 @@ pub struct Tally {
     pub pages: u64,
     /// Samples landed of them.
     pub samples: u64,
+    /// Of these, done without a sample.
+    pub empty: u64,
 }
 
 /// A stay of this process with where it stands in the manifest and why it ended as it did.
@@ -275,7 +279,7 @@ impl Journal {
     pub fn tally(&self) -> Result<Vec<(State, bool, Tally)>, JournalError> {
         let mut statement = self.db.prepare_cached(include_str!("tally.sql"))?;
         let rows = statement.query_map([], |row| {
-            let tally = Tally { stays: row.get(2)?, pages: row.get(3)?, samples: row.get(4)? };
+            let tally = Tally { stays: row.get(2)?, pages: row.get(3)?, samples: row.get(4)?, empty: row.get(5)? };
             Ok((State::from_row(row, 0)?, row.get(1)?, tally))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -352,6 +356,13 @@ pub(super) struct Found {
     meeting_end_s: i64,
 }
 
+impl Found {
+    /// True if it is to be asked for, or asked for again, and no page of it has landed.
+    pub(super) fn is_unread(&self) -> bool {
+        self.pages == 0 && matches!(self.state, State::Pending | State::Failed | State::Young)
+    }
+}
+
 /// Puts a stay at the end of its lane; false if the journal knows it already.
 pub(super) fn insert(
     statement: &mut Statement<'_>,
@@ -408,7 +419,7 @@ pub(super) fn date_from_row(row: &Row<'_>, column: usize) -> rusqlite::Result<Na
     NaiveDate::from_epoch_days(days).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, days.into()))
 }
 
-fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
+pub(super) fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
     Ok(QueuedStay {
         id: row.get(0)?,
         stay: stay_from_row(row, 1)?,
@@ -418,6 +429,7 @@ fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
         samples: row.get(10)?,
         restarts: row.get(11)?,
         page_token: row.get(12)?,
+        is_suspect: row.get(13)?,
     })
 }
 

@@ -152,7 +152,7 @@ fn a_stay_named_again_is_asked_again_only_if_that_can_help() {
         (State::Pending, State::Pending),
         (State::Done, State::Done),
         (State::Absent, State::Absent),
-        (State::Rejected, State::Rejected),
+        (State::Rejected, State::Pending),
         (State::Failed, State::Pending),
         (State::Young, State::Pending),
     ];
@@ -244,6 +244,60 @@ fn a_verdict_can_be_taken_back() {
     assert_eq!(reasons, [(Some(1), Some("because".into())), (Some(2), Some("because".into()))]);
     journal.unsettle(&all[1..]).unwrap();
     assert_eq!(whos(&journal), ["2"]);
+}
+
+#[test]
+fn suspects_are_asked_for_last_and_by_their_own_run_alone() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2), stay(3), stay(4)]);
+    let [one, two, three, _] = ids(&journal)[..] else { panic!("four stays") };
+    journal.land(&NewPage { samples: 0, ..page(one, 0, None) }, 0).unwrap();
+    settle(&journal, two, State::Absent);
+    journal.land(&page(three, 0, None), 0).unwrap();
+    journal.unsettle_suspects(&[one, two, three]).unwrap();
+    assert_eq!(states(&journal), [(State::Pending, 3), (State::Done, 1)], "what has samples stays done");
+    assert_eq!(whos(&journal), ["4"]);
+    let suspect = journal.next_suspect(|id| id == two).unwrap().unwrap();
+    assert_eq!((suspect.id, suspect.pages, suspect.is_suspect), (one, 0, true), "its empty page is forgotten");
+    assert!(bodies(&journal, one).unwrap().is_empty());
+    journal.set_aside(Aside::Own).unwrap();
+    assert_eq!(whos(&journal), [""; 0]);
+    drop(journal);
+
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(2), stay(5)]);
+    journal.take_back_own().unwrap();
+    assert_eq!(whos(&journal), ["5"], "none of an earlier run");
+    assert_eq!(journal.next_suspect(|_| false).unwrap().unwrap().id, two, "but those that are named again");
+    enqueue(&mut journal, Lane::Nightly, &[stay(4)]);
+    journal.take_back_own().unwrap();
+    assert_eq!(whos(&journal), ["4", "5"]);
+    journal.set_aside(Aside::All).unwrap();
+    assert_eq!(whos(&journal), [""; 0]);
+}
+
+#[test]
+fn what_is_taken_out_of_the_queue_leaves_no_number_that_another_stay_gets() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2), stay(3), stay(4), stay(5)]);
+    let all = ids(&journal);
+    journal.land(&page(all[0], 0, None), 0).unwrap();
+    journal.land(&page(all[1], 0, Some("a")), 0).unwrap();
+    settle(&journal, all[2], State::Failed);
+    let staged = |journal: &Journal| stage(journal, &[stay(1), stay(2), stay(3), stay(3), stay(5), stay(6)]);
+    let counted = Unqueued { stays: 5, duplicates: 1, dropped: 2, kept: 2, unknown: 1 };
+    let dry = staged(&journal);
+    assert_eq!(journal.unqueue(dry, true).unwrap(), counted);
+    assert_eq!(whos(&journal), ["2", "4", "5"]);
+    let all_of_them = staged(&journal);
+    assert_eq!(journal.unqueue(all_of_them, false).unwrap(), counted);
+    assert_eq!(whos(&journal), ["2", "4"]);
+    enqueue(&mut journal, Lane::Nightly, &[stay(7)]);
+    assert!(journal.next(9, |id| id <= all[4]).unwrap().is_some(), "a number of its own");
+    enqueue(&mut journal, Lane::Nightly, &[stay(5)]);
+    assert_eq!(whos(&journal), ["2", "4", "5", "7"], "named again, it is asked for again");
 }
 
 #[test]

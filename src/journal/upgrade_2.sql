@@ -3,7 +3,7 @@ ALTER TABLE stay ADD COLUMN intended INTEGER;
 ALTER TABLE stay ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE stay ADD COLUMN short INTEGER NOT NULL DEFAULT 0;
 DROP INDEX stay_queue;
-CREATE INDEX stay_queue ON stay (lane, suspect) WHERE state = 0;
+CREATE INDEX stay_queue ON stay (suspect, lane) WHERE state = 0;
 CREATE INDEX stay_short ON stay (meeting_end) WHERE short = 1;
 
 -- The numbers of second readings are their own from now on.

@@ -76,11 +76,18 @@ pub(super) fn no_permission() -> Reply {
     NO_PERMISSION.reply()
 }
 
+/// See [`absent_meeting`].
+pub(super) fn foreign_id() -> Reply {
+    NO_SUCH_ID.reply()
+}
+
 /// What a request asks for, once checked.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) stay: SimulatedStay,
     pub(super) first_sample: u32,
+    /// Empty pages that stood in its place before.
+    pub(super) empty_pages: u32,
     pub(super) page_size: u32,
     pub(super) has_token: bool,
 }
@@ -109,9 +116,9 @@ pub(super) fn check(tenant: &Tenant, now_s: i64, query: &str) -> Result<Asked, V
         return Err(NO_MEETING);
     }
     let token = parameters.get("page_token");
-    let first_sample = token.map_or(Some(0), |token| read_token(tenant.settings().seed, stay.key, token));
-    let first_sample = first_sample.ok_or(PARAM_ERROR)?;
-    Ok(Asked { stay, first_sample, page_size, has_token: token.is_some() })
+    let place = token.map_or(Some((0, 0)), |token| read_token(tenant.settings().seed, stay.key, token));
+    let (first_sample, empty_pages) = place.ok_or(PARAM_ERROR)?;
+    Ok(Asked { stay, first_sample, empty_pages, page_size, has_token: token.is_some() })
 }
 
 /// The query's parameters; an empty one counts as missing.
@@ -189,15 +196,23 @@ fn check_ids(parameters: &Parameters, id_type: UserIdType) -> Result<impl Fn(&Si
     })
 }
 
-/// A page token: where the next page begins, with a mark that only the server can make for this stay.
-pub(super) fn page_token(seed: u64, stay: StayKey, first_sample: u32) -> String {
-    let mark: u64 = stream(seed, Purpose::PageToken, stay.0, u64::from(first_sample)).random();
-    format!("{first_sample}-{mark:016x}")
+/// A page token: where the next page begins, after so many empty ones in its place, with a mark that only the server can
+/// make for this stay.
+pub(super) fn page_token(seed: u64, stay: StayKey, first_sample: u32, empty_pages: u32) -> String {
+    let place = u64::from(empty_pages) << 32 | u64::from(first_sample);
+    let mark: u64 = stream(seed, Purpose::PageToken, stay.0, place).random();
+    if empty_pages == 0 {
+        format!("{first_sample}-{mark:016x}")
+    } else {
+        format!("{first_sample}.{empty_pages}-{mark:016x}")
+    }
 }
 
-fn read_token(seed: u64, stay: StayKey, token: &str) -> Option<u32> {
-    let first_sample = token.split_once('-')?.0.parse().ok()?;
-    (page_token(seed, stay, first_sample) == token).then_some(first_sample)
+fn read_token(seed: u64, stay: StayKey, token: &str) -> Option<(u32, u32)> {
+    let place = token.split_once('-')?.0;
+    let (first_sample, empty_pages) = place.split_once('.').unwrap_or((place, "0"));
+    let (first_sample, empty_pages) = (first_sample.parse().ok()?, empty_pages.parse().ok()?);
+    (page_token(seed, stay, first_sample, empty_pages) == token).then_some((first_sample, empty_pages))
 }
 
 /// A page, before it is written.
@@ -216,7 +231,7 @@ impl Page {
         let first = asked.first_sample.min(count);
         let end = first.saturating_add(asked.page_size).min(count);
         let has_more = end < count;
-        Self { samples: first..end, has_more, next_token: has_more.then(|| page_token(seed, asked.stay.key, end)) }
+        Self { samples: first..end, has_more, next_token: has_more.then(|| page_token(seed, asked.stay.key, end, 0)) }
     }
 
     /// The page as the API writes it: without a page token where there is no more.

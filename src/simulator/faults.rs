@@ -111,8 +111,16 @@ fault_kinds! {
     PageTokenRepeated = "page-token-repeated",
     /// more pages are announced without a page token
     PageTokenMissing = "page-token-missing",
-    /// more pages are announced by an empty one
+    /// each page is announced by an empty one before it
     EmptyPage = "empty-page",
+    /// empty pages announce more for ever, always with a new page token
+    EndlessEmptyPages = "endless-empty-pages",
+    /// a success without samples: an empty list, no list or no data
+    NoSamples = "no-samples",
+    /// the page as it is, without `has_more`
+    HasMoreMissing = "has-more-missing",
+    /// 99992351, an id that is none of the app's
+    ForeignId = "foreign-id",
     /// more pages are announced for ever, always with a new page token
     EndlessPages = "endless-pages",
     /// a refusal with 99991400 that is over after a second
@@ -150,6 +158,8 @@ pub enum Outcome {
     Rejected,
     /// The API's answers lead nowhere.
     Failed,
+    /// The API calls it a success and has no samples.
+    Empty,
 }
 
 impl FaultKind {
@@ -163,24 +173,31 @@ impl FaultKind {
     pub fn lasting(self) -> Option<Outcome> {
         match self {
             Self::AbsentMeeting | Self::AbsentDevice | Self::AbsentData => Some(Outcome::Absent),
-            Self::RejectedRow => Some(Outcome::Rejected),
+            Self::RejectedRow | Self::ForeignId => Some(Outcome::Rejected),
+            Self::NoSamples => Some(Outcome::Empty),
+            Self::EmptyPage => Some(Outcome::Done),
             Self::NoPermission
             | Self::UnknownCode
             | Self::PageTokenRepeated
             | Self::PageTokenMissing
-            | Self::EmptyPage
+            | Self::EndlessEmptyPages
             | Self::EndlessPages => Some(Outcome::Failed),
             _ => None,
         }
     }
 
     /// Whether the fault spoils the page of a stay that begins with the given sample: what it says of the next one leads
-    /// nowhere.
-    pub(super) fn spoils_page(self, first_sample: u32, sample_count: u32) -> bool {
+    /// nowhere, or it holds none of its samples. So many empty pages stood in its place before.
+    pub(super) fn spoils_page(self, first_sample: u32, sample_count: u32, empty_pages: u32) -> bool {
         match self {
+            Self::EmptyPage => empty_pages == 0,
             // The token that comes again is the one that a first page names, unless that is empty.
             Self::PageTokenRepeated => first_sample > 0 || sample_count == 0,
-            _ => matches!(self, Self::PageTokenMissing | Self::EmptyPage | Self::EndlessPages),
+            _ => {
+                let leads_nowhere =
+                    matches!(self, Self::PageTokenMissing | Self::EndlessEmptyPages | Self::EndlessPages);
+                leads_nowhere || self == Self::NoSamples
+            }
         }
     }
 

@@ -19,15 +19,13 @@ static OVERSIZED: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; (32 << 20) + 1].
 
 /// Changes a page as the fault demands, before it is written.
 pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed: u64) {
-    let token = |first_sample| Some(page_token(seed, asked.stay.key, first_sample));
+    let token = |first_sample| Some(page_token(seed, asked.stay.key, first_sample, 0));
     let next = asked.first_sample.saturating_add(asked.page_size);
     match fault {
         FaultKind::PageTokenRepeated => (page.has_more, page.next_token) = (true, token(asked.page_size)),
         FaultKind::PageTokenMissing => (page.has_more, page.next_token) = (true, None),
-        FaultKind::EmptyPage => {
-            page.samples = 0..0;
-            (page.has_more, page.next_token) = (true, token(next));
-        }
+        FaultKind::EmptyPage if asked.empty_pages == 0 => *page = empty_page(asked, seed),
+        FaultKind::EndlessEmptyPages => *page = empty_page(asked, seed),
         FaultKind::EndlessPages => {
             // Beyond the end the first samples come again, so that no page is empty.
             if page.samples.is_empty() {
@@ -42,6 +40,12 @@ pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed:
         }
         _ => {}
     }
+}
+
+/// A page without samples, whose token leads to where it stands itself.
+fn empty_page(asked: &Asked, seed: u64) -> Page {
+    let next_token = page_token(seed, asked.stay.key, asked.first_sample, asked.empty_pages + 1);
+    Page { samples: 0..0, has_more: true, next_token: Some(next_token) }
 }
 
 /// The answer that takes the place of `served`, the answer without the fault.
@@ -70,6 +74,9 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::AbsentDevice => api::absent_device(),
         FaultKind::AbsentData => api::absent_data(),
         FaultKind::RejectedRow | FaultKind::PageTokenRefused => PARAM_ERROR.reply(),
+        FaultKind::ForeignId => api::foreign_id(),
+        FaultKind::NoSamples => Reply::json(200, *one_of(rng, NO_SAMPLES)).with_code(0),
+        FaultKind::HasMoreMissing => without_has_more(served),
         FaultKind::UnknownCode => Reply::failure(400, 777_777, "\u{1b}[31mnew\u{1b}[0m \u{7}\u{202e}trouble\r\n"),
         FaultKind::MonthUsedUp => month_used_up(),
         FaultKind::GatewayHtml | FaultKind::TokenUnavailable => gateway(rng),
@@ -95,6 +102,7 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::PageTokenRepeated
         | FaultKind::PageTokenMissing
         | FaultKind::EmptyPage
+        | FaultKind::EndlessEmptyPages
         | FaultKind::EndlessPages
         | FaultKind::TokenAtEnd
         | FaultKind::ShortPages => served,
@@ -126,6 +134,14 @@ const OTHER_FORMS: &[&str] = &[
     r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":{}}}"#,
 ];
 
+const NO_SAMPLES: &[&str] = &[
+    r#"{"code":0,"msg":"ok"}"#,
+    r#"{"code":0,"msg":"success","data":null}"#,
+    r#"{"code":0,"msg":"success","data":{}}"#,
+    r#"{"code":0,"msg":"success","data":{"participant_quality_list":null,"has_more":false}}"#,
+    r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":false,"page_token":""}}"#,
+];
+
 /// The codes that the API documents as internal errors.
 const INTERNAL_CODES: &[u64] = &[121_001, 1500, 1663, 1668, 2200, 5000, 10_101, 55_001, 65_001, 105_001];
 
@@ -153,6 +169,12 @@ fn has_more_as_text(served: Reply) -> Reply {
     let body = String::from_utf8_lossy(&served.body).into_owned();
     let body = body.replace("\"has_more\":true", "\"has_more\":\"true\"");
     Reply { body: body.replace("\"has_more\":false", "\"has_more\":\"false\"").into(), ..served }
+}
+
+fn without_has_more(served: Reply) -> Reply {
+    let body = String::from_utf8_lossy(&served.body).into_owned();
+    let body = body.replace(",\"has_more\":true", "").replace(",\"has_more\":false", "");
+    Reply { body: body.into(), ..served }
 }
 
 fn odd_life(served: Reply, rng: &mut StdRng) -> Reply {

@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Read, Write},
     process::Command,
+    sync::{Barrier, LazyLock},
     time::Instant,
 };
 
@@ -19,7 +20,10 @@ use vcq::{
     stay::{MeetingNo, Participant, Stay},
 };
 
-use super::world::{World, small};
+use super::{
+    way::{Peer, answer},
+    world::{World, small},
+};
 
 /// The bound of every command: 150 MB.
 const PEAK_MIB_MAX: f64 = 150e6 / 1024.0 / 1024.0;
@@ -81,6 +85,43 @@ fn rebuild_and_verify_of_large_dates() {
 #[test]
 fn rebuild_and_verify_of_large_dates_that_cannot_be_read() {
     rebuild_and_verify(&page(|_| 35.into()));
+}
+
+/// Requests that are under way at a time.
+const IN_FLIGHT: usize = 16;
+
+/// Holds the answers back until so many requests are under way.
+static UNDER_WAY: Barrier = Barrier::new(IN_FLIGHT);
+
+/// A page of 31 MiB that is no smaller when it is compressed: one value is a text of digits at random.
+static LARGE_PAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut random = 1_u64;
+    let digits = (0..31 << 20).map(|_| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[(random >> 58) as usize]
+    });
+    let mut page = br#"{"code":0,"msg":"success","data":{"participant_quality_list":[{"other":""#.to_vec();
+    page.extend(digits);
+    page.extend_from_slice(br#""}],"has_more":false}}"#);
+    page
+});
+
+/// The largest pages there may be, all on their way at the same time.
+#[test]
+fn answers_of_31_mib_that_come_at_the_same_time() {
+    let world = World::new(small());
+    let manifest = world.read("manifest.csv");
+    world.write("some.csv", &manifest.lines().take(1 + IN_FLIGHT).collect::<Vec<_>>().join("\n"));
+    world.write("vcq.toml", "[api]\nrequest_timeout = \"5m\"\n");
+    let peer = Peer::start(|stream, number| {
+        if number <= IN_FLIGHT {
+            UNDER_WAY.wait();
+        }
+        answer(stream, "", &LARGE_PAGE)
+    });
+    let line = format!("export --manifest some.csv --base-url http://{}", peer.address);
+    measure(&world, &line, 0, IN_FLIGHT as u64);
+    assert_eq!(peer.asked(), IN_FLIGHT, "none was asked for twice");
 }
 
 /// More rows than a row group has, on as many dates as are built at the same time.

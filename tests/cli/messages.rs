@@ -391,6 +391,30 @@ fn standard_output_that_is_closed_early_is_no_error() {
     );
 }
 
+/// A wrong manifest is taken back: what nobody has asked for vanishes, what has landed stays.
+#[test]
+fn a_manifest_is_taken_out_of_the_queue() {
+    let world = World::new(small());
+    assert_eq!(world.run("drop --manifest manifest.csv").code, Some(2), "there is no journal yet");
+    assert_eq!(world.run("export --manifest manifest.csv --until 1ms").code, Some(75));
+    let others = "100000000,1700000000,1700003600,1700000000,ou_nobody,\n123,1,2,1,ou_1,\n";
+    let header = "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id\n";
+    world.write("other.csv", &format!("{header}{others}{others}"));
+    assert_eq!(world.run("export --manifest other.csv --until 1ms").code, Some(75));
+    let rows = "manifest   4 rows = 1 duplicate + 2 rejected + 1 stays\n";
+    let said = |what| format!("{rows}stays      1 = {what}\n");
+    let dry = world.out("drop --manifest other.csv --dry-run");
+    assert_eq!(dry, said("1 to be dropped + 0 landed or settled, kept + 0 not known"));
+    let dropped = world.out("drop --manifest other.csv");
+    assert_eq!(dropped, said("1 dropped from the queue + 0 landed or settled, kept + 0 not known"));
+    let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
+    assert_eq!(status["queue"]["nightly"], 60);
+    world.out("export --manifest manifest.csv");
+    let kept = world.out("drop --manifest manifest.csv");
+    assert!(kept.ends_with("60 = 0 dropped from the queue + 60 landed or settled, kept + 0 not known\n"), "{kept}");
+    world.out("verify");
+}
+
 #[test]
 fn every_command_has_an_example_and_shells_their_completions() {
     let world = World::new(small());
@@ -407,6 +431,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "demo",
             "export",
             "plan",
+            "drop",
             "status",
             "rebuild",
             "archive",
@@ -415,6 +440,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "check",
             "simulate",
             "completions",
+            "drop",
             "help"
         ]
     );

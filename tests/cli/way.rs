@@ -27,16 +27,16 @@ const TOKEN: &str = r#"{"code":0,"msg":"ok","tenant_access_token":"t-1","expire"
 const TOO_MUCH: usize = (32 << 20) + 1;
 
 /// A server that hands each request for data, counted from 1, to a talker. It serves until the test process ends.
-struct Peer {
-    address: SocketAddr,
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 /// Writes an answer, or what takes its place; whatever it returns, the connection is closed after it.
-type Talk = fn(&mut TcpStream, usize) -> std::io::Result<()>;
+pub(super) type Talk = fn(&mut TcpStream, usize) -> std::io::Result<()>;
 
 impl Peer {
-    fn start(talk: Talk) -> Self {
+    pub(super) fn start(talk: Talk) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -51,7 +51,7 @@ impl Peer {
         Self { address, asked }
     }
 
-    fn asked(&self) -> usize {
+    pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }
@@ -68,7 +68,7 @@ fn serve(mut stream: TcpStream, talk: Talk, asked: &AtomicUsize) -> std::io::Res
     Ok(())
 }
 
-fn answer(stream: &mut TcpStream, headers: &str, body: &[u8]) -> std::io::Result<()> {
+pub(super) fn answer(stream: &mut TcpStream, headers: &str, body: &[u8]) -> std::io::Result<()> {
     let length = body.len();
     write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n")?;
     stream.write_all(body)

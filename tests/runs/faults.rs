@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use vcq::simulator::{
     Settings,
     faults::{FaultKind, Outcome, When},
@@ -64,7 +64,7 @@ type Verdict = (FaultKind, u8, fn(u32) -> u32);
 #[test]
 fn a_verdict_concerns_its_stay_alone() {
     use FaultKind::*;
-    let rows: [Verdict; 9] = [
+    let rows: [Verdict; 12] = [
         (AbsentMeeting, 0, |_| 1),
         (AbsentDevice, 0, |_| 1),
         (AbsentData, 0, |_| 1),
@@ -72,17 +72,24 @@ fn a_verdict_concerns_its_stay_alone() {
         (UnknownCode, 65, |_| 1),
         (PageTokenRepeated, 65, |_| 2),
         (PageTokenMissing, 65, |_| 1),
-        (EmptyPage, 65, |_| 1),
+        (EndlessEmptyPages, 65, |pages| 2 * pages),
         (EndlessPages, 65, |pages| 2 * pages),
+        (ForeignId, 65, |_| 1),
+        (NoSamples, 0, |_| 1),
+        (EmptyPage, 0, |pages| 2 * pages),
     ];
     for (kind, exit, requests_max) in rows {
         let mut world = world(with_faults(7, [(kind, When::Rate(0.25))]), 20, 6);
         let life = world.export();
         let outcomes: Vec<_> = world.stays.iter().map(|stay| world.server().expected(stay).outcome).collect();
         let count = |outcome| outcomes.iter().filter(|it| **it == outcome).count() as u64;
-        let expected = [Outcome::Done, Outcome::Absent, Outcome::Rejected, Outcome::Failed].map(count);
-        assert!(struck(&world, kind) > 0 && expected[0] < 26, "{kind:?} never struck");
+        let mut expected = [Outcome::Done, Outcome::Absent, Outcome::Rejected, Outcome::Failed].map(count);
+        assert!(struck(&world, kind) > 0 && (expected[0] < 26 || kind == EmptyPage), "{kind:?} never struck");
+        expected[0] += count(Outcome::Empty);
         assert_eq!(ending(&life), (exit, expected), "{kind:?}");
+        let without_samples = |stay: &&SimulatedStay| world.server().expected(stay).samples.is_empty();
+        let empty = world.stays.iter().filter(without_samples).count() as u64 - expected[1..].iter().sum::<u64>();
+        assert_eq!(life.count("/manifest/empty"), empty, "{kind:?}");
         check(&world, &life);
         check_complete(&world);
         for (stay, _) in world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome != Outcome::Done) {
@@ -235,6 +242,32 @@ fn absent_stays_of_young_meetings_are_asked_for_again() {
     check_complete(&world);
     let life = world.export();
     check_idle(&mut world, &life);
+}
+
+/// A success without samples says of a young meeting that its samples may still come: nothing is landed, and later runs
+/// ask again.
+#[test]
+fn empty_answers_of_young_meetings_are_asked_for_again() {
+    let long_ago = world(settings(33), 30, 3).now.timestamp() - 100 * 86_400;
+    let ends = |world: &World| world.stays.iter().map(|stay| stay.meeting_end_s).max().unwrap();
+    let over_s = ends(&world(settings(33), 30, 3)) + 6 * 3600;
+    let when = When::Between { from_s: long_ago, until_s: over_s };
+    let mut world = world(with_faults(33, [(FaultKind::NoSamples, when)]), 30, 3);
+    world.now = DateTime::from_timestamp(over_s - 3600, 0).unwrap();
+    let young_from_s = world.now.timestamp() - 48 * 3600;
+    world.stays.retain(|stay| stay.meeting_end_s > young_from_s);
+    world.write_manifest("manifest.csv", world.stays.iter());
+    let life = world.export();
+    let count = world.stays.len() as u64;
+    assert_eq!((life.exit, life.account()), (Some(0), [0, 0, 0, 0, 0, count]));
+    assert_eq!((life.count("/manifest/pending_young"), life.count("/landed/pages")), (count, 0));
+    check(&world, &life);
+    world.rest(TimeDelta::hours(3));
+    let other = world.write_manifest("other.csv", std::iter::empty());
+    let life = world.live_one(Orders { manifest: other, ..world.orders() });
+    assert_eq!((life.exit, &life.report["asked_again"]["done"]), (Some(0), &count.into()));
+    check(&world, &life);
+    check_complete(&world);
 }
 
 /// Absent for longer than `absent_retry_for` is absent for good.

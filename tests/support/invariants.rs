@@ -92,7 +92,7 @@ pub(crate) fn check_report(life: &Life, exit: u8) {
     match exit {
         0 => assert_eq!((rejected + failed, pending), (0, young), "exit 0"),
         65 => assert!(rejected + failed > 0 && pending == young, "exit 65"),
-        75 | 77 | 130 => assert!(life.report["stopped"].is_string(), "{:#}", life.report),
+        75 | 76 | 77 | 130 => assert!(life.report["stopped"].is_string(), "{:#}", life.report),
         _ => panic!("exit {exit}: {:#}", life.report),
     }
     assert_eq!(life.count("/requests/sent"), life.sent);

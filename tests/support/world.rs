@@ -32,6 +32,7 @@ use vcq::{
         token::Credentials,
         transport::{Call, Request, Sending, Transport},
     },
+    fetch::Until,
     intake::Manifests,
     journal::Lane,
     refresh::Dates,
@@ -351,7 +352,7 @@ impl World {
             refresh: orders.refresh,
             accept_fewer: orders.accept_fewer,
             lane: orders.lane,
-            until: orders.until.map(|after| start.now() + after),
+            until: orders.until.map(|after| Until::after(after.to_std().unwrap(), start.now()).unwrap()),
             report: Some(orders.manifest.with_extension("report.json")),
         };
         let stopping = async {

@@ -43,6 +43,22 @@ fn every_code_of_the_table_has_its_meaning_whatever_the_status() {
     }
 }
 
+/// Of one row such a code says little; of most rows it says that the app or the kind of ids is another one.
+#[test]
+fn codes_of_ids_are_told_from_those_of_other_parameters() {
+    for (code, is_of_id) in [
+        (99_992_350, true),
+        (99_992_351, true),
+        (99_992_389, true),
+        (99_992_402, false),
+        (121_003, false),
+        (126_007, false),
+    ] {
+        let outcome = classify(&Ok(answer(400, &format!(r#"{{"code":{code},"msg":"m"}}"#))), at());
+        assert_eq!(matches!(outcome, Outcome::IdRefused(_)), is_of_id, "{code}");
+    }
+}
+
 #[test]
 fn other_codes_fail_their_stay_and_server_faults_pass() {
     for (status, code, expected) in [
@@ -121,6 +137,11 @@ fn a_page_says_what_comes_after_it() {
         (r#"{"participant_quality_list":[{}],"has_more":"true","page_token":7}"#, 1, token("7")),
         (r#"{"participant_quality_list":[{}],"has_more":"false","page_token":7}"#, 1, Next::End),
         (r#"{"participant_quality_list":[{}],"has_more":null}"#, 1, Next::End),
+        (r#"{"participant_quality_list":[{}],"has_more":null,"page_token":"100"}"#, 1, token("100")),
+        (r#"{"participant_quality_list":[{}],"page_token":"100"}"#, 1, token("100")),
+        (r#"{"participant_quality_list":[{}],"page_token":" "}"#, 1, Next::End),
+        (r#"{"participant_quality_list":[],"has_more":true,"page_token":"100"}"#, 0, token("100")),
+        (r#"{"participant_quality_list":[],"page_token":"100"}"#, 0, token("100")),
         (r#"{"participant_quality_list":[{}],"has_more":true}"#, 1, Next::TokenMissing),
         (r#"{"participant_quality_list":[{}],"has_more":true,"page_token":""}"#, 1, Next::TokenMissing),
         (r#"{"participant_quality_list":[{}],"has_more":true,"page_token":null}"#, 1, Next::TokenMissing),
@@ -131,6 +152,8 @@ fn a_page_says_what_comes_after_it() {
             assert_eq!(classify(&Ok(answer(status, &body)), at()), expected, "{data}");
         }
     }
+    let nothing = Outcome::Page(Page { samples: 0, next: Next::End });
+    assert_eq!(classify(&Ok(answer(200, r#"{"code":0,"msg":"ok"}"#)), at()), nothing);
 }
 
 #[test]

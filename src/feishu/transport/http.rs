@@ -11,26 +11,33 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::{
-    Answer, BODY_BYTES_MAX, Call, Request, Sending, Transport,
+    Answer, Call, Request, Sending, Transport,
     cause::{Peer, Step, TransportError},
     proxy::{self, Proxy},
     roots,
     steps::{Marked, Names},
 };
-use crate::config::Api;
+use crate::{
+    config::Api,
+    feishu::body::{Bodies, SMALL_BYTES},
+};
 
 /// A connection without a word for so long, used or idle, is pinged.
 const PING_AFTER: Duration = Duration::from_secs(10);
 
 /// A ping that is not answered for so long ends its connection.
 const PING_ANSWER: Duration = Duration::from_secs(10);
+
+/// What a connection of HTTP/2 may bring of all its answers before they are read: a large one must come while others wait
+/// for it to be over, each with what it may have brought.
+const UNREAD_BYTES_MAX: u32 = 64 << 20;
 
 /// Pings of TCP without an answer that end a connection.
 const TCP_PINGS: u32 = 2;
@@ -44,6 +51,7 @@ pub struct HttpTransport {
     proxy: Option<Proxy>,
     terms: ClientTerms,
     current: RefCell<Rc<Client>>,
+    bodies: Bodies,
 }
 
 /// What each client is made from.
@@ -92,7 +100,7 @@ impl HttpTransport {
             request_timeout: api.request_timeout,
         };
         let current = RefCell::new(Rc::new(terms.client().map_err(SetupError::Client)?));
-        Ok(Self { base_url, proxy, terms, current })
+        Ok(Self { base_url, proxy, terms, current, bodies: Bodies::default() })
     }
 
     /// The API's host and port.
@@ -155,14 +163,8 @@ impl HttpTransport {
         };
         let mut response = builder.send().await.map_err(failed)?;
         let mut answer = head_of(&response);
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > BODY_BYTES_MAX {
-                return Err(TransportError::too_large(self.peer()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        answer.body = body.freeze();
+        let next = async || response.chunk().await.map_err(failed);
+        answer.body = self.bodies.read(next, || TransportError::too_large(self.peer())).await?;
         Ok(answer)
     }
 
@@ -183,6 +185,8 @@ impl ClientTerms {
             .user_agent(concat!("vcq/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .https_only(self.is_https)
+            .http2_initial_stream_window_size(SMALL_BYTES)
+            .http2_initial_connection_window_size(UNREAD_BYTES_MAX)
             .tls_backend_preconfigured(self.tls.clone())
             .no_proxy()
             .dns_resolver(Names)

@@ -1,0 +1,1 @@
+SELECT state = 1 AND samples = 0 FROM stay WHERE id = ?1

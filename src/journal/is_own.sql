@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM mine WHERE stay = ?1)
