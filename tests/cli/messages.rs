@@ -407,7 +407,7 @@ fn a_manifest_is_taken_out_of_the_queue() {
     assert_eq!(dry, said("1 to be dropped + 0 landed or settled, kept + 0 not known"));
     let dropped = world.out("drop --manifest other.csv");
     assert_eq!(dropped, said("1 dropped from the queue + 0 landed or settled, kept + 0 not known"));
-    let status: serde_json::Value = serde_json::from_str(&world.out("status --json")).unwrap();
+    let status: Value = serde_json::from_str(&world.out("status --json")).unwrap();
     assert_eq!(status["queue"]["nightly"], 60);
     world.out("export --manifest manifest.csv");
     let kept = world.out("drop --manifest manifest.csv");
