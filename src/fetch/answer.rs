@@ -276,7 +276,9 @@ impl Loop<'_> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        let Some(task) = self.unless_suspect(task, sign)? else { return Ok(()) };
+        // Of a stay that was refused before, and is named again, it says nothing new of the run.
+        let task = if task.queued.is_asked_again { Some(task) } else { self.unless_suspect(task, sign)? };
+        let Some(task) = task else { return Ok(()) };
         self.settle(&task, State::Rejected, said.text, said.log_id)
     }
 
