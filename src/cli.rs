@@ -210,6 +210,13 @@ pub struct DropArgs {
     pub dry_run: bool,
 }
 
+impl DropArgs {
+    /// The manifests that are named.
+    pub fn manifests(&self) -> Manifests {
+        Manifests { files: self.files.clone(), format: self.format, ..Manifests::default() }
+    }
+}
+
 /// Options of `vcq status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {

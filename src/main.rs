@@ -97,7 +97,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             Ok(plan.exit_code())
         }
         Command::Drop(args) => {
-            print(&drop(&manifests(&args.files, args.format), &config, &idle_start(), args.dry_run)?.to_string())?;
+            print(&drop(&args.manifests(), &config, &idle_start(), args.dry_run)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         Command::Status(args) => {

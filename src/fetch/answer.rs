@@ -143,7 +143,7 @@ impl Loop<'_> {
         self.pace.close_gate(now + wait);
         refuse_for(self.journal, self.terms.start.now(), wait)?;
         (self.terms.emit)(Event::Refused { wait });
-        let lasted = self.outage.refusal(now);
+        let lasted = self.outage.refusal(now, wait);
         if lasted >= self.terms.config.retry.outage_max {
             let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
             self.end(Ended::Early(format!(
