@@ -35,6 +35,7 @@ pub fn drop(manifests: &Manifests, config: &Config, start: &Start, is_dry: bool)
         Event::RowRejected { .. } => rejected.set(rejected.get() + 1),
         _ => {}
     };
+    let manifests = &manifests.listed()?;
     let mut rejects = Rejects::at(config.state.join("drop-rejects.csv"), &manifests.files);
     let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let fetching = journal.try_lock_fetching()?;

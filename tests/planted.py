@@ -368,7 +368,7 @@ DEFECTS = [
         "refusals are borne for ever",
         "runs",
         "limits::refusals_without_end_end_the_run",
-        [("src/fetch/answer.rs", "        let lasted = self.outage.refusal(now);\n", "        let lasted = Duration::ZERO;\n")],
+        [("src/fetch/answer.rs", "        let lasted = self.outage.refusal(now, wait);\n", "        let lasted = Duration::ZERO;\n")],
     ),
     Defect(
         "a stored refusal is believed whatever the clock says",

@@ -55,8 +55,8 @@ impl Alarm {
         let ids = ids.as_str();
         match self {
             Self::Unknown => {
-                "most of the last answers say that the API does not know their stays, or has no samples of them; they are \
-                 left pending"
+                "most of the last answers say that their stays are not known to the API, or have no samples; they are left \
+                 pending"
                     .into()
             }
             Self::Empty => {

@@ -143,7 +143,7 @@ impl Loop<'_> {
         self.pace.close_gate(now + wait);
         refuse_for(self.journal, self.terms.start.now(), wait)?;
         (self.terms.emit)(Event::Refused { wait });
-        let lasted = self.outage.refusal(now);
+        let lasted = self.outage.refusal(now, wait);
         if lasted >= self.terms.config.retry.outage_max {
             let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
             self.end(Ended::Early(format!(
@@ -278,7 +278,9 @@ impl Loop<'_> {
         if task.queued.page_token.is_some() {
             return self.start_over(task, said);
         }
-        let Some(task) = self.unless_suspect(task, sign)? else { return Ok(()) };
+        // Of a stay that was refused before, and is named again, it says nothing new of the run.
+        let task = if task.queued.is_asked_again { Some(task) } else { self.unless_suspect(task, sign)? };
+        let Some(task) = task else { return Ok(()) };
         self.settle(&task, State::Rejected, said.text, said.log_id)
     }
 

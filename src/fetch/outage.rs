@@ -64,12 +64,12 @@ impl Outage {
         *self = Self::default();
     }
 
-    /// Notes that a request was refused for the quota: the API is there, but for somebody else. Returns for how long there
-    /// has been no better answer.
-    pub(super) fn refusal(&mut self, now: Instant) -> Duration {
-        let since = *self.refused_since.get_or_insert(now);
+    /// Notes that a request was refused for the quota, for `wait` from now on: the API is there, but for somebody else.
+    /// Returns for how long it has gone on so after the time that the first refusal named.
+    pub(super) fn refusal(&mut self, now: Instant, wait: Duration) -> Duration {
+        let since = *self.refused_since.get_or_insert(now + wait);
         *self = Self { refused_since: Some(since), ..Self::default() };
-        now - since
+        now.saturating_duration_since(since)
     }
 
     /// Notes that a stay failed for its faults, which an outage would excuse.
@@ -147,10 +147,13 @@ mod tests {
     async fn refusals_last_until_an_answer_that_is_none() {
         let start = Instant::now();
         let mut outage = Outage::default();
-        assert_eq!(outage.refusal(start), Duration::ZERO);
+        let wait = PROBE_EVERY;
+        for under_way in [0, 1] {
+            assert_eq!(outage.refusal(start + under_way * wait / 2, wait), Duration::ZERO);
+        }
         outage.fault(start, start, false);
-        assert_eq!(outage.refusal(start + PROBE_EVERY), PROBE_EVERY, "a fault is no better answer");
+        assert_eq!(outage.refusal(start + 3 * wait, wait), 2 * wait, "a fault is no better answer");
         outage.answer();
-        assert_eq!(outage.refusal(start + 2 * PROBE_EVERY), Duration::ZERO);
+        assert_eq!(outage.refusal(start + 4 * wait, wait), Duration::ZERO);
     }
 }

@@ -158,6 +158,8 @@ pub struct QueuedStay {
     pub lane: Lane,
     /// Whether its answer was one of those that raised an alarm: it comes after all others.
     pub is_suspect: bool,
+    /// Whether it was settled before, and a manifest has it asked for again.
+    pub is_asked_again: bool,
     /// Pages landed, and so the number of the page to ask for.
     pub pages: u32,
     /// Samples landed.
@@ -442,6 +444,7 @@ pub(super) fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
         restarts: row.get(11)?,
         page_token: row.get(12)?,
         is_suspect: row.get(13)?,
+        is_asked_again: row.get(14)?,
     })
 }
 

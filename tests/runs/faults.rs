@@ -96,6 +96,15 @@ fn a_verdict_concerns_its_stay_alone() {
             let asked = asked(&world, stay);
             assert!(asked <= requests_max(pages_max(stay)), "{kind:?}: {asked} requests for {stay:?}");
         }
+        if expected[2] > 0 {
+            let again = world.export();
+            assert_eq!(
+                (ending(&again), again.sent),
+                ((exit, expected), expected[2]),
+                "{kind:?}: the rejected ones again"
+            );
+            continue;
+        }
         if expected[3] == 0 {
             check_idle(&mut world, &life);
             continue;
