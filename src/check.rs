@@ -317,7 +317,7 @@ impl fmt::Display for Checked {
                 None => writeln!(f, "ok    {matter}: {}", Printable(finding))?,
                 Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {}", Printable(finding))?,
                 Some((_, remedy)) => {
-                    writeln!(f, "FAIL  {matter}: {}\n      {}", Printable(finding), Printable(remedy))?
+                    writeln!(f, "FAIL  {matter}: {}\n      {}", Printable(finding), Printable(remedy))?;
                 }
             }
         }

@@ -206,13 +206,12 @@ impl<'a> Loop<'a> {
     /// The scope's stays are settled, or a limit is reached.
     fn finish(&mut self) -> Result<(), Error> {
         let may_alarm = self.ending.is_none() && matches!(self.terms.scope, Scope::Own);
-        match self.anomaly.at_the_end().filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly) {
-            Some(alarm) => self.alarm(alarm),
-            None => {
-                self.end(Ended::Complete);
-                Ok(())
-            }
+        let alarm = self.anomaly.at_the_end().filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly);
+        if let Some(alarm) = alarm {
+            return self.alarm(alarm);
         }
+        self.end(Ended::Complete);
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Step, Error> {

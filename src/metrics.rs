@@ -4,7 +4,10 @@
 //! as they are. Two alarms suffice: the last success of the nightly lane is too old, and nothing has been landed for long
 //! without a reason to wait. Both fire when the process is not even started, because the file stays as it was.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -135,7 +138,7 @@ impl Metrics {
             let own = lines.iter().map(String::as_str);
             let lines: Vec<&str> = kept.iter().copied().chain(own).filter(of_metric).collect();
             if !lines.is_empty() {
-                text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{}\n", lines.join("\n")));
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{}", lines.join("\n"));
             }
         }
         text

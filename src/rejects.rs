@@ -54,13 +54,11 @@ impl Rejects {
         (began, seed): (DateTime<Utc>, u64),
         inputs: &[PathBuf],
     ) -> Self {
-        let path = match report.filter(|report| file::is_file(report)) {
-            Some(report) => beside(report),
-            None => {
-                let (begin, end) = OF_A_RUN;
-                let began = began.format("%Y%m%dT%H%M%S%3fZ");
-                state.join(format!("{begin}{began}-{seed:016x}{end}"))
-            }
+        let path = if let Some(report) = report.filter(|report| file::is_file(report)) {
+            beside(report)
+        } else {
+            let ((start, end), began) = (OF_A_RUN, began.format("%Y%m%dT%H%M%S%3fZ"));
+            state.join(format!("{start}{began}-{seed:016x}{end}"))
         };
         Self::at(path, inputs)
     }

@@ -143,11 +143,10 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         }
         ended => ended,
     };
-    let published =
-        publishing::publish_rest(&mut journal, &publisher, (task.accept_fewer, &around.start.stop), &emit).await;
+    let rest = publishing::publish_rest(&mut journal, &publisher, (task.accept_fewer, &around.start.stop), &emit).await;
     let who = (around.credentials.app_id.as_str(), config.api.user_id_type);
     let is_cut = enqueued.is_err();
-    let end = End::of(enqueued, settled, published);
+    let end = End::of(enqueued, settled, rest);
     if let Some(why) = end.stopped(who).filter(|_| !report.borrow().is_stopped()) {
         emit(Event::Stopping { why: &why });
     }

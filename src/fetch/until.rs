@@ -51,7 +51,7 @@ mod tests {
         let now: DateTime<Utc> = "2026-03-08T01:30:00Z".parse().unwrap();
         let limits = [Until::after(HOUR, now).unwrap(), Until::at(now + HOUR, now)];
         let back = now - TimeDelta::days(1);
-        tokio::time::advance(HOUR - Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(3_599_999)).await;
         assert!(limits.iter().all(|limit| !limit.is_reached(back)));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(limits.iter().all(|limit| limit.is_reached(back)));

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Journal, JournalError, QueuedStay, Staged, State, StayId, stay::queued_from_row};
 
 /// Stays that are set aside by one transaction.
-const STAYS_PER_TRANSACTION: i64 = 20_000;
+const STAYS_PER_TRANSACTION: usize = 20_000;
 
 /// Whose pending stays are set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Journal {
         let mut first = StayId::MIN;
         loop {
             let transaction = self.db.transaction()?;
-            let last = [first, STAYS_PER_TRANSACTION];
+            let last = params![first, STAYS_PER_TRANSACTION];
             let last: Option<StayId> = transaction.query_row(end, last, |row| row.get(0))?;
             let Some(last) = last else { return Ok(()) };
             transaction.execute(mark, [first, last])?;
@@ -121,7 +121,7 @@ impl Journal {
         let mut merged = super::Enqueued::default();
         loop {
             let mut ids = Vec::new();
-            while (ids.len() as i64) < STAYS_PER_TRANSACTION {
+            while ids.len() < STAYS_PER_TRANSACTION {
                 let Some((stay, _)) = staged.next(&mut merged)? else { break };
                 unqueued.stays += 1;
                 match self.find(stay)? {

@@ -73,6 +73,8 @@ mod tests {
 
     const WHO: (&str, UserIdType) = ("cli_1", UserIdType::OpenId);
 
+    type Case = (Result<(), Error>, Result<Ended, Error>, Result<Done, Error>, ExitCode, Option<&'static str>);
+
     #[test]
     fn what_has_to_be_looked_at_first_decides() {
         let usage = || Err(Error::Usage("manifest".into()));
@@ -82,7 +84,6 @@ mod tests {
         let denied = || Ok(Ended::Denied(Said { text: "code 121005".into(), log_id: None }, Remedy("grant it")));
         let left = || Ok(Done::LeftToTheNextRun);
         let done = || Ok(Done::Published);
-        type Case = (Result<(), Error>, Result<Ended, Error>, Result<Done, Error>, ExitCode, Option<&'static str>);
         let cases: [Case; 15] = [
             (Ok(()), Ok(Ended::Complete), done(), ExitCode::SomeFailed, None),
             (Ok(()), Ok(Ended::Complete), left(), ExitCode::Interrupted, None),

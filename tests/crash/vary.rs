@@ -52,7 +52,8 @@ fn follow(scene: &Scene, act: &Act, cut: &Cut, seed: u64) {
             let (call, count) = CALLS.choose(&mut random).unwrap();
             Cut::new(call, random.random_range(1..=*count), Blow::Kill)
         });
-        trial.what += &format!("; {line}, {}", cut.as_ref().map_or("not killed".to_owned(), Cut::to_string));
+        let how = cut.as_ref().map_or("not killed".to_owned(), Cut::to_string);
+        trial.what.extend(["; ", line, ", ", &how]);
         let output = trial.play(|trial, url| {
             let command = vcq(trial.stage.path(), url, line);
             let run = |cut: &Cut| cut.run(&command, &[]).0;

@@ -211,10 +211,10 @@ impl TransportError {
             }
             (Cause::TlsFailed, _) => "check whether something on the way breaks TLS: a firewall, a proxy, a wrong port",
             (Cause::Forbidden, _) => "a firewall or sandbox of this machine forbids it: allow vcq to connect there",
-            (Cause::Refused | Cause::NoRoute | Cause::NoConnection, true)
-            | (Cause::Timeout(Step::Name | Step::Connection), true) => {
-                "check host and port in HTTPS_PROXY and whether the proxy runs; without a proxy, unset it"
-            }
+            (
+                Cause::Refused | Cause::NoRoute | Cause::NoConnection | Cause::Timeout(Step::Name | Step::Connection),
+                true,
+            ) => "check host and port in HTTPS_PROXY and whether the proxy runs; without a proxy, unset it",
             (Cause::Refused | Cause::NoRoute | Cause::NoConnection, false)
             | (Cause::Timeout(Step::Name | Step::Connection | Step::Tls), _) => {
                 "check host and port in `api.base_url`, this machine's network and its firewall; where only a proxy leads \
