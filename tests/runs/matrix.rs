@@ -226,7 +226,7 @@ fn check_ending(world: &World, life: &Life, (ending, phase): (&Ending<'_>, Phase
     let empty = life.count("/manifest/empty");
     let natural = world.stays.iter().filter(|stay| stay.sample_count == 0).count() as u64;
     assert_eq!(empty > natural, ending.has("empty"), "{what}: {empty} without samples: {:#}", life.report);
-    let is_stopped = matches!(ending.exit, 75 | 76 | 77);
+    let is_stopped = matches!(ending.exit, 75..=77);
     assert_eq!(pending > 0, is_stopped, "{what}: {done} done, {pending} pending");
     let is_alarm = life.hint.as_ref().is_some_and(|hint| hint.contains("stop_on_anomaly"));
     assert_eq!(is_alarm, ending.has("alarm"), "{what}: {:?}", life.hint);
