@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -48,7 +48,8 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    fn answers(self) -> usize {
+    /// How many requests.
+    pub(crate) fn answers(self) -> usize {
         match self {
             Self::Serves => usize::MAX,
             Self::Ignores(answers) | Self::Dies(answers) | Self::HalfCloses(answers) => answers,
@@ -60,9 +61,10 @@ impl Manner {
 pub(crate) struct Authority(Issuer<'static, KeyPair>, String);
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self(Issuer::new(params, key), pem)
