@@ -6,7 +6,10 @@ use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 
 use super::*;
-use crate::stay::{MeetingNo, Participant, Stay};
+use crate::{
+    error::{Error, ExitCode},
+    stay::{MeetingNo, Participant, Stay},
+};
 
 /// 2025-03-03 00:00 in UTC.
 const DAY_S: i64 = 1_740_960_000;
@@ -707,4 +710,15 @@ fn a_pending_stays_end_can_be_corrected() {
     assert_eq!((merged.stays, merged.contradicting), (2, 1));
     let ends: Vec<_> = queue(&journal).iter().map(|queued| queued.stay.meeting_end_s - DAY_S).collect();
     assert_eq!(ends, [7200, 3600], "what has landed was asked for with the old one");
+}
+
+/// Another process will let go of the journal: the command is to be run again, and nothing on the disk is wrong.
+#[test]
+fn a_busy_journal_is_to_be_tried_again() {
+    for (code, expected) in
+        [(rusqlite::ffi::SQLITE_BUSY, ExitCode::Again), (rusqlite::ffi::SQLITE_FULL, ExitCode::Disk)]
+    {
+        let failure = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert_eq!(Error::from(JournalError::from(failure)).exit_code(), expected);
+    }
 }
