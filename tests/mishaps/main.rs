@@ -45,5 +45,6 @@ fn play_all(seed: u64, acts: &[Act]) -> Result<(), String> {
 
 /// The acts, one a line.
 fn listed(acts: &[Act]) -> String {
-    acts.iter().map(|act| format!("{act:?}\n")).collect()
+    let lines: Vec<_> = acts.iter().map(|act| format!("{act:?}")).collect();
+    lines.join("\n")
 }

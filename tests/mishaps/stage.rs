@@ -357,7 +357,7 @@ impl Stage {
     fn orders(&self, ill: Ill) -> Orders {
         let kill = if let Ill::Event(event) = ill { Kill::AtEvent(event) } else { Kill::Never };
         let stop_after = if let Ill::Stop(seconds) = ill { Some(Duration::from_secs(seconds)) } else { None };
-        Orders { kill, stop_after, ..self.world.orders() }
+        Orders { stop_after, kill, ..self.world.orders() }
     }
 
     fn live(&mut self, orders: &[Orders], ill: Ill) -> Result<Vec<Life>, String> {

@@ -71,6 +71,10 @@ const OTHER: &str = "names a proxy of a kind that vcq does not speak with: name 
 
 /// Reads the URL of a proxy; `http://` may be left out.
 fn parse(text: &str) -> Result<Url, &'static str> {
+    // A URL would take a blank for a part of the user's name.
+    if text.contains(char::is_whitespace) {
+        return Err(MALFORMED);
+    }
     let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
     let url = url.map_err(|_| MALFORMED)?;
     match url.scheme() {
