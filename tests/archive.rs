@@ -245,7 +245,7 @@ async fn every_form_gives_the_same_dataset_byte_for_byte() {
         if name == "pages.parquet" {
             assert_readable_by_all(&home.path(name));
         }
-        assert_eq!(rebuild(&fresh.config, (None, None), &start(), |_| ()).unwrap().dates as usize, dataset.len());
+        assert_eq!(rebuild(&fresh.config, (None, None), &start(), |_| ()).unwrap().dates, dataset.len() as u64);
         assert_eq!(fresh.dataset(), dataset, "{name} rebuilt");
     }
 }
