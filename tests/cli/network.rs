@@ -68,6 +68,7 @@ fn a_connection_that_is_lost_costs_its_own_requests_and_nothing_else() {
 type Case<'a> = (&'a str, String, Vec<(&'a str, String)>, i32, String, &'a str);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_keeps_answers_away_is_told_by_step_and_cause_with_a_remedy() {
     let world = World::new(small());
     let (own, foreign) = (Authority::new("own"), Authority::new("foreign"));
