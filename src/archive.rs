@@ -151,9 +151,6 @@ pub enum Refusal {
     #[error("`has_more` without a `page_token`")]
     TokenMissing,
     /// The paging never ends.
-    #[error("`has_more` after an empty page")]
-    EmptyPage,
-    /// The paging never ends.
     #[error("page {0} repeats an earlier `page_token`")]
     TokenRepeated(u32),
     /// The journal has another page of this number, and keeps it.

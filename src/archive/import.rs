@@ -186,7 +186,6 @@ fn read(page: &Page<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
     match read.next {
         Next::End => Ok((read.samples, None)),
         Next::TokenMissing => Err(Some(Refusal::TokenMissing)),
-        Next::Token(_) if read.samples == 0 => Err(Some(Refusal::EmptyPage)),
         Next::Token(token) => Ok((read.samples, Some(token))),
     }
 }
