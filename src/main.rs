@@ -69,13 +69,27 @@ fn main() -> process::ExitCode {
     code.into()
 }
 
+/// Variables that stand for an argument; their values are told no more than those of others.
+const OF_ENVIRONMENT: [&str; 3] = ["VCQ_LOG", "VCQ_LOG_FORMAT", "VCQ_CONFIG"];
+
 /// Tells what is wrong with the arguments, which may hold anything. Help is told, too, by this way.
 fn refuse(refused: &clap::Error) -> process::ExitCode {
     let text = refused.render().to_string();
-    if printable::lines(&text) == text {
+    #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
+    let of_environment = OF_ENVIRONMENT.into_iter().find(|variable| {
+        env::var_os(variable).is_some_and(|value| !value.is_empty() && text.contains(&*value.to_string_lossy()))
+    });
+    if let Some(variable) = of_environment {
+        tell(&format!("vcq: the value of `{variable}` in the environment is none that it takes; see `vcq --help`"));
+    } else if env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control)) {
+        tell(
+            "vcq: an argument holds line ends or other control characters, and is none that vcq takes; see `vcq --help`",
+        );
+    } else if printable::lines(&text) == text {
         refused.exit();
+    } else {
+        tell(text.trim_end());
     }
-    tell(text.trim_end());
     ExitCode::Usage.into()
 }
 

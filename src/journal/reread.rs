@@ -44,6 +44,9 @@ pub struct Reread {
     pub first_file: Option<FileId>,
 }
 
+/// A stay of which nothing has landed.
+const BEGIN_ANEW: &str = "UPDATE stay SET pages = 0, samples = 0, restarts = 0 WHERE id = ?1";
+
 impl Journal {
     /// Asks again for all settled stays of the dates from `first` to `last`, and makes them and what is pending of these
     /// dates this process's own, in `lane` at the latest. Where an earlier process has begun to refresh this very span and
@@ -55,6 +58,14 @@ impl Journal {
         let own = || transaction.query_row(include_str!("own_count.sql"), [], |row| row.get::<_, u64>(0));
         let own_before = own()?;
         let continued = transaction.query_row(include_str!("rereads_within.sql"), span, |row| row.get(0))?;
+        let partial = transaction
+            .prepare(include_str!("reread_partial.sql"))?
+            .query_map(span, |row| row.get(0))?
+            .collect::<Result<Vec<StayId>, _>>()?;
+        for stay in partial {
+            drop_pages(&transaction, stay)?;
+            transaction.execute(BEGIN_ANEW, [stay])?;
+        }
         transaction.execute(include_str!("reread_others.sql"), span)?;
         transaction.execute(include_str!("reread_begin.sql"), params![span[0], span[1], lane as i64])?;
         transaction.execute(include_str!("refresh_begin.sql"), span)?;

@@ -166,11 +166,11 @@ fn a_stray_quote_costs_its_line_and_every_line_is_named() {
     let places: Vec<_> =
         rejects.as_array().unwrap().iter().map(|row| (row["line"].as_u64(), row["last_line"].as_u64())).collect();
     assert_eq!(places, [(Some(3), Some(3)), (Some(5), Some(6)), (Some(7), Some(7))]);
-    let written = world.read("rejects.csv");
+    let written = world.read("report.rejects.csv");
     let texts: Vec<String> =
         csv::Reader::from_reader(written.as_bytes()).records().map(|record| record.unwrap()[9].to_owned()).collect();
     assert_eq!(texts, [lines[2].as_str(), &lines[4], &lines[5]]);
-    let again = world.run("export --manifest rejects.csv");
+    let again = world.run("export --manifest report.rejects.csv");
     assert!(again.out.contains("3 rows = 0 duplicate + 3 rejected + 0 done"), "{}", again.out);
 }
 

@@ -48,7 +48,7 @@ fn usage() {
     for (line, message) in [
         (
             "plan --manifest manifest.txt",
-            "vcq: manifest `manifest.txt`: `manifest.txt` ends in none of .csv, .jsonl, .ndjson and .parquet; name its \
+            "vcq: manifest `manifest.txt`: `manifest.txt` ends in none of .csv, .jsonl, .ndjson, .json and .parquet, with .gz or .zst after it or not; name its \
              format with --format",
         ),
         ("plan --manifest -", "vcq: standard input has no name that tells its form: give --format"),
@@ -447,7 +447,6 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "check",
             "simulate",
             "completions",
-            "drop",
             "help"
         ]
     );
