@@ -1,23 +1,25 @@
 //! Bodies on their way: how much of them may be in memory at a time.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::transport::BODY_BYTES_MAX;
 
 /// What each body may have in memory beside the others: several usual pages.
 pub const SMALL_BYTES: u32 = 512 << 10;
 
-/// Reads bodies, of which one at a time may be larger than some usual pages: while it is on its way, others that become so wait,
+/// Reads bodies, of which one at a time may be larger than some usual pages: until it is dropped, others that become so wait,
 /// and the network holds back what they would have brought.
 #[derive(Debug)]
 pub struct Bodies {
-    large: Semaphore,
+    large: Arc<Semaphore>,
 }
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self { large: Semaphore::new(1) }
+        Self { large: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -39,11 +41,27 @@ impl Bodies {
                 return Err(too_large());
             }
             if large.is_none() && body.len() + part.len() > SMALL_BYTES as usize {
-                large = self.large.acquire().await.ok();
+                large = Arc::clone(&self.large).acquire_owned().await.ok();
             }
             body.extend_from_slice(&part);
         }
-        Ok(body.freeze())
+        let body = body.freeze();
+        Ok(match large {
+            None => body,
+            Some(turn) => Bytes::from_owner(Large { body, _turn: turn }),
+        })
+    }
+}
+
+/// A large body, and the turn of it, which ends when nobody needs it any more: it has landed by then.
+struct Large {
+    body: Bytes,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 

@@ -146,7 +146,8 @@ fn what_keeps_answers_away_is_told_by_step_and_cause_with_a_remedy() {
             host(&plain),
             no_proxy(),
             75,
-            format!("no TLS with {}: it does not speak TLS (", host(&plain)),
+            // What it says of the greeting, or nothing at all.
+            format!("no TLS with {}", host(&plain)),
             "port",
         ),
         (
