@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::transport::BODY_BYTES_MAX;
 
 /// What each body may have in memory beside the others: several usual pages.
-pub const SMALL_BYTES: u32 = 512 << 10;
+pub const SMALL_BYTES: u32 = 256 << 10;
 
 /// Reads bodies, of which one at a time may be larger than some usual pages: until it is dropped, others that become so wait,
 /// and the network holds back what they would have brought.

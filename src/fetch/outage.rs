@@ -12,6 +12,9 @@ use crate::journal::StayId;
 /// Faults in a row, without any other answer, that mean an outage: four minutes of requests.
 const FAULTS_MIN: u32 = 400;
 
+/// Refusals in a row that are more than chance: each may be one of an hour.
+const REFUSALS_MIN: u32 = 5;
+
 /// How often one request tries whether the outage is over.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(60);
 
@@ -33,6 +36,7 @@ pub(super) enum Sign {
 pub(super) struct Outage {
     since: Option<Instant>,
     refused_since: Option<Instant>,
+    refusals: u32,
     faults: u32,
     /// When the last of these faults showed that there is an outage.
     declared: Option<Instant>,
@@ -68,8 +72,8 @@ impl Outage {
     /// Returns for how long it has gone on so after the time that the first refusal named.
     pub(super) fn refusal(&mut self, now: Instant, wait: Duration) -> Duration {
         let since = *self.refused_since.get_or_insert(now + wait);
-        *self = Self { refused_since: Some(since), ..Self::default() };
-        now.saturating_duration_since(since)
+        *self = Self { refused_since: Some(since), refusals: self.refusals.saturating_add(1), ..Self::default() };
+        if self.refusals < REFUSALS_MIN { Duration::ZERO } else { now.saturating_duration_since(since) }
     }
 
     /// Notes that a stay failed for its faults, which an outage would excuse.
@@ -148,12 +152,12 @@ mod tests {
         let start = Instant::now();
         let mut outage = Outage::default();
         let wait = PROBE_EVERY;
-        for under_way in [0, 1] {
-            assert_eq!(outage.refusal(start + under_way * wait / 2, wait), Duration::ZERO);
+        for under_way in 1..REFUSALS_MIN {
+            assert_eq!(outage.refusal(start + under_way * wait, wait), Duration::ZERO);
         }
         outage.fault(start, start, false);
-        assert_eq!(outage.refusal(start + 3 * wait, wait), 2 * wait, "a fault is no better answer");
+        assert_eq!(outage.refusal(start + 9 * wait, wait), 7 * wait, "a fault is no better answer");
         outage.answer();
-        assert_eq!(outage.refusal(start + 4 * wait, wait), Duration::ZERO);
+        assert_eq!(outage.refusal(start + 10 * wait, wait), Duration::ZERO);
     }
 }

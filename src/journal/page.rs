@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, MAIN_DB, blob::ZeroBlob, params};
 use sha2::{Digest, Sha256};
 use zstd::{
     bulk::{Compressor, Decompressor},
@@ -15,6 +15,9 @@ use crate::feishu::transport::BODY_BYTES_MAX;
 /// zstd level of a landed body: the first of those that look for the best match. One page at a time is landed, and is kept
 /// and read for years: on generated pages its body is 17 % smaller than at level 1, and is decompressed no slower.
 const ZSTD_LEVEL: i32 = 7;
+
+/// A frame that is larger is written a part of this size at a time.
+const LARGE_FRAME_BYTES: usize = 1 << 20;
 
 /// Bytes kept of a body's SHA-256.
 const DIGEST_BYTES: usize = 16;
@@ -113,8 +116,21 @@ impl<'a> Landing<'a> {
     }
 
     /// Writes the body, and returns its number.
+    ///
+    /// SQLite copies a value twice before it writes it: a large one is written into its place, a part at a time.
     pub(super) fn write_body(&self, db: &Connection) -> Result<i64, JournalError> {
-        Ok(db.prepare_cached(include_str!("land_body.sql"))?.insert([&self.frame])?)
+        let mut insertion = db.prepare_cached(include_str!("land_body.sql"))?;
+        if self.frame.len() <= LARGE_FRAME_BYTES {
+            return Ok(insertion.insert([&self.frame])?);
+        }
+        let room = ZeroBlob(self.frame.len() as u64);
+        let body = insertion.insert([room])?;
+        let mut place = db.blob_open(MAIN_DB, "body", "zstd", body, false)?;
+        for (part, offset) in self.frame.chunks(LARGE_FRAME_BYTES).zip((0..).step_by(LARGE_FRAME_BYTES)) {
+            place.write_all_at(part, offset)?;
+        }
+        place.close()?;
+        Ok(body)
     }
 
     /// Writes the page and what it means for its stay, as a part of the caller's transaction.

@@ -128,7 +128,8 @@ fn answers_that_say_nothing_stop_the_run_after_200() {
 fn wrong_manifest(world: &World, count: usize) -> PathBuf {
     let settings = settings(34);
     let shifted = |mut stay: SimulatedStay| {
-        stay.join_s += 7;
+        // Within the meeting, or the row would be rejected.
+        stay.join_s += if stay.join_s + 7 > stay.meeting_end_s { -7 } else { 7 };
         stay
     };
     let stays: Vec<_> = some_stays(&settings, count, 0).into_iter().map(shifted).collect();
