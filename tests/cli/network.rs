@@ -18,6 +18,7 @@ const SILENCE: &str = "3s";
 fn vcq(world: &World, line: &str, base_url: &str, authorities: &Path) -> Command {
     let mut command = world.vcq(line);
     command.env("VCQ_API_BASE_URL", base_url).env("SSL_CERT_FILE", authorities);
+    command.env("VCQ_API_REQUEST_TIMEOUT", "2m").env("VCQ_API_CONNECT_TIMEOUT", "2m");
     command.env("VCQ_RETRY_ATTEMPTS_MAX", "1");
     command
 }
