@@ -18,6 +18,7 @@ const SILENCE: &str = "3s";
 fn vcq(world: &World, line: &str, base_url: &str, authorities: &Path) -> Command {
     let mut command = world.vcq(line);
     command.env("VCQ_API_BASE_URL", base_url).env("SSL_CERT_FILE", authorities);
+    command.env("VCQ_API_REQUEST_TIMEOUT", "2m").env("VCQ_API_CONNECT_TIMEOUT", "2m");
     command.env("VCQ_RETRY_ATTEMPTS_MAX", "1");
     command
 }
@@ -79,7 +80,7 @@ fn what_keeps_answers_away_is_told_by_step_and_cause_with_a_remedy() {
     let strange = Peer::tls(&world, foreign.acceptor("localhost", 2999), serves);
     let hung = Peer::tls(&world, own.acceptor("localhost", 2999), |_| Manner::Ignores(0));
     let silent = Peer::silent();
-    let plain = Peer::saying("HTTP/1.1 400 Bad Request");
+    let plain = Peer::plain();
     let inspecting = Peer::proxy(strange.address);
     let wants = Peer::saying("HTTP/1.1 407 Proxy Authentication Required");
     let forbids = Peer::saying("HTTP/1.1 403 Forbidden");

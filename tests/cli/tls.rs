@@ -142,6 +142,14 @@ impl Peer {
         })
     }
 
+    /// A server that does not speak TLS, and says so whatever it is told.
+    pub(crate) fn plain() -> Self {
+        Self::start(|_, mut stream, _| {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = std::io::copy(&mut &stream, &mut std::io::sink());
+        })
+    }
+
     /// Answers each request with one line; a proxy does so that refuses.
     pub(crate) fn saying(line: &'static str) -> Self {
         Self::start(move |_, mut stream, _| {
