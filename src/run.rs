@@ -136,7 +136,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         Err(error) if !may_have_sent.get() => return Err(error),
         enqueued => enqueued,
     };
-    let _held = on_disk.unwrap_or_else(|| around.start.hold());
+    // What comes after the run is to tell of it, and that must not be cut off either.
+    on_disk.unwrap_or_else(|| around.start.hold()).for_good();
     let settled = match fetched {
         Ok(Ended::Complete) if enqueued.is_ok() => {
             settle_own(&mut journal, task, around, &publisher, (&emit, &mut fetched_for)).await

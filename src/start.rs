@@ -1,7 +1,7 @@
 //! What a command takes from outside when it starts: wall time, a seed, the stop signal and the dataset's disk.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,6 +29,13 @@ pub struct Start {
 
 /// While one is there, a command ends by itself once it is asked to: it has something to land or to finish.
 pub struct Hold(Arc<AtomicUsize>);
+
+impl Hold {
+    /// Holds the command until its process ends.
+    pub fn for_good(self) {
+        mem::forget(self);
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -158,5 +165,7 @@ mod tests {
         assert!(start.is_held());
         drop(second);
         assert!(!start.is_held());
+        start.hold().for_good();
+        assert!(start.is_held());
     }
 }
