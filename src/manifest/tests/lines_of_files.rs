@@ -205,7 +205,9 @@ proptest! {
     fn every_line_is_in_one_accepted_row_or_one_reject(text in file(), size in 1_usize..100) {
         check(&text, size);
     }
+}
 
+proptest! {
     #[test]
     fn any_bytes_give_the_same_rows_in_any_pieces(bytes in csv_bytes(), size in 1_usize..200, long in 1000_usize..100_000) {
         let text = [HEADER.as_bytes(), b"\n", &bytes].concat();

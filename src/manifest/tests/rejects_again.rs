@@ -217,11 +217,6 @@ proptest! {
     }
 
     #[test]
-    fn rejects_of_stray_quotes_given_back_are_rejects(bytes in csv_bytes()) {
-        check_again(&rows(csv([HEADER.as_bytes(), b"\n", &bytes].concat())));
-    }
-
-    #[test]
     fn rejects_of_json_lines_given_back_are_rejects(json in prop::collection::vec(json_line(), 1..10)) {
         let rows = rows(json_lines(json.join("\n")));
         prop_assert_eq!(rows.len(), json.len());
@@ -240,5 +235,12 @@ proptest! {
             (column.name(), Arc::new(StringArray::from(texts)) as ArrayRef)
         });
         check_again(&rows(parquet(columns.collect())));
+    }
+}
+
+proptest! {
+    #[test]
+    fn rejects_of_stray_quotes_given_back_are_rejects(bytes in csv_bytes()) {
+        check_again(&rows(csv([HEADER.as_bytes(), b"\n", &bytes].concat())));
     }
 }
