@@ -6,8 +6,10 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -518,6 +520,53 @@ fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)]) {
     let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
+}
+
+#[test]
+fn an_archive_goes_through_links_and_pipes_and_leaves_nothing_beside_it() {
+    let home = Home::new();
+    home.import_lines(&[line("1", 0, 2, None)]);
+    fs::create_dir(home.path("far")).unwrap();
+    for name in FORMS {
+        home.export(name).unwrap();
+        let expected = fs::read(home.path(name)).unwrap();
+        let (link, far) = (home.path(&format!("link-{name}")), home.path(&format!("far/{name}")));
+        for old in [None, Some("what was there before")] {
+            old.map(|old| fs::write(&far, old).unwrap());
+            if old.is_none() {
+                std::os::unix::fs::symlink(&far, &link).unwrap();
+            }
+            home.export(&format!("link-{name}")).unwrap();
+            assert!(link.is_symlink() && fs::read(&far).unwrap() == expected, "{name}");
+        }
+        let pipe = home.path(&format!("pipe-{name}"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        let exported = home.export(&format!("pipe-{name}")).unwrap();
+        assert_eq!(reader.join().unwrap(), expected, "{name}");
+        assert_eq!(exported.bytes, expected.len() as u64);
+        assert!(fs::symlink_metadata(pipe).unwrap().file_type().is_fifo(), "{name}");
+    }
+    let names = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let hidden = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
+    assert_eq!(names(home.path("far")).filter(hidden).count(), 0);
+    assert_eq!(names(home.path("")).filter(hidden).count(), 0);
+    let inside = export(&home.config, NaiveDate::MIN, NaiveDate::MAX, &home.config.output.join("pages.ndjson"));
+    assert_eq!(inside.unwrap_err().exit_code(), ExitCode::Usage);
+}
+
+#[test]
+fn a_span_without_pages_says_so() {
+    let home = Home::new();
+    home.import_lines(&[line("1", 0, 2, None)]);
+    let (code, printed, _) =
+        home.vcq(&["archive", "export", "--from", "2025-04-01", "--to", "2025-04-30", "april.ndjson"]);
+    assert_eq!(code, 0);
+    assert!(printed.ends_with("there are no landed pages of these dates: the archive holds nothing\n"), "{printed}");
+    assert_eq!(home.import(&[home.path("april.ndjson")]).pages, 0);
 }
 
 const FORMS: [&str; 3] = ["pages.ndjson", "pages.ndjson.zst", "pages.parquet"];

@@ -2,29 +2,28 @@
 
 use std::{
     fmt,
-    fs::{File, Permissions},
-    io,
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io::{self, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::NaiveDate;
-use tempfile::{Builder, NamedTempFile};
 
 use super::{Form, ndjson, parquet};
 use crate::{
     config::Config,
     error::Error,
-    file::folder_of,
+    file::{self, Readers},
     journal::{Journal, JournalError, StayId, StayPages},
     printable::Printable,
     publish::refuse_pruned,
     run::identity,
     stay::Stay,
 };
-
-/// Who may read an archive: its owner, for it names participants.
-const MODE: u32 = 0o600;
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,52 +44,72 @@ pub struct Exported {
 
 /// Writes every landed page of the meetings that start on the dates `from` to `to`, in the order of the dataset's rows.
 ///
-/// The file becomes visible whole, in the place of one that is there; until then it stands beside it under another
-/// name. The same landed pages give the same bytes.
+/// The file becomes visible whole, in the place of one that is there; what is no file, such as a pipe, is written through.
+/// The same landed pages give the same bytes.
 ///
 /// # Errors
 ///
-/// [`Error::Pruned`] if pages of one of the dates have been dropped.
+/// [`Error::Pruned`] if pages of one of the dates have been dropped. [`Error::Usage`] if the file would lie where vcq's own
+/// files lie.
 pub fn export(config: &Config, from: NaiveDate, to: NaiveDate, path: &Path) -> Result<Exported, Error> {
     if from > to {
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
     let form = Form::of_file(path)?;
+    file::refuse_input("the archive", path, &[], config)?;
     let journal = Journal::open_existing(&config.state, &identity(config))?;
     let dates = journal.known_dates(from, to)?;
     for date in &dates {
         refuse_pruned(&journal, *date)?;
     }
-    let failed = |source| write_error(path, source);
-    let file = create_beside(path).map_err(failed)?;
-    let mut archive = Archive {
-        writer: Writer::new(form, file.reopen().map_err(failed)?).map_err(failed)?,
-        exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
-    };
-    for date in dates {
-        archive.add_date(&journal, date)?;
-    }
-    let Archive { writer, mut exported } = archive;
-    writer.finish().map_err(failed)?;
-    exported.bytes = put_in_place(file, path).map_err(failed)?;
-    Ok(exported)
+    let mut failure = None;
+    let exported = file::replace_with(path, Readers::Owner, |file| {
+        write(path, form, file, &journal, &dates).map_err(|error| {
+            failure = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    });
+    exported.map_err(|source| failure.unwrap_or_else(|| write_error(path, source)))
 }
 
 fn write_error(path: &Path, source: io::Error) -> Error {
     Error::File { operation: "write", path: path.display().to_string(), source }
 }
 
-fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
-    Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder_of(path))
+/// Writes the pages of these dates to `file`, which will stand at `path`.
+fn write(path: &Path, form: Form, file: &mut File, journal: &Journal, dates: &[NaiveDate]) -> Result<Exported, Error> {
+    let failed = |source| write_error(path, source);
+    let bytes = Arc::new(AtomicU64::new(0));
+    let output = Output { file: file.try_clone().map_err(failed)?, bytes: Arc::clone(&bytes) };
+    let mut archive = Archive {
+        writer: Writer::new(form, output).map_err(failed)?,
+        exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
+    };
+    for date in dates {
+        archive.add_date(journal, *date)?;
+    }
+    let Archive { writer, mut exported } = archive;
+    writer.finish().map_err(failed)?;
+    exported.bytes = bytes.load(Ordering::Relaxed);
+    Ok(exported)
 }
 
-/// Makes the file durable and visible, and returns its size.
-fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<u64> {
-    file.as_file().sync_all()?;
-    let bytes = file.as_file().metadata()?.len();
-    file.persist(path)?;
-    File::open(folder_of(path))?.sync_all()?;
-    Ok(bytes)
+/// Where an archive is written, which counts the bytes: a pipe has no length.
+pub(super) struct Output {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 struct Archive {
@@ -126,11 +145,11 @@ enum Writer {
 }
 
 impl Writer {
-    fn new(form: Form, file: File) -> io::Result<Self> {
+    fn new(form: Form, output: Output) -> io::Result<Self> {
         Ok(match form {
-            Form::Ndjson => Self::Ndjson(ndjson::Writer::plain(file)),
-            Form::NdjsonZstd => Self::Ndjson(ndjson::Writer::zstd(file)?),
-            Form::Parquet => Self::Parquet(Box::new(parquet::Writer::new(file).map_err(io::Error::other)?)),
+            Form::Ndjson => Self::Ndjson(ndjson::Writer::plain(output)),
+            Form::NdjsonZstd => Self::Ndjson(ndjson::Writer::zstd(output)?),
+            Form::Parquet => Self::Parquet(Box::new(parquet::Writer::new(output).map_err(io::Error::other)?)),
         })
     }
 
@@ -156,6 +175,10 @@ impl fmt::Display for Exported {
             f,
             "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  {bytes} bytes",
             Printable(path.display())
-        )
+        )?;
+        match pages {
+            0 => writeln!(f, "there are no landed pages of these dates: the archive holds nothing"),
+            _ => Ok(()),
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
-use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Page, Refusal};
+use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Page, Refusal, export::Output};
 use crate::{
     manifest::{
         column::{Column, Fields},
@@ -29,17 +29,17 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes pages as lines.
 pub(super) enum Writer {
-    Plain(BufWriter<File>),
-    Zstd(Box<Encoder<'static, BufWriter<File>>>),
+    Plain(BufWriter<Output>),
+    Zstd(Box<Encoder<'static, BufWriter<Output>>>),
 }
 
 impl Writer {
-    pub(super) fn plain(file: File) -> Self {
-        Self::Plain(BufWriter::with_capacity(BUFFER_BYTES, file))
+    pub(super) fn plain(output: Output) -> Self {
+        Self::Plain(BufWriter::with_capacity(BUFFER_BYTES, output))
     }
 
-    pub(super) fn zstd(file: File) -> io::Result<Self> {
-        let mut encoder = Encoder::new(BufWriter::with_capacity(BUFFER_BYTES, file), ZSTD_LEVEL)?;
+    pub(super) fn zstd(output: Output) -> io::Result<Self> {
+        let mut encoder = Encoder::new(BufWriter::with_capacity(BUFFER_BYTES, output), ZSTD_LEVEL)?;
         encoder.include_checksum(true)?;
         Ok(Self::Zstd(Box::new(encoder)))
     }

@@ -14,7 +14,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ArchiveError, NextPage, Page, Refusal};
+use super::{ArchiveError, NextPage, Page, Refusal, export::Output};
 use crate::{
     manifest::{
         column::Column,
@@ -42,7 +42,7 @@ const BODIES_PER_LOOK: usize = 8;
 
 /// Writes pages as rows.
 pub(super) struct Writer {
-    file: ArrowWriter<File>,
+    file: ArrowWriter<Output>,
     schema: Arc<Schema>,
     rows: Rows,
 }
@@ -57,7 +57,7 @@ struct Rows {
 }
 
 impl Writer {
-    pub(super) fn new(file: File) -> Result<Self, ParquetError> {
+    pub(super) fn new(output: Output) -> Result<Self, ParquetError> {
         let schema = Arc::new(schema());
         let body = ColumnPath::from(BODY);
         let properties = WriterProperties::builder()
@@ -66,7 +66,7 @@ impl Writer {
             .set_column_dictionary_enabled(body.clone(), false)
             .set_column_statistics_enabled(body, EnabledStatistics::None)
             .build();
-        let file = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
+        let file = ArrowWriter::try_new(output, Arc::clone(&schema), Some(properties))?;
         Ok(Self { file, schema, rows: Rows::default() })
     }
 

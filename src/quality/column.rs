@@ -292,7 +292,7 @@ pub fn reference() -> String {
     let sections = Section::ALL.map(section_table).join("\n\n");
     let unparsed = key_row(&UNPARSED);
     format!(
-        "{INTRODUCTION}\n{KEY_HEAD}\n{keys}\n\n{MEASURED}\n{sections}\n\n{UNREAD}\n{KEY_HEAD}\n{unparsed}\n\n{QUERY}"
+        "{INTRODUCTION}\n{KEY_HEAD}\n{keys}\n\n{MEASURED}\n{sections}\n\n{UNREAD}\n{KEY_HEAD}\n{unparsed}\n\n{QUERY}\n{READERS}\n{TRIED_READERS}\n{ORIGIN}"
     )
 }
 
@@ -398,7 +398,20 @@ FROM (SELECT unnest(map_entries(unparsed)) AS entry FROM 'quality/*/*.parquet')
 GROUP BY ALL
 ORDER BY samples DESC;
 ```
+";
 
+const READERS: &str = "\
+## Readers
+
+Values are plain or in a dictionary, in pages of the first version, compressed with zstd: what readers have understood for
+as long as they have known zstd. Tried, oldest first, on files of this version (without texts in `unparsed`), column by
+column:
+";
+
+/// Made by `tests/python/old_readers.py`.
+const TRIED_READERS: &str = include_str!("readers.md");
+
+const ORIGIN: &str = "\
 This page is generated from the tables in `src/quality/column.rs`; `VCQ_BLESS=1 cargo test --test columns` writes it.
 ";
 

@@ -188,8 +188,8 @@ fn properties(metadata: Vec<KeyValue>) -> WriterProperties {
     builder.build()
 }
 
-/// Times and indices rise evenly: zstd finds more in them as they are than in places of a dictionary. Files are 0.2 %
-/// larger than with differences, and would be 2.7 % larger with dictionaries.
+/// Times and indices rise evenly: zstd finds more in them as they are than in places of a dictionary. A day of 40,000 rows
+/// is 0.1 % larger than with differences, one of 4,000 2.5 %; with dictionaries they would be 1.9 % and 7.2 % larger.
 fn plain() -> impl Iterator<Item = &'static str> {
     let is_plain = |key_type: KeyType| matches!(key_type, KeyType::Time | KeyType::Index);
     let keys = KEY_COLUMNS.iter().filter(move |key| is_plain(key.key_type)).map(|key| key.name);
