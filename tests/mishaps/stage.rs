@@ -1,7 +1,8 @@
 //! Acts, one after the other, on one state folder and one dataset, and what goes wrong while they are played.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -166,6 +167,8 @@ pub(crate) struct Stage {
     pub(crate) paged: BTreeSet<StayKey>,
     /// The journal may not be the one that belongs to the dataset.
     pub(crate) is_foreign: bool,
+    /// Files that somebody has read, with their stays and samples.
+    pub(crate) read_before: RefCell<HashMap<Vec<u8>, Vec<(StayKey, usize)>>>,
     /// Requests that may have been made twice.
     pub(crate) forgiven: u64,
     /// Refreshes that have not come to their end: their days, and how many servers there were.
@@ -245,6 +248,7 @@ impl Stage {
             visible: BTreeMap::new(),
             paged: BTreeSet::new(),
             is_foreign: false,
+            read_before: RefCell::default(),
             forgiven: 0,
             refreshing: BTreeMap::new(),
             settings,
