@@ -161,6 +161,8 @@ pub(crate) struct Stage {
     pub(crate) cut: BTreeSet<StayKey>,
     /// Stays of which a landed page was harmed, and that have not been read again since.
     pub(crate) pages_harmed: BTreeSet<StayKey>,
+    /// Stays of which a page or a file has been harmed at any time.
+    pub(crate) ever_harmed: BTreeSet<StayKey>,
     /// What was visible when somebody last looked, with the number of samples.
     pub(crate) visible: BTreeMap<StayKey, usize>,
     /// Done stays whose landed pages were there when somebody last looked.
@@ -245,6 +247,7 @@ impl Stage {
             taken: BTreeSet::new(),
             cut: BTreeSet::new(),
             pages_harmed: BTreeSet::new(),
+            ever_harmed: BTreeSet::new(),
             visible: BTreeMap::new(),
             paged: BTreeSet::new(),
             is_foreign: false,
@@ -539,6 +542,7 @@ impl Stage {
         let Some(path) = parts(&folder).into_iter().find(is_whole) else { return };
         let mut bytes = fs::read(&path).unwrap();
         let mut gone = self.stays_in(&path);
+        self.ever_harmed.extend(&gone);
         match harm {
             // Nobody can know it of a file that the journal does not know.
             Harm::Flip if self.is_foreign => return,
