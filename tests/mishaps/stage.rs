@@ -288,7 +288,7 @@ impl Stage {
                     archive::export::export(config, date_of(days.0), date_of(days.1), &path)?;
                     let imported = archive::import::import(std::slice::from_ref(&path), config, start)?;
                     let exit = imported.exit_code();
-                    imported.failure.map_or(Ok(exit), Err)
+                    imported.unread.or(imported.failure).map_or(Ok(exit), Err)
                 })
                 .map(drop)
             }
