@@ -1,7 +1,8 @@
 //! Acts, one after the other, on one state folder and one dataset, and what goes wrong while they are played.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -160,12 +161,16 @@ pub(crate) struct Stage {
     pub(crate) cut: BTreeSet<StayKey>,
     /// Stays of which a landed page was harmed, and that have not been read again since.
     pub(crate) pages_harmed: BTreeSet<StayKey>,
+    /// Stays of which a page or a file has been harmed at any time.
+    pub(crate) ever_harmed: BTreeSet<StayKey>,
     /// What was visible when somebody last looked, with the number of samples.
     pub(crate) visible: BTreeMap<StayKey, usize>,
     /// Done stays whose landed pages were there when somebody last looked.
     pub(crate) paged: BTreeSet<StayKey>,
     /// The journal may not be the one that belongs to the dataset.
     pub(crate) is_foreign: bool,
+    /// Files that somebody has read, with their stays and samples.
+    pub(crate) read_before: RefCell<HashMap<Vec<u8>, Vec<(StayKey, usize)>>>,
     /// Requests that may have been made twice.
     pub(crate) forgiven: u64,
     /// Refreshes that have not come to their end: their days, and how many servers there were.
@@ -242,9 +247,11 @@ impl Stage {
             taken: BTreeSet::new(),
             cut: BTreeSet::new(),
             pages_harmed: BTreeSet::new(),
+            ever_harmed: BTreeSet::new(),
             visible: BTreeMap::new(),
             paged: BTreeSet::new(),
             is_foreign: false,
+            read_before: RefCell::default(),
             forgiven: 0,
             refreshing: BTreeMap::new(),
             settings,
@@ -281,7 +288,7 @@ impl Stage {
                     archive::export::export(config, date_of(days.0), date_of(days.1), &path)?;
                     let imported = archive::import::import(std::slice::from_ref(&path), config, start)?;
                     let exit = imported.exit_code();
-                    imported.failure.map_or(Ok(exit), Err)
+                    imported.unread.or(imported.failure).map_or(Ok(exit), Err)
                 })
                 .map(drop)
             }
@@ -535,6 +542,7 @@ impl Stage {
         let Some(path) = parts(&folder).into_iter().find(is_whole) else { return };
         let mut bytes = fs::read(&path).unwrap();
         let mut gone = self.stays_in(&path);
+        self.ever_harmed.extend(&gone);
         match harm {
             // Nobody can know it of a file that the journal does not know.
             Harm::Flip if self.is_foreign => return,
