@@ -107,10 +107,10 @@ pub fn conclude(
     Ok(journal.end_refreshes()?)
 }
 
-/// Whether published files of the date are missing or damaged, and can be built again from what has landed by now.
+/// Whether rows of the date are in no file that is there as it should be, and can be published from what has landed by now.
 fn lacks_files(journal: &Journal, publishing: &Publishing, date: NaiveDate) -> Result<bool, Error> {
     let faults = publishing.look(journal, date)?.faults;
-    let lacks = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. });
+    let lacks = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unpublished(_));
     Ok(faults.iter().any(lacks) && !journal.is_pruned(date)?)
 }
 

@@ -158,7 +158,9 @@ impl fmt::Display for Fault {
             Self::Missing { name, .. } => write!(f, "`{name}` is missing"),
             Self::Changed { what, .. } => f.write_str(what),
             Self::Unknown(path) => write!(f, "`{}` is not in this journal", Printable(path.display())),
-            Self::Stranger(path) => write!(f, "`{}` is no file of vcq's; readers may take it for data", Printable(path.display())),
+            Self::Stranger(path) => {
+                write!(f, "`{}` is no file of vcq's; readers may take it for data", Printable(path.display()))
+            }
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
             Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),

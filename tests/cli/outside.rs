@@ -136,7 +136,7 @@ fn the_first_signal_ends_a_command_that_waits_for_a_pipe() {
     mknodat(CWD, world.path("pipe.csv"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     for line in ["plan --manifest pipe.csv", "export --manifest pipe.csv", "export --manifest - --format csv"] {
         for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-            drop(std::fs::remove_dir_all(world.path("state")));
+            drop(fs::remove_dir_all(world.path("state")));
             let mut command = world.vcq(&format!("{line} --log debug"));
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
             let mut waiting = Running(command.spawn().unwrap());
