@@ -532,7 +532,9 @@ fn an_archive_goes_through_links_and_pipes_and_leaves_nothing_beside_it() {
         let expected = fs::read(home.path(name)).unwrap();
         let (link, far) = (home.path(&format!("link-{name}")), home.path(&format!("far/{name}")));
         for old in [None, Some("what was there before")] {
-            old.map(|old| fs::write(&far, old).unwrap());
+            if let Some(old) = old {
+                fs::write(&far, old).unwrap();
+            }
             if old.is_none() {
                 std::os::unix::fs::symlink(&far, &link).unwrap();
             }

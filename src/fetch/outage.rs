@@ -37,6 +37,8 @@ pub(super) struct Outage {
     since: Option<Instant>,
     refused_since: Option<Instant>,
     refusals: u32,
+    /// Until when the last refusal closed the gate.
+    refused_until: Option<Instant>,
     faults: u32,
     /// When the last of these faults showed that there is an outage.
     declared: Option<Instant>,
@@ -69,10 +71,21 @@ impl Outage {
     }
 
     /// Notes that a request was refused for the quota, for `wait` from now on: the API is there, but for somebody else.
-    /// Returns for how long it has gone on so after the time that the first refusal named.
+    /// Returns for how long it has gone on so after the time that the first refusal named. Those of requests that were under
+    /// way when the gate was closed say nothing more.
     pub(super) fn refusal(&mut self, now: Instant, wait: Duration) -> Duration {
+        let until = self.refused_until.unwrap_or(now);
+        self.refused_until = Some(until.max(now + wait));
+        if now < until {
+            return Duration::ZERO;
+        }
         let since = *self.refused_since.get_or_insert(now + wait);
-        *self = Self { refused_since: Some(since), refusals: self.refusals.saturating_add(1), ..Self::default() };
+        *self = Self {
+            refused_since: Some(since),
+            refusals: self.refusals.saturating_add(1),
+            refused_until: self.refused_until,
+            ..Self::default()
+        };
         if self.refusals < REFUSALS_MIN { Duration::ZERO } else { now.saturating_duration_since(since) }
     }
 
@@ -154,6 +167,9 @@ mod tests {
         let wait = PROBE_EVERY;
         for under_way in 1..REFUSALS_MIN {
             assert_eq!(outage.refusal(start + under_way * wait, wait), Duration::ZERO);
+            for _ in 0..REFUSALS_MIN {
+                assert_eq!(outage.refusal(start + under_way * wait, wait), Duration::ZERO, "sent before the first");
+            }
         }
         outage.fault(start, start, false);
         assert_eq!(outage.refusal(start + 9 * wait, wait), 7 * wait, "a fault is no better answer");

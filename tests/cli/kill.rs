@@ -115,6 +115,9 @@ fn a_second_signal_ends_the_process_at_once() {
     let world = World::new(Settings { faults: vec![parse("hang=1").unwrap()], ..small() });
     let (mut export, mut log) = export(&world);
     assert!(log.by_ref().any(|line| line.unwrap().contains("access token renewed")));
+    while world.simulator().books().arrivals == 0 {
+        thread::yield_now();
+    }
     export.signal(Signal::INT);
     let first = Instant::now();
     assert!(log.by_ref().any(|line| line.unwrap().contains("no more requests")));

@@ -379,8 +379,8 @@ impl Stage {
                 self.look()?;
                 continue;
             }
-            // No page to build it from: it is asked for again.
-            self.serve(Server::Same);
+            // No page to build it from: it is asked for again, of a server that has all.
+            self.serve(Server::Whole);
             self.refresh(&[(day, day)], Ill::No)?;
             self.look()?;
         }

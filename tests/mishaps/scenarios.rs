@@ -205,6 +205,8 @@ fn pages_of_a_cut_archive_stay_landed() {
     let bytes = fs::read(&cut).unwrap();
     fs::write(&cut, &bytes[..bytes.len() - 200]).unwrap();
     let mut stage = Stage::new(1);
+    // Who answered for what is in the archive.
+    stage.servers.push(donor.world.simulator.clone());
     let mut landed = 0;
     let exit = stage
         .command(Ill::No, |stage, start| {

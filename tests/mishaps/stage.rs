@@ -89,6 +89,8 @@ pub(crate) enum Server {
     More,
     /// It has one minute less.
     Fewer,
+    /// It has them all.
+    Whole,
     /// It has none.
     None,
     /// As many, of other values.
@@ -419,6 +421,7 @@ impl Stage {
             Server::Same => {}
             Server::More => tenant.missing_samples = tenant.missing_samples.saturating_sub(1),
             Server::Fewer => tenant.missing_samples += 1,
+            Server::Whole => tenant.missing_samples = 0,
             Server::None => tenant.missing_samples = ALL_MISSING,
             Server::Other => tenant.other_forms = if tenant.other_forms > 0.03 { 0.02 } else { 0.04 },
         }
