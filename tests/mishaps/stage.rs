@@ -145,6 +145,9 @@ impl Act {
     }
 }
 
+/// The stays of a file, with how many samples it has of each.
+type StaysRead = Vec<(StayKey, usize)>;
+
 /// Where the acts are played, and what is known of it by other ways than the program's own.
 pub(crate) struct Stage {
     pub(crate) world: World,
@@ -172,7 +175,7 @@ pub(crate) struct Stage {
     /// The journal may not be the one that belongs to the dataset.
     pub(crate) is_foreign: bool,
     /// Files that somebody has read, with their stays and samples.
-    pub(crate) read_before: RefCell<HashMap<Vec<u8>, Vec<(StayKey, usize)>>>,
+    pub(crate) read_before: RefCell<HashMap<Vec<u8>, StaysRead>>,
     /// Requests that may have been made twice.
     pub(crate) forgiven: u64,
     /// Refreshes that have not come to their end: their days, and how many servers there were.
