@@ -219,7 +219,9 @@ impl Week {
         let stays = stays as u64;
         let [duplicates, rejected, done, absent, failed, pending] = life.account();
         assert_eq!((duplicates, failed, rejected + done + absent + pending), (0, 0, stays), "{:#}", life.report);
-        assert!(done * 1000 > stays * 995, "{:#}", life.report);
+        // Of some the API has no samples, and while their meeting is young, a later run asks again.
+        let young = life.count("/manifest/pending_young");
+        assert!((done + young) * 1000 > stays * 995, "{:#}", life.report);
         check_report(life, life.exit.unwrap());
     }
 
