@@ -6,11 +6,9 @@ use chrono::{FixedOffset, NaiveDate};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use vcq::{
     journal::JournalError,
-    quality::{
-        batch::Batch,
-        decode::{Unknown, decode},
-        parquet::{FileFacts, Writer},
-    },
+    parquet::{FileFacts, Writer},
+    read::batch::Batch,
+    read::decode::{Unknown, decode},
 };
 
 use self::pages::{SAMPLES_PER_PAGE, STAYS_PER_DATE, journal_of, page, pages, stay};

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vcq::{
+    command::rebuild::rebuild,
     config::Config,
-    rebuild::rebuild,
     start::{Start, Stop},
 };
 

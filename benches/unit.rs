@@ -4,10 +4,12 @@ use std::hint::black_box;
 
 use chrono::FixedOffset;
 use criterion::{Criterion, criterion_group, criterion_main};
-use vcq::quality::{
-    column::Kind,
-    time::read_time,
-    unit::{read_number, read_resolution},
+use vcq::{
+    read::{
+        time::read_time,
+        unit::{read_number, read_resolution},
+    },
+    tables::quality::Kind,
 };
 
 fn numbers(criterion: &mut Criterion) {

@@ -11,20 +11,28 @@
 //! what the API sent, byte for byte: what is built from it again is the same file under the same name. A body that is
 //! not one line stands in `body` with blanks for its line ends, and as it was sent in the string `body_text`.
 
-pub mod export;
-pub mod import;
-pub mod prune;
-
 mod ndjson;
 mod parquet;
 
-use std::{borrow::Cow, io, path::Path};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use ::parquet::errors::ParquetError;
 
+use self::{
+    ndjson::{NdjsonReader, NdjsonWriter},
+    parquet::{ParquetReader, ParquetWriter},
+};
 use crate::{
-    error::Error,
-    feishu::transport::BODY_BYTES_MAX,
+    limits::BODY_BYTES_MAX,
     manifest::{column::Fields, parquet::ColumnError, reject::Reject, rules::Rules},
     stay::Stay,
 };
@@ -44,18 +52,11 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that the ending of the file's name tells, in any letter case.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Usage`] if it tells none.
-    pub fn of_file(path: &Path) -> Result<Self, Error> {
+    /// The form that the ending of the file's name tells, in any letter case; `None` if it tells none.
+    pub fn of_file(path: &Path) -> Option<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let forms = [(".ndjson", Self::Ndjson), (".ndjson.zst", Self::NdjsonZstd), (".parquet", Self::Parquet)];
-        let form = forms.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, form)| form);
-        form.ok_or_else(|| {
-            Error::Usage(format!("`{}` ends in none of .ndjson, .ndjson.zst and .parquet", path.display()))
-        })
+        forms.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, form)| form)
     }
 }
 
@@ -162,13 +163,16 @@ pub enum Refusal {
 }
 
 /// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
-type NextPage<'a> = Result<Option<(u64, Result<Page<'a>, Refusal>)>, ArchiveError>;
+pub type NextPage<'a> = Result<Option<(u64, Result<Page<'a>, Refusal>)>, ArchiveError>;
 
 /// A page as it is read from an archive.
-struct Page<'a> {
-    stay: Stay,
-    number: u32,
-    body: Cow<'a, str>,
+pub struct Page<'a> {
+    /// Whose it is.
+    pub stay: Stay,
+    /// Its number within the stay, from 0.
+    pub number: u32,
+    /// What the API sent.
+    pub body: Cow<'a, str>,
 }
 
 impl<'a> Page<'a> {
@@ -185,6 +189,94 @@ impl<'a> Page<'a> {
         match body.len() {
             bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
             _ => Ok(Self { stay, number, body }),
+        }
+    }
+}
+
+/// Where an archive is written, which counts the bytes: a pipe has no length.
+pub struct Output {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Output {
+    /// Writes to `file` and adds what was written to `bytes`.
+    pub fn new(file: File, bytes: Arc<AtomicU64>) -> Self {
+        Self { file, bytes }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes an archive page by page.
+pub enum PageWriter {
+    /// As lines.
+    Ndjson(NdjsonWriter),
+    /// As rows.
+    Parquet(Box<ParquetWriter>),
+}
+
+impl PageWriter {
+    /// Begins an archive of this form.
+    pub fn new(form: Form, output: Output) -> io::Result<Self> {
+        Ok(match form {
+            Form::Ndjson => Self::Ndjson(NdjsonWriter::plain(output)),
+            Form::NdjsonZstd => Self::Ndjson(NdjsonWriter::zstd(output)?),
+            Form::Parquet => Self::Parquet(Box::new(ParquetWriter::new(output).map_err(io::Error::other)?)),
+        })
+    }
+
+    /// Writes one page.
+    pub fn write(&mut self, stay: &Stay, number: u32, body: &str) -> io::Result<()> {
+        match self {
+            Self::Ndjson(writer) => writer.write(stay, number, body),
+            Self::Parquet(writer) => writer.write(stay, number, body).map_err(io::Error::other),
+        }
+    }
+
+    /// Ends the archive.
+    pub fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Ndjson(writer) => writer.finish(),
+            Self::Parquet(writer) => writer.finish().map_err(io::Error::other),
+        }
+    }
+}
+
+/// Reads an archive page by page.
+pub enum PageReader {
+    /// From lines.
+    Ndjson(NdjsonReader),
+    /// From rows.
+    Parquet(Box<ParquetReader>),
+}
+
+impl PageReader {
+    /// Opens the file at `path`, which should have this form.
+    pub fn open(form: Form, path: &Path, rules: &Rules) -> Result<Self, ArchiveError> {
+        let file = File::open(path).map_err(ArchiveError::Open)?;
+        Ok(match form {
+            Form::Ndjson => Self::Ndjson(NdjsonReader::plain(file)),
+            Form::NdjsonZstd => Self::Ndjson(NdjsonReader::zstd(file)?),
+            Form::Parquet => Self::Parquet(Box::new(ParquetReader::new(file, rules)?)),
+        })
+    }
+
+    /// The next page, or why it is none.
+    pub fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
+        match self {
+            Self::Ndjson(reader) => reader.next_page(rules),
+            Self::Parquet(reader) => reader.next_page(rules),
         }
     }
 }

@@ -6,8 +6,7 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::Override, intake::Manifests, journal::Lane, manifest::Format, refresh::Dates,
-    simulator::command::SimulateArgs,
+    command::simulate::SimulateArgs, config::Override, dates::Dates, intake::Manifests, journal::Lane, manifest::Format,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.

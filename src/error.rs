@@ -8,15 +8,8 @@ use std::{error, fmt, io, iter};
 use chrono::NaiveDate;
 
 use crate::{
-    archive::ArchiveError,
-    config::ConfigError,
-    dataset::disk::DiskError,
-    feishu::api::Remedy,
-    journal::JournalError,
-    manifest,
-    printable::Printable,
-    publish::look::Mismatch,
-    quality::{decode::DecodeError, parquet::ParquetFileError},
+    archive::ArchiveError, config::ConfigError, feishu::api::Remedy, journal::JournalError, manifest,
+    parquet::ParquetFileError, printable::Printable, read::decode::DecodeError, store::disk::DiskError,
 };
 
 /// Why a command could not do its work.
@@ -91,8 +84,13 @@ pub enum Error {
         source: ParquetFileError,
     },
     /// The dataset and the journal are not of each other.
-    #[error("{0}")]
-    Mismatch(Mismatch),
+    #[error("dataset and journal do not agree, so nothing was asked for: {what}")]
+    Mismatch {
+        /// What was found, date by date.
+        what: String,
+        /// What to do about each kind of it.
+        remedies: String,
+    },
     /// The dataset is not what the journal says.
     #[error("{0}")]
     Damaged(String),
@@ -129,7 +127,7 @@ impl Error {
             | Self::File { .. }
             | Self::Page { .. }
             | Self::Parquet { .. }
-            | Self::Mismatch(_)
+            | Self::Mismatch { .. }
             | Self::Damaged(_) => ExitCode::Disk,
             Self::Interrupted { .. } | Self::Stopped(_) => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
@@ -144,7 +142,7 @@ impl Error {
             Self::Journal(error) => error.hint().map(Into::into),
             Self::Disk(error) => error.hint().map(Into::into),
             Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
-            Self::Mismatch(mismatch) => Some(mismatch.remedies()),
+            Self::Mismatch { remedies, .. } => Some(remedies.clone()),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
             Self::Archive { source, .. } => (!source.is_usage())
                 .then(|| "what was read before has landed; an import of the whole archive goes on from there".into()),

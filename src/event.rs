@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use crate::{
     journal::{Enqueued, Lane, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
-    quality::{batch::Unreadable, decode::Unknown},
-    refresh::Refreshed,
+    read::batch::Unreadable,
+    read::decode::Unknown,
     stay::Stay,
 };
 
@@ -178,6 +178,31 @@ pub enum Event<'a> {
         /// Why.
         why: &'a str,
     },
+}
+
+/// What asking for a stay again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// Other samples: they take the place of those that had landed.
+    Changed,
+    /// The same samples.
+    Same,
+    /// Fewer minutes, none, or no such stay any more: what had landed is kept.
+    Kept,
+    /// Given up after faults: what had landed is kept.
+    Failed,
+}
+
+impl Refreshed {
+    /// The word for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Same => "same",
+            Self::Kept => "kept",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What the fetch loop waits for.

@@ -1,6 +1,6 @@
 //! The vendor's protocol: nothing outside of this module knows it.
 
 pub mod api;
+pub mod auth;
 pub mod body;
-pub mod token;
 pub mod transport;

@@ -35,7 +35,7 @@ use crate::{
     event::{Emit, Event, Wait},
     feishu::{
         api::{Remedy, Said, THROTTLED_MAX, page_request},
-        token::Credentials,
+        auth::tenant::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
     journal::{Journal, JournalError, QueuedStay, SlotId, StayId},

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::fs::{Access, OFlags, fcntl_setfl};
 
-use crate::{config::Config, dataset::staging_of, error::Error, printable::Printable};
+use crate::{config::Config, error::Error, printable::Printable, store::staging_of};
 
 /// Links that are followed from one path, as the system does.
 const LINKS_MAX: usize = 40;

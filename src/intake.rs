@@ -1,5 +1,7 @@
 //! From manifest files to staged stays and rejects: shared by `export` and `plan`.
 
+pub mod rejects;
+
 mod folder;
 
 use std::{
@@ -13,9 +15,9 @@ use crate::{
     config::Config,
     error::Error,
     event::{Emit, Event},
+    intake::rejects::Rejects,
     journal::{Journal, Manifested, Staged, Staging},
     manifest::{self, Format, Lines, Reader, Row, rules::Rules},
-    rejects::Rejects,
     start::{Start, Stop},
 };
 

@@ -30,6 +30,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use self::upgrade::{BackUpError, upgrade};
+use crate::config::Config;
 
 pub use self::{
     adopt::NewFile,
@@ -77,6 +78,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What the configuration says.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            timezone: config.timezone.name().to_owned(),
+            user_id_type: config.api.user_id_type.as_str().to_owned(),
+            app_id: config.app_id.clone(),
+            host: config.api.base_url.host_str().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// What the journal records of it.
     fn keys(&self) -> [(&'static str, &str); 4] {
         let Self { timezone, user_id_type, app_id, host } = self;

@@ -8,24 +8,36 @@
 //! JOURNAL ─► page bytes ─► samples ─► columns ─► Parquet ─► publish         phase 2: sync, CPU, no network
 //! ```
 //!
+//! Folders name only what stands before them here (`tests/layers.rs` keeps the order):
+//!
+//! | What | Where |
+//! |---|---|
+//! | what everybody may know | [`printable`], [`limits`], [`dates`], [`stay`], [`config`] |
+//! | columns and values, pure | [`tables`], [`read`], [`parquet`], [`manifest`] |
+//! | the vendor's protocol | [`feishu`] |
+//! | what outlives a process | [`journal`], [`store`], [`archive`] |
+//! | what an operator is told | [`error`], [`event`] |
+//! | what a command is given | [`start`], [`file`], [`credentials`] |
+//! | the work | [`intake`], [`fetch`], [`publish`] |
+//! | folds over events | [`observe`] |
+//! | the simulated tenant | [`simulator`] |
+//! | commands, and their command line | [`command`], [`cli`] |
+//!
 //! What is deliberately absent:
 //!
-//! - Nothing in [`quality`], [`manifest`], [`config`] or [`report`] is async, reads a clock, the environment or
-//!   opens a file.
-//! - Production code does not know the [`simulator`]; only the command line does. The simulator shares no code with
-//!   the pacer, the classifier or the unit reader, so that it can convict them.
-//! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport.rs` names reqwest, only `fetch/pace.rs` names
-//!   governor, and SQL lives in `journal/*.sql`.
+//! - Nothing in [`read`], [`tables`], [`parquet`], [`manifest`], [`config`] or the report is async, reads a clock, the
+//!   environment or opens a file.
+//! - Production code does not know the [`simulator`]; only commands do. The simulator shares no code with the pacer, the
+//!   classifier or the unit reader, so that it can convict them.
+//! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport` names reqwest, only `fetch/pace.rs` names
+//!   governor, and only [`journal`] speaks SQL.
 
-pub mod adopt;
 pub mod archive;
-pub mod check;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod credentials;
-pub mod dataset;
-pub mod demo;
-pub mod drop;
+pub mod dates;
 pub mod error;
 pub mod event;
 pub mod feishu;
@@ -33,22 +45,15 @@ pub mod fetch;
 pub mod file;
 pub mod intake;
 pub mod journal;
-pub mod log;
+pub mod limits;
 pub mod manifest;
-pub mod metrics;
 pub mod observe;
-pub mod plan;
+pub mod parquet;
 pub mod printable;
-pub mod progress;
 pub mod publish;
-pub mod quality;
-pub mod rebuild;
-pub mod refresh;
-pub mod rejects;
-pub mod report;
-pub mod run;
+pub mod read;
 pub mod simulator;
 pub mod start;
-pub mod status;
 pub mod stay;
-pub mod verify;
+pub mod store;
+pub mod tables;

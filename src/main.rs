@@ -22,29 +22,29 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
-    adopt::adopt,
-    archive,
-    check::check,
     cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat},
+    command::{
+        adopt::adopt,
+        archive,
+        check::check,
+        demo,
+        drop::drop,
+        export::{Export, Outcome, Surroundings, export, until},
+        plan::plan,
+        rebuild::rebuild,
+        simulate,
+        status::status,
+        verify::verify,
+    },
     config::Config,
     credentials::credentials,
-    demo,
-    drop::drop,
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
     file,
-    log::check_filter,
-    observe::Observers,
-    plan::plan,
+    observe::{Observers, log::check_filter, progress::Progress},
     printable::{self, Printable},
-    progress::Progress,
-    rebuild::rebuild,
-    run::{Export, Outcome, Surroundings, export, until},
-    simulator::command as simulate,
     start::{Heard, Signals, Start, Stop},
-    status::status,
-    verify::verify,
 };
 
 fn main() -> process::ExitCode {
@@ -110,7 +110,7 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
         Command::Demo(args) => block_on(async move {
             let observers = Observers::new(progress);
             let outcome = demo::demo(&args.dir, start, &|event| observers.take(&event)).await;
-            observers.end(&outcome, start);
+            observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             let summary = demo::summary(&args.dir, &outcome)?;
             print(&summary)?;
@@ -123,7 +123,7 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
                 observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
             }
             let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
-            observers.end(&outcome, start);
+            observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             print(&outcome.report.to_string())?;
             Ok(conclude(&outcome))
@@ -232,6 +232,11 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         report: args.report.clone(),
     };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
+}
+
+/// What the process will exit with.
+fn code_of(outcome: &Result<Outcome, Error>) -> ExitCode {
+    outcome.as_ref().map_or_else(Error::exit_code, |outcome| outcome.exit_code)
 }
 
 fn conclude(outcome: &Outcome) -> ExitCode {

@@ -1,18 +1,20 @@
 //! What a run shows while it goes on: log lines, the progress line and the file of metrics.
 
+pub mod log;
+pub mod metrics;
+pub mod progress;
+pub mod report;
+
 use std::{cell::RefCell, path::PathBuf, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
-    error::{Chain, Error, ExitCode},
+    error::{Chain, ExitCode},
     event::Event,
     file::{self, Readers},
     journal::Lane,
-    log::log,
-    metrics::Metrics,
-    progress::Progress,
-    run::Outcome,
+    observe::{log::log, metrics::Metrics, progress::Progress},
     start::Start,
 };
 
@@ -48,9 +50,8 @@ impl Observers {
     }
 
     /// Tells them how the run ended.
-    pub fn end(&self, outcome: &Result<Outcome, Error>, start: &Start) {
+    pub fn end(&self, exit_code: ExitCode, start: &Start) {
         self.progress.borrow().finish();
-        let exit_code = outcome.as_ref().map_or_else(Error::exit_code, |outcome| outcome.exit_code);
         if let Some(textfile) = self.textfile.borrow_mut().as_mut() {
             textfile.end(exit_code, start);
         }

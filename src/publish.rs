@@ -28,19 +28,17 @@ use sha2::{Digest, Sha256};
 use self::look::{Depth, Look};
 use crate::{
     config::Config,
-    dataset::{
-        Dataset, FileName, PartFile,
-        disk::DiskError,
-        publisher::{DatasetLock, Staged},
-    },
     error::Error,
     journal::{FileRow, Intent, Journal, Lock, StayId},
-    quality::{
-        batch::{Batch, Unreadable},
-        decode::{Unknown, decode},
-        parquet::{self, FileFacts, SCHEMA_VERSION, StayRuns},
-    },
+    parquet::{self, FileFacts, SCHEMA_VERSION, StayRuns},
+    read::batch::{Batch, Unreadable},
+    read::decode::{Unknown, decode},
     start::Stop,
+    store::{
+        Dataset, FileName, PartFile,
+        disk::DiskError,
+        lock::{DatasetLock, Staged},
+    },
 };
 
 /// Dates built at the same time: each needs memory for a row group under construction.

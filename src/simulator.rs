@@ -8,7 +8,6 @@
 //! values by itself ([`Simulator::books`], [`Simulator::expected`]), so that it can convict them.
 
 pub mod books;
-pub mod command;
 pub mod faults;
 pub mod forms;
 pub mod http;

@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::dataset::disk::{Disk, LocalDisk};
+use crate::store::disk::{Disk, LocalDisk};
 
 /// The start of a command. Tests replace its parts; production fills it in `main`.
 #[derive(Clone)]

@@ -31,19 +31,23 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vcq::{
-    archive::{
-        ArchiveError, Form,
-        export::{Exported, export},
-        import::{Imported, import},
-        prune::prune,
+    archive::{ArchiveError, Form},
+    command::{
+        archive::{
+            export::{Exported, export},
+            import::{Imported, import},
+            prune::prune,
+        },
+        export::{self, Outcome, Surroundings},
+        rebuild::rebuild,
+        status::status,
+        verify::verify,
     },
     config::Config,
     error::{Chain, Error, ExitCode},
-    feishu::token::Credentials,
+    feishu::auth::tenant::Credentials,
     intake::Manifests,
-    journal::{Journal, Lane, Manifested, NewPage, State, Verdict},
-    rebuild::rebuild,
-    run::{self, Outcome, Surroundings},
+    journal::{Identity, Journal, Lane, Manifested, NewPage, State, Verdict},
     simulator::{
         Settings, SharedSimulator, Simulator,
         in_process::{InProcess, wall_from},
@@ -52,9 +56,7 @@ use vcq::{
         tenant::TenantSettings,
     },
     start::{Start, Stop},
-    status::status,
     stay::{MeetingNo, Participant, Stay},
-    verify::verify,
 };
 
 const NOW: &str = "2025-04-10T00:00:00Z";
@@ -113,7 +115,7 @@ impl Home {
     }
 
     fn journal(&self) -> Journal {
-        Journal::open(&self.config.state, &run::identity(&self.config)).unwrap()
+        Journal::open(&self.config.state, &Identity::of(&self.config)).unwrap()
     }
 
     /// Runs `vcq` in this home: its exit code, what it printed, and what it said.
@@ -161,7 +163,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
         start: &start,
         observe: &|_| (),
     };
-    let task = run::Export {
+    let task = export::Export {
         accept_fewer: false,
         manifests: Manifests { files: vec![path], ..Manifests::default() },
         refresh: None,
@@ -169,7 +171,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
         until: None,
         report: None,
     };
-    run::export(&task, &around).await.unwrap()
+    export::export(&task, &around).await.unwrap()
 }
 
 /// A line of an archive: page `number` of the stay of `ou_<who>`, with `samples` samples.
@@ -220,7 +222,7 @@ fn the_name_tells_the_form() {
         ("pages.json", None),
     ];
     for (name, form) in cases {
-        assert_eq!(Form::of_file(Path::new(name)).ok(), form, "{name}");
+        assert_eq!(Form::of_file(Path::new(name)), form, "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use vcq::quality::column::reference;
+use vcq::tables::quality::reference;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "whoever changes the table asks for the new page this way")]

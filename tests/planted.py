@@ -46,7 +46,7 @@ DEFECTS = [
         "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
         [
             (
-                "src/dataset/publisher.rs",
+                "src/store/lock.rs",
                 '        disk.sync(&folder).map_err(DiskError::io("sync", &self.dataset.folder_of(date)))?;\n',
                 "",
             )
@@ -58,7 +58,7 @@ DEFECTS = [
         "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
         [
             (
-                "src/dataset/publisher.rs",
+                "src/store/lock.rs",
                 '        self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;\n',
                 "",
             )
@@ -70,7 +70,7 @@ DEFECTS = [
         "dataset::tests::a_fault_at_any_effect_leaves_whole_files_and_the_next_run_completes",
         [
             (
-                "src/dataset/publisher.rs",
+                "src/store/lock.rs",
                 'self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;',
                 "self.path.disk.sync(&self.file).ok();",
             )
@@ -80,7 +80,7 @@ DEFECTS = [
         "a rename replaces an existing name",
         "lib",
         "dataset::tests::a_visible_name_never_gets_other_bytes",
-        [("src/dataset/disk.rs", "RenameFlags::NOREPLACE", "RenameFlags::empty()")],
+        [("src/store/disk.rs", "RenameFlags::NOREPLACE", "RenameFlags::empty()")],
     ),
     Defect(
         "a rebuild removes the old partition before the new one is there",
@@ -88,7 +88,7 @@ DEFECTS = [
         "dataset::tests::a_reader_sees_the_old_partition_or_the_new_one",
         [
             (
-                "src/dataset/publisher.rs",
+                "src/store/lock.rs",
                 'disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;',
                 'disk.remove(&live).map_err(DiskError::io("remove", &live))?;\n'
                 '            disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;',
@@ -140,7 +140,7 @@ DEFECTS = [
         "scenarios::what_was_not_synced_may_vanish",
         [
             (
-                "src/dataset/publisher.rs",
+                "src/store/lock.rs",
                 "        self.dataset.sync_folder(&self.dataset.root)?;\n        open_folder(&path)",
                 "        open_folder(&path)",
             )
@@ -187,7 +187,7 @@ DEFECTS = [
         "a rebuild takes files along that the journal does not name",
         "mishaps",
         "scenarios::a_rebuild_removes_no_file_that_the_journal_does_not_name",
-        [("src/dataset/publisher.rs", "if !known.contains(&file.name) {", "if known.len() > 1000 {")],
+        [("src/store/lock.rs", "if !known.contains(&file.name) {", "if known.len() > 1000 {")],
     ),
     Defect(
         "verify passes over stays that are in no file",
@@ -205,25 +205,25 @@ DEFECTS = [
         "status believes the journal alone",
         "mishaps",
         "scenarios::a_dataset_that_is_gone_stops_the_run",
-        [("src/status.rs", "        date.complete &= found.faults.is_empty();\n", "")],
+        [("src/command/status.rs", "        date.complete &= found.faults.is_empty();\n", "")],
     ),
     Defect(
         "prune believes names and sizes",
         "mishaps",
         "scenarios::pages_of_a_file_that_is_not_whole_are_not_pruned",
-        [("src/archive/prune.rs", "Depth::Rows", "Depth::Names")],
+        [("src/command/archive/prune.rs", "Depth::Rows", "Depth::Names")],
     ),
     Defect(
         "prune does not ask what is visible",
         "mishaps",
         "scenarios::pages_of_a_file_that_is_not_whole_are_not_pruned",
-        [("src/archive/prune.rs", "if !is_visible || journal", "if journal")],
+        [("src/command/archive/prune.rs", "if !is_visible || journal", "if journal")],
     ),
     Defect(
         "fewer minutes replace more of them where their pages are pruned",
         "mishaps",
         "scenarios::fewer_minutes_do_not_replace_what_is_published_alone",
-        [("src/refresh.rs", "None if is_visible => reread.first_samples.saturating_sub(second.samples),", "None if is_visible => 0,")],
+        [("src/command/export/refresh.rs", "None if is_visible => reread.first_samples.saturating_sub(second.samples),", "None if is_visible => 0,")],
     ),
     Defect(
         "a refresh begins its finished dates anew",
@@ -247,7 +247,7 @@ DEFECTS = [
         "the last success is forgotten",
         "lib",
         "metrics::tests::the_last_success_outlives_a_run_that_fails",
-        [("src/metrics.rs", "last_success_s: before.lines().find_map(value)", "last_success_s: before.lines().find_map(value).filter(|_| false)")],
+        [("src/observe/metrics.rs", "last_success_s: before.lines().find_map(value)", "last_success_s: before.lines().find_map(value).filter(|_| false)")],
     ),
     Defect(
         "the numbers of samples begin again with each page",
@@ -334,7 +334,7 @@ DEFECTS = [
         "refresh::what_has_changed_is_published_in_the_place_of_what_was_there",
         [
             (
-                "src/refresh.rs",
+                "src/command/export/refresh.rs",
                 "        return Ok(Decision::Adopt);\n",
                 "        return Ok(Decision::Forget(Refreshed::Changed, None));\n",
             )
@@ -501,7 +501,7 @@ DEFECTS = [
         "quality::unit::tests::numbers_that_cannot_be_read",
         [
             (
-                "src/quality/unit.rs",
+                "src/read/unit.rs",
                 "[prefix @ .., b'b', b'p' | b'P', b's' | b'S']",
                 "[prefix @ .., b'b' | b'B', b'p' | b'P', b's' | b'S']",
             )

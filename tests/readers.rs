@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 use chrono::{DateTime, NaiveDate};
 use serde::Deserialize;
 use vcq::{
-    quality::column::{COLUMNS, KEY_COLUMNS, UNPARSED},
     simulator::{
         Settings, Simulator,
         forms::Expected,
@@ -18,6 +17,7 @@ use vcq::{
         quota::QuotaSettings,
         tenant::{SimulatedStay, TenantSettings, UserIdType},
     },
+    tables::quality::{COLUMNS, KEY_COLUMNS, UNPARSED},
 };
 
 #[path = "support/python.rs"]

@@ -1,7 +1,7 @@
 //! Pages as the API sends them, made by a seed.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use vcq::quality::column::{COLUMNS, Kind, Section};
+use vcq::tables::quality::{COLUMNS, Kind, Section};
 
 /// Samples of each page: the most that the API sends in one.
 pub(crate) const SAMPLES_PER_PAGE: u32 = 100;

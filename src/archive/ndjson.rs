@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
-use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Page, Refusal, export::Output};
+use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Output, Page, Refusal};
 use crate::{
     manifest::{
         column::{Column, Fields},
@@ -28,12 +28,12 @@ const ZSTD_LEVEL: i32 = 3;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes pages as lines.
-pub(super) enum Writer {
+pub enum NdjsonWriter {
     Plain(BufWriter<Output>),
     Zstd(Box<Encoder<'static, BufWriter<Output>>>),
 }
 
-impl Writer {
+impl NdjsonWriter {
     pub(super) fn plain(output: Output) -> Self {
         Self::Plain(BufWriter::with_capacity(BUFFER_BYTES, output))
     }
@@ -91,11 +91,11 @@ const ZSTD_SKIPPED_MAGIC: u32 = 0x184D_2A50;
 const UTF16_MARKS: [&[u8]; 2] = [&[0xFF, 0xFE], &[0xFE, 0xFF]];
 
 /// Reads pages from lines.
-pub(super) struct Reader {
+pub struct NdjsonReader {
     lines: LineReader<Box<dyn BufRead>>,
 }
 
-impl Reader {
+impl NdjsonReader {
     pub(super) fn plain(file: File) -> Self {
         Self::new(BufReader::with_capacity(BUFFER_BYTES, file))
     }

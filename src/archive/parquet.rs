@@ -14,7 +14,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ArchiveError, NextPage, Page, Refusal, export::Output};
+use super::{ArchiveError, NextPage, Output, Page, Refusal};
 use crate::{
     manifest::{
         column::Column,
@@ -41,7 +41,7 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const BODIES_PER_LOOK: usize = 8;
 
 /// Writes pages as rows.
-pub(super) struct Writer {
+pub struct ParquetWriter {
     file: ArrowWriter<Output>,
     schema: Arc<Schema>,
     rows: Rows,
@@ -56,7 +56,7 @@ struct Rows {
     body: StringBuilder,
 }
 
-impl Writer {
+impl ParquetWriter {
     pub(super) fn new(output: Output) -> Result<Self, ParquetError> {
         let schema = Arc::new(schema());
         let body = ColumnPath::from(BODY);
@@ -129,7 +129,7 @@ fn schema() -> Schema {
 }
 
 /// Reads pages from rows.
-pub(super) struct Reader {
+pub struct ParquetReader {
     batches: Batches,
     batch: Batch,
     /// The row of the batch that comes next.
@@ -141,7 +141,7 @@ pub(super) struct Reader {
 const PAGE_AT: usize = Column::ALL.len();
 const BODY_AT: usize = PAGE_AT + 1;
 
-impl Reader {
+impl ParquetReader {
     pub(super) fn new(mut file: File, rules: &Rules) -> Result<Self, ArchiveError> {
         let failed = |source| ArchiveError::Parquet { after_row: 0, source };
         let is_parquet = begins_as_parquet(&file).and_then(|is_parquet| file.rewind().map(|()| is_parquet));

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::transport::{Answer, TransportError};
 use crate::{
     config::UserIdType,
-    quality::decode::{Unknown, decode},
+    read::decode::{Unknown, decode},
     stay::{Participant, SAMPLES_PER_PAGE, Stay},
 };
 

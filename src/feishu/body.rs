@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::transport::BODY_BYTES_MAX;
+use crate::limits::BODY_BYTES_MAX;
 
 /// What each body may have in memory beside the others: several usual pages.
 pub const SMALL_BYTES: u32 = 256 << 10;

@@ -14,13 +14,13 @@ use std::{future::Future, pin::Pin};
 use bytes::Bytes;
 use secrecy::SecretString;
 
+#[cfg(doc)]
+use crate::limits::BODY_BYTES_MAX;
+
 pub use self::{
     cause::{Cause, Peer, Step, TransportError},
     http::{HttpTransport, SetupError},
 };
-
-/// The largest body that is read, decompressed: 32 MiB. A page of 100 samples has about 0.14 MB.
-pub const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// What is sent. The path begins with `/`; the transport adds scheme and host.
 pub struct Request {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Ended, Terms, retry};
 use crate::feishu::{
     api::{Remedy, Said},
-    token::{Token, TokenError, read_token, token_request},
+    auth::tenant::{Token, TokenError, read_token, token_request},
 };
 
 /// What to do when the API refuses a token that it has just issued.

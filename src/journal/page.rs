@@ -10,7 +10,7 @@ use zstd::{
 };
 
 use super::{Journal, JournalError, State, StayId};
-use crate::feishu::transport::BODY_BYTES_MAX;
+use crate::limits::BODY_BYTES_MAX;
 
 /// zstd level of a landed body: the first of those that look for the best match. One page at a time is landed, and is kept
 /// and read for years: on generated pages its body is 17 % smaller than at level 1, and is decompressed no slower.

@@ -11,7 +11,7 @@ use super::{
     reject::{DAMAGE, Reason, Rule},
 };
 use crate::{
-    quality::{
+    read::{
         time::{naive_time, read_time},
         unit::Reading,
     },

@@ -7,11 +7,11 @@ use chrono::NaiveDate;
 
 use super::{changed, compare, name_of, open, sha256};
 use crate::{
-    dataset::{Dataset, FileName, Listing, PartFile},
+    dates::Dates,
     error::{Chain, Error},
     journal::{Astray, FileRow, Journal},
     printable::Printable,
-    refresh::Dates,
+    store::{Dataset, FileName, Listing, PartFile},
 };
 
 /// What was found of one date.
@@ -190,7 +190,10 @@ pub fn check(journal: &Journal, dataset: &Dataset, refreshed: Option<Dates>) -> 
         };
         found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
     }
-    if found.is_empty() { Ok(()) } else { Err(Error::Mismatch(Mismatch(found))) }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Mismatch { what: listed(&found), remedies: remedies(&found) })
 }
 
 /// The dates that have a folder, or files by the journal, in order.
@@ -202,37 +205,23 @@ pub fn dates(journal: &Journal, dataset: &Dataset) -> Result<Vec<NaiveDate>, Err
     Ok(dates)
 }
 
-/// Dataset and journal are not of each other.
-#[derive(Debug)]
-pub struct Mismatch(Vec<(NaiveDate, Fault)>);
+/// Faults that are told one by one when a run is stopped; `vcq verify` lists all.
+const LISTED_MAX: usize = 5;
 
-impl Mismatch {
-    /// Faults that are told one by one.
-    const LISTED_MAX: usize = 5;
-
-    /// What to do, for each kind once.
-    pub fn remedies(&self) -> String {
-        let mut remedies: Vec<String> = Vec::new();
-        for (date, fault) in &self.0 {
-            let remedy = fault.remedy(*date);
-            let is_new = !remedies.contains(&remedy);
-            if is_new && remedies.len() < Self::LISTED_MAX {
-                remedies.push(remedy);
-            }
-        }
-        format!("{}; `vcq verify` lists all", remedies.join("; "))
-    }
+fn listed(found: &[(NaiveDate, Fault)]) -> String {
+    let each = found.iter().take(LISTED_MAX).map(|(date, fault)| format!("date={date}: {fault}"));
+    let more = found.len().saturating_sub(LISTED_MAX);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    each.chain(more).collect::<Vec<_>>().join("; ")
 }
 
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("dataset and journal do not agree, so nothing was asked for: ")?;
-        for (number, (date, fault)) in self.0.iter().take(Self::LISTED_MAX).enumerate() {
-            write!(f, "{}date={date}: {fault}", if number > 0 { "; " } else { "" })?;
-        }
-        match self.0.len().saturating_sub(Self::LISTED_MAX) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+/// What to do, for each kind once.
+fn remedies(found: &[(NaiveDate, Fault)]) -> String {
+    let mut remedies: Vec<String> = Vec::new();
+    for remedy in found.iter().map(|(date, fault)| fault.remedy(*date)) {
+        if !remedies.contains(&remedy) && remedies.len() < LISTED_MAX {
+            remedies.push(remedy);
         }
     }
+    format!("{}; `vcq verify` lists all", remedies.join("; "))
 }

@@ -6,10 +6,10 @@ use std::{
 
 use super::*;
 use crate::{
-    dataset::disk::{Disk, DiskError, LocalDisk},
     journal::{Identity, Lane, Manifested, NewPage},
     start::Stop,
     stay::{MeetingNo, Participant, Stay},
+    store::disk::{Disk, DiskError, LocalDisk},
 };
 
 const DATES: u32 = 8;

@@ -12,8 +12,9 @@ use super::{
     SharedSimulator, lock,
     reply::{self, Delivery, Reply},
 };
-use crate::feishu::transport::{
-    Answer, BODY_BYTES_MAX, Call, Cause, Request, Sending, Step, Transport, TransportError,
+use crate::{
+    feishu::transport::{Answer, Call, Cause, Request, Sending, Step, Transport, TransportError},
+    limits::BODY_BYTES_MAX,
 };
 
 /// A wall clock that shows `start` now and goes on with tokio's clock.

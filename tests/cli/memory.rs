@@ -14,10 +14,9 @@ use std::{
 use serde_json::{Map, Value, json};
 use vcq::{
     config::Config,
-    journal::{Journal, Lane, Manifested, NewPage},
-    quality::column::{COLUMNS, Kind},
-    run::identity,
+    journal::{Identity, Journal, Lane, Manifested, NewPage},
     stay::{MeetingNo, Participant, Stay},
+    tables::quality::{COLUMNS, Kind},
 };
 
 use super::{
@@ -179,7 +178,7 @@ fn land(world: &World, stays: u64, page: &[u8]) {
     // The host of the API is a part of what a journal is of.
     let settings = [("state", state), ("api.base_url", "http://127.0.0.1".to_owned())];
     let config = Config::load(None, [], &settings).unwrap();
-    let mut journal = Journal::open(&config.state, &identity(&config)).unwrap();
+    let mut journal = Journal::open(&config.state, &Identity::of(&config)).unwrap();
     let mut staging = journal.stage().unwrap();
     for number in 0..stays {
         let meeting_no = MeetingNo::parse(&format!("{number:09}")).unwrap();

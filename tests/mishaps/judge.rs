@@ -10,16 +10,13 @@ use std::{
 use chrono::NaiveDate;
 use rusqlite::{Connection, OpenFlags};
 use vcq::{
-    adopt::adopt,
+    command::{adopt::adopt, rebuild::rebuild, status::status, verify::verify},
     error::{Error, ExitCode},
-    rebuild::rebuild,
     simulator::{
         SharedSimulator,
         tenant::{SimulatedStay, StayKey},
         values::ExpectedSample,
     },
-    status::status,
-    verify::verify,
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{fs, panic::Location};
 
-use vcq::{archive, error::ExitCode};
+use vcq::{command::archive, error::ExitCode};
 
 use crate::{
     frail::Trouble,

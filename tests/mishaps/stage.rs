@@ -12,16 +12,15 @@ use std::{
 
 use chrono::{DateTime, Days, NaiveDate};
 use vcq::{
-    archive,
-    dataset::disk::Disk,
+    command::{archive, rebuild::rebuild},
+    dates::Dates,
     error::{Chain, Error, ExitCode},
-    rebuild::rebuild,
-    refresh::Dates,
     simulator::{
         Settings, SharedSimulator,
         tenant::{SimulatedStay, StayKey, Tenant, TenantSettings},
     },
     start::Start,
+    store::disk::Disk,
 };
 
 use crate::{

@@ -1,6 +1,6 @@
 """Reads one dataset with readers old and new, each in an environment of its own, and prints what came of it as a table.
 
-    python3 tests/python/old_readers.py DATASET WORK > src/quality/readers.md     # minutes, and 3 GB in WORK
+    python3 tests/python/old_readers.py DATASET WORK > src/tables/readers.md     # minutes, and 3 GB in WORK
 
 DATASET is a folder that vcq published. What each reader finds (rows, values, sums, first and last times and texts of every
 column) is compared with what the last one of the list finds. Too slow for every test run: after a change of how files are

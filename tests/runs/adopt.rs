@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use vcq::{adopt::adopt, error::ExitCode, verify::verify};
+use vcq::{
+    command::{adopt::adopt, verify::verify},
+    error::ExitCode,
+};
 
 use crate::{
     invariants::{check, check_complete},

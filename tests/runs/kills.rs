@@ -4,7 +4,7 @@ use std::{iter, time::Duration};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use vcq::{
-    rebuild::rebuild,
+    command::rebuild::rebuild,
     simulator::{Settings, latency::Latency},
 };
 

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use vcq::{
+    command::status::status,
+    dates::Dates,
     journal::Lane,
-    refresh::Dates,
     simulator::{
         Settings,
         faults::{Fault, FaultKind, When},
         tenant::SimulatedStay,
     },
-    status::status,
 };
 
 use crate::{

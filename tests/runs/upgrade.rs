@@ -12,16 +12,14 @@ use std::{
 
 use chrono::NaiveDate;
 use vcq::{
+    command::{status::status, verify::verify},
+    dates::Dates,
     error::ExitCode,
-    journal::{Journal, JournalError},
-    refresh::Dates,
-    run::identity,
+    journal::{Identity, Journal, JournalError},
     simulator::{
         Settings,
         tenant::{Tenant, TenantSettings},
     },
-    status::status,
-    verify::verify,
 };
 
 use crate::{
@@ -101,13 +99,13 @@ fn an_upgrade_that_fails_leaves_the_journal_as_it_was() {
     let obstacle = world.path("state/journal.sqlite.format-1.unfinished");
     fs::create_dir(&obstacle).unwrap();
     let before = fs::read(world.path("state/journal.sqlite")).unwrap();
-    let error = Journal::open(&world.config.state, &identity(&world.config)).err().unwrap();
+    let error = Journal::open(&world.config.state, &Identity::of(&world.config)).err().unwrap();
     assert!(matches!(error, JournalError::BackUp { .. }), "{error}");
     assert!(!error.is_usage() && error.hint().is_some());
     assert_eq!(fs::read(world.path("state/journal.sqlite")).unwrap()[60..64], [0, 0, 0, 1], "it has its old format");
     fs::remove_dir(&obstacle).unwrap();
     // What a process left that was killed while it copied.
     fs::write(&obstacle, &before[..before.len() / 2]).unwrap();
-    Journal::open(&world.config.state, &identity(&world.config)).unwrap();
+    Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
     assert!(!obstacle.exists());
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use vcq::dataset::disk::{Disk, LocalDisk};
+use vcq::store::disk::{Disk, LocalDisk};
 
 use super::world::Killed;
 

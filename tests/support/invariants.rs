@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use vcq::{
+    command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
-    rebuild::rebuild,
     simulator::{
         faults::Outcome,
         tenant::{SimulatedStay, StayKey},
     },
-    verify::verify,
 };
 
 use super::{

@@ -24,19 +24,18 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vcq::{
+    command::export::{Export, Outcome, Surroundings, export},
     config::Config,
-    dataset::disk::{Disk, LocalDisk},
+    dates::Dates,
     error::{Chain, Error},
     event::Event,
     feishu::{
-        token::Credentials,
+        auth::tenant::Credentials,
         transport::{Call, Request, Sending, Transport},
     },
     fetch::Until,
     intake::Manifests,
     journal::Lane,
-    refresh::Dates,
-    run::{Export, Outcome, Surroundings, export},
     simulator::{
         Settings, SharedSimulator, Simulator,
         books::Books,
@@ -45,6 +44,7 @@ use vcq::{
         tenant::{SimulatedStay, TenantSettings, UserIdType},
     },
     start::{Start, Stop},
+    store::disk::{Disk, LocalDisk},
 };
 
 /// One tenant, one state folder, one dataset.

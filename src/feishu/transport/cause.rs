@@ -9,7 +9,8 @@ use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use rustls::CertificateError;
 use tower_service::Service;
 
-use super::{BODY_BYTES_MAX, steps::NotConnected};
+use super::steps::NotConnected;
+use crate::limits::BODY_BYTES_MAX;
 
 /// What goes wrong with a proxy's tunnel. hyper-util names the type by this alone.
 type TunnelError = <Tunnel<HttpConnector> as Service<hyper::Uri>>::Error;

@@ -6,11 +6,7 @@ use std::fmt::Debug;
 
 use chrono::FixedOffset;
 use libfuzzer_sys::fuzz_target;
-use vcq::quality::{
-    column::Kind,
-    time::read_time,
-    unit::{Reading, read_number, read_resolution},
-};
+use vcq::{read::{time::read_time, unit::{Reading, read_number, read_resolution}}, tables::quality::Kind};
 
 /// The times that four digits of a year and the offsets in use can make.
 const UNIX_S_MIN: i64 = -62_167_219_200 - 14 * 3600;

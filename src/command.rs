@@ -1,0 +1,13 @@
+//! One file for each command: checked arguments in, what came of it out. What only one command needs stands beside it.
+
+pub mod adopt;
+pub mod archive;
+pub mod check;
+pub mod demo;
+pub mod drop;
+pub mod export;
+pub mod plan;
+pub mod rebuild;
+pub mod simulate;
+pub mod status;
+pub mod verify;

@@ -1,0 +1,131 @@
+//! `vcq adopt`: the stays of published files that the journal does not know, taken into it: a journal that was lost, or
+//! restored from before, goes on without asking for them twice or publishing them twice.
+//!
+//! A file's rows say whose they are. Their landed pages are gone, as after a prune: the files can be read and verified, and
+//! not be built again, until an archive of them is imported or `--refresh` asks for them again.
+
+use std::{collections::BTreeSet, fmt, path::PathBuf};
+
+use chrono::NaiveDate;
+
+use crate::{
+    config::Config,
+    error::{Chain, Error, ExitCode},
+    journal::{FileId, Identity, Journal, NewFile},
+    parquet::StayRuns,
+    printable::Printable,
+    publish::{Publisher, name_of, open_part, sha256_of},
+    start::Start,
+    store::{Dataset, FileName, PartFile},
+};
+
+/// What was taken into the journal.
+#[derive(Debug, Default)]
+pub struct Adopted {
+    /// Files that it knows now.
+    pub files: u64,
+    /// Their stays.
+    pub stays: u64,
+    /// Their samples.
+    pub samples: u64,
+    /// Files that it does not take, and why.
+    pub refused: Vec<(PathBuf, String)>,
+}
+
+/// Takes the stays of every file that the journal does not know into it.
+///
+/// A file is taken whole or not at all. What has landed of its stays is kept if it comes to as many samples.
+///
+/// # Errors
+///
+/// [`Error::Upstream`] while another process fetches. If journal or dataset cannot be read; what was taken stays taken.
+pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
+    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
+    let mut journal = Journal::open(&config.state, &Identity::of(config))?;
+    let Some(_fetching) = journal.try_lock_fetching()? else {
+        return Err(Error::Upstream("another process is fetching into this journal".into()));
+    };
+    let publishing = publisher.begin(&journal)?;
+    publishing.settle_intents(&mut journal)?;
+    let dataset = publisher.dataset();
+    let mut adopted = Adopted::default();
+    for date in dataset.dates()?.dates {
+        if start.stop.is_requested() {
+            return Err(Error::Stopped(format!("{} files taken", adopted.files)));
+        }
+        let parts = dataset.list(date)?.files;
+        let visible: BTreeSet<FileName> = parts.iter().map(|part| part.name).collect();
+        for part in parts {
+            let known = journal.files_on(date)?.iter().map(name_of).collect::<Result<BTreeSet<_>, _>>()?;
+            if !known.contains(&part.name) {
+                adopted.take(&mut journal, config, dataset, part, &visible, start)?;
+            }
+        }
+        journal.forget_empty_files(date)?;
+    }
+    Ok(adopted)
+}
+
+impl Adopted {
+    fn take(
+        &mut self,
+        journal: &mut Journal,
+        config: &Config,
+        dataset: &Dataset,
+        part: PartFile,
+        visible: &BTreeSet<FileName>,
+        start: &Start,
+    ) -> Result<(), Error> {
+        let PartFile { date, name, bytes } = part;
+        let path = dataset.path_of(date, name);
+        let others = visible_files(journal, date, visible)?;
+        let taken = sha256_of(dataset, part).and_then(|sha256| {
+            let unreadable = |source| Error::Parquet { name: name.to_string(), source };
+            let runs = StayRuns::open(open_part(dataset, part)?).map_err(unreadable)?;
+            let stays = runs.map(|run| run.map(|run| (run.stay(), run.samples)).map_err(unreadable));
+            let file = NewFile { date, digits: name.digits(), bytes, sha256 };
+            journal.take_over(&file, stays, &others, (config.timezone, start.now().timestamp()))
+        });
+        match taken {
+            Ok(Ok((stays, samples))) => {
+                self.files += 1;
+                self.stays += stays;
+                self.samples += samples;
+            }
+            Ok(Err(refusal)) => self.refused.push((path, refusal)),
+            Err(error @ Error::Journal(_)) => return Err(error),
+            Err(error) => self.refused.push((path, Chain(&error).to_string())),
+        }
+        Ok(())
+    }
+
+    /// 65 if some files were refused.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.refused.is_empty() { ExitCode::Complete } else { ExitCode::SomeFailed }
+    }
+}
+
+/// The numbers of the journal's files of a date that are there.
+fn visible_files(journal: &Journal, date: NaiveDate, visible: &BTreeSet<FileName>) -> Result<BTreeSet<FileId>, Error> {
+    let mut ids = BTreeSet::new();
+    for file in journal.files_on(date)? {
+        if visible.contains(&name_of(&file)?) {
+            ids.insert(file.id);
+        }
+    }
+    Ok(ids)
+}
+
+impl fmt::Display for Adopted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { files, stays, samples, refused } = self;
+        writeln!(f, "adopted    {files} files, {stays} stays, {samples} rows")?;
+        for (path, why) in refused {
+            writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;
+        }
+        if !refused.is_empty() {
+            writeln!(f, "           move these away: their stays are asked for again, unless another file holds them")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! `vcq check`: one line per matter, each with its remedy.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{self, Path},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use rustix::fs::Access;
+use secrecy::SecretString;
+
+use crate::{
+    config::Config,
+    credentials::credentials,
+    error::{Chain, Error, ExitCode},
+    feishu::{
+        api::{NO_PERMISSION_REMEDY, Outcome, classify, page_request},
+        auth::tenant::{Credentials, TokenError, read_token, token_request},
+        transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
+    },
+    fetch::{
+        calendar::quota_day,
+        month_reached,
+        pace::{HOLD, slot_time},
+        refuse_for, refused_for,
+    },
+    journal::{Identity, Journal, JournalError},
+    printable::Printable,
+    start::Start,
+    stay::{MeetingNo, Participant, Stay},
+    store::Dataset,
+};
+
+/// What was looked at, in order.
+#[derive(Debug, Default)]
+pub struct Checked {
+    lines: Vec<Line>,
+    /// True if the stop signal came before everything was looked at.
+    is_stopped: bool,
+}
+
+#[derive(Debug)]
+struct Line {
+    matter: &'static str,
+    finding: String,
+    /// The exit code and the remedy of what is wrong, if something is.
+    fault: Option<(ExitCode, String)>,
+}
+
+/// Looks at everything that a nightly run needs, until it is told to stop; creates nothing.
+///
+/// Permission is tried with one request, which counts for the quota.
+pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
+    let mut checked = Checked::default();
+    checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
+    checked.add("dataset", dataset_finding(config, start).map_err(|error| fault_of(&error)));
+    let journal = open_journal(config).map_err(Error::from);
+    let finding = match &journal {
+        Ok(Some(_)) => Ok(writable(&config.state.display())),
+        Ok(None) => creatable(&config.state).map_err(|error| fault_of(&error)),
+        Err(error) => Err(fault_of(error)),
+    };
+    checked.add("journal", finding);
+    if journal.is_ok() && config.state.exists() {
+        checked.add("state folder", state_finding(&config.state));
+    }
+    let credentials = credentials(config, secret);
+    checked.add("credentials", credentials.as_ref().map(|c| format!("app id {}", c.app_id)).map_err(fault_of));
+    if let (Ok(credentials), Ok(journal)) = (credentials, journal) {
+        let mut stop = start.stop.clone();
+        let is_stopped = tokio::select! {
+            biased;
+            () = stop.requested() => true,
+            () = check_api(&mut checked, config, &credentials, journal, start) => false,
+        };
+        checked.is_stopped = is_stopped;
+    }
+    checked
+}
+
+/// The journal, if there is one.
+fn open_journal(config: &Config) -> Result<Option<Journal>, JournalError> {
+    match Journal::open_existing(&config.state, &Identity::of(config)) {
+        Err(JournalError::Missing(_)) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn dataset_finding(config: &Config, start: &Start) -> Result<String, Error> {
+    if !config.output.exists() {
+        return creatable(&config.output);
+    }
+    let is_new = config.output.is_dir() && !Dataset::existing(start.disk.clone(), &config.output)?.has_staging();
+    if is_new {
+        // Opening would make it.
+        let parent = fs::canonicalize(&config.output).ok().and_then(|root| root.parent().map(Path::to_owned));
+        writable_folder(&parent.unwrap_or_else(|| config.output.clone()))?;
+    } else {
+        Dataset::open(start.disk.clone(), &config.output)?;
+    }
+    Ok(writable(&config.output.display()))
+}
+
+/// That a folder which is not there can be made.
+fn creatable(folder: &Path) -> Result<String, Error> {
+    let absolute = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let above = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(&absolute);
+    writable_folder(above)?;
+    Ok(format!("the first export begins it in `{}`", folder.display()))
+}
+
+fn writable_folder(folder: &Path) -> Result<(), Error> {
+    let failed = |source: io::Error| Error::File { operation: "write in", path: folder.display().to_string(), source };
+    if !folder.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
+}
+
+async fn check_api(
+    checked: &mut Checked,
+    config: &Config,
+    credentials: &Credentials,
+    mut journal: Option<Journal>,
+    start: &Start,
+) {
+    let transport = match HttpTransport::new(&config.api) {
+        Ok(transport) => transport,
+        Err(error) => return checked.add("network", Err(fault_of(&Error::Usage(Chain(&error).to_string())))),
+    };
+    let token = read_token(&transport.send(token_request(credentials)).await);
+    let failure = match &token {
+        Err(TokenError::NoWay(error)) => Some(error),
+        _ => None,
+    };
+    add_way(checked, &transport, failure);
+    let token = match token {
+        Ok(token) => token,
+        Err(TokenError::NoWay(error)) if error.is_unsent() => return,
+        Err(TokenError::NoWay(error)) => return checked.add("access token", Err(fault_of_way(&error))),
+        Err(TokenError::Transient(said)) => {
+            return checked.add("access token", Err(fault_of(&Error::Upstream(said.text))));
+        }
+        Err(TokenError::Denied(said, remedy)) => {
+            return checked.add("access token", Err(fault_of(&Error::Access { what: said.text, remedy })));
+        }
+    };
+    checked.add("access token", Ok(format!("issued by {}", config.api.base_url)));
+    let finding = match &mut journal {
+        Some(journal) => try_permission(&transport, config, token.secret, journal, start).await,
+        // Nobody has asked for anything yet.
+        None => permission(&transport, config, token.secret, start).await.map(|tried| tried.finding),
+    };
+    checked.add("permission", finding.map_err(|error| fault_of(&error)));
+}
+
+/// One line for each step on the way to an answer, as far as it went.
+fn add_way(checked: &mut Checked, transport: &HttpTransport, failure: Option<&TransportError>) {
+    let name = transport.name().map_or("no name has to be resolved".into(), |name| format!("`{name}` is known"));
+    let target = transport.target();
+    let connection = match transport.proxy() {
+        Some((proxy, variable)) => format!("{target} by the proxy {proxy} ({variable})"),
+        None => target.clone(),
+    };
+    let certificate = if transport.is_https() {
+        format!("that of {target} is trusted")
+    } else {
+        "none: plain http, which does not leave this machine".into()
+    };
+    let steps = [
+        ("name", Step::Name, name),
+        ("connection", Step::Connection, connection),
+        ("certificate", Step::Tls, certificate),
+    ];
+    for (matter, step, finding) in steps {
+        match failure.filter(|error| error.step() <= step) {
+            Some(error) => return checked.add(matter, Err(fault_of_way(error))),
+            None => checked.add(matter, Ok(finding)),
+        }
+    }
+}
+
+/// Tries the permission, if the quota has room for it.
+async fn try_permission(
+    transport: &HttpTransport,
+    config: &Config,
+    bearer: SecretString,
+    journal: &mut Journal,
+    start: &Start,
+) -> Result<String, Error> {
+    let Some(_fetching) = journal.try_lock_fetching()? else {
+        return Ok("not tried: a run of this state folder is fetching".into());
+    };
+    if let Some(reached) = month_reached(journal, config, start.now())? {
+        return Ok(format!("not tried: {reached}"));
+    }
+    let now = start.now();
+    let free_at = now + slot_time(&config.api);
+    let is_taken = |free_ms: i64| free_ms > now.timestamp_millis() && free_ms <= free_at.timestamp_millis();
+    let taken = journal.slots()?.iter().filter(|slot| is_taken(slot.free_ms)).count();
+    if taken >= config.rate.requests_per_minute as usize {
+        return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
+    }
+    if refused_for(journal, now)?.is_some() {
+        return Ok("not tried: the API refuses requests for now".into());
+    }
+    let slot = journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
+    let tried = permission(transport, config, bearer, start).await;
+    journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
+    journal.write_slots()?;
+    let Tried { finding, refused_for } = tried?;
+    if let Some(wait) = refused_for {
+        refuse_for(journal, start.now(), wait)?;
+    }
+    Ok(finding)
+}
+
+/// What the question for a permission came to.
+struct Tried {
+    finding: String,
+    /// How long the API refuses all requests, if it does.
+    refused_for: Option<Duration>,
+}
+
+/// Asks for a stay that does not exist: an app that may ask is told so.
+async fn permission(
+    transport: &HttpTransport,
+    config: &Config,
+    bearer: SecretString,
+    start: &Start,
+) -> Result<Tried, Error> {
+    let path_and_query = page_request(&nobody(start.now()), config.api.user_id_type, None);
+    let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
+    let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
+    match classify(&answer, start.now()) {
+        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::IdRefused(_) => {
+            found("the app may read meeting quality", None)
+        }
+        Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
+        Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
+        Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
+        Outcome::MonthUsedUp(said)
+        | Outcome::TokenRefused(said)
+        | Outcome::Transient(said)
+        | Outcome::OffContract(said)
+        | Outcome::Failed(said) => Err(Error::Upstream(said.text)),
+    }
+}
+
+fn nobody(now: DateTime<Utc>) -> Stay {
+    let start_s = now.timestamp() - 86_400;
+    Stay {
+        meeting_no: MeetingNo::parse("000000000").expect("nine digits"),
+        meeting_start_s: start_s,
+        meeting_end_s: start_s + 60,
+        join_s: start_s,
+        participant: Participant::User("ou_00000000000000000000000000000000".into()),
+    }
+}
+
+fn zone_finding(zone: Tz, now: DateTime<Utc>) -> String {
+    format!("{zone}, where it is {}", now.with_timezone(&zone).format("%Y-%m-%d %H:%M"))
+}
+
+fn writable(folder: &dyn fmt::Display) -> String {
+    format!("`{folder}` can be written")
+}
+
+/// A folder that vcq has made is closed to others; one that was there is left as it is, but not without a word.
+fn state_finding(folder: &Path) -> Result<String, (ExitCode, String, Option<String>)> {
+    let name = folder.display();
+    let metadata = fs::metadata(folder).map_err(|error| {
+        let failed = Error::File { operation: "look at", path: name.to_string(), source: error };
+        fault_of(&failed)
+    })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    let is_open = mode & 0o077 > 0;
+    let finding = format!("`{name}` has mode {mode:04o}: others can see what is in it");
+    let fault = || (ExitCode::Usage, finding, Some(format!("chmod 700 {name}")));
+    if is_open { Err(fault()) } else { Ok(format!("`{name}` is closed to others")) }
+}
+
+fn fault_of_way(error: &TransportError) -> (ExitCode, String, Option<String>) {
+    let code = if error.is_lasting() { ExitCode::Access } else { ExitCode::Again };
+    (code, error.to_string(), Some(error.remedy().to_owned()))
+}
+
+fn fault_of(error: &Error) -> (ExitCode, String, Option<String>) {
+    (error.exit_code(), Chain(error).to_string(), error.hint())
+}
+
+impl Checked {
+    fn add(&mut self, matter: &'static str, finding: Result<String, (ExitCode, String, Option<String>)>) {
+        self.lines.push(match finding {
+            Ok(finding) => Line { matter, finding, fault: None },
+            Err((code, finding, remedy)) => Line { matter, finding, fault: Some((code, remedy.unwrap_or_default())) },
+        });
+    }
+
+    /// That of the first fault, or 0; that of an interruption, if there was one.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_stopped {
+            return ExitCode::Interrupted;
+        }
+        self.lines.iter().find_map(|line| line.fault.as_ref()).map_or(ExitCode::Complete, |(code, _)| *code)
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Line { matter, finding, fault } in &self.lines {
+            match fault {
+                None => writeln!(f, "ok    {matter}: {}", Printable(finding))?,
+                Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {}", Printable(finding))?,
+                Some((_, remedy)) => {
+                    writeln!(f, "FAIL  {matter}: {}\n      {}", Printable(finding), Printable(remedy))?;
+                }
+            }
+        }
+        if self.is_stopped {
+            writeln!(f, "interrupted: what is not listed was not looked at")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! `vcq plan`: what an export of a manifest would cost. No request is made and the queue is not changed.
+
+use std::{cell::RefCell, fmt, path::Path, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    error::{Error, ExitCode},
+    event::Event,
+    fetch::calendar::{quota_day, quota_month},
+    intake::{Intake, Manifests, rejects::Rejects},
+    journal::{Identity, Journal},
+    observe::report::share,
+    printable::Printable,
+    start::Start,
+};
+
+/// The cost of an export.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Rows of the manifests.
+    pub rows: u64,
+    /// Manifests, files or folders, without a row.
+    pub without_rows: Vec<String>,
+    /// What their times without a zone are taken for, if anything.
+    pub naive_times: Option<String>,
+    /// Rows that break a rule.
+    pub rejected: u64,
+    /// Rows that name a stay a second time.
+    pub duplicates: u64,
+    /// Distinct stays.
+    pub stays: u64,
+    /// Of these, stays whose pages have all landed.
+    pub landed: u64,
+    /// Requests that the others need, by the length of each stay; faults and refusals come on top.
+    pub requests: u64,
+    /// How long these take at the configured rate, in seconds.
+    pub seconds: u64,
+    /// Requests sent in this calendar month (UTC+8) so far.
+    pub spent_this_month: u64,
+    /// The month's limit, if there is one.
+    pub requests_per_month: Option<u64>,
+    /// The requests as a share of the month's limit.
+    pub share_of_month: Option<f64>,
+    /// Where the rejected rows are listed, if there are any.
+    pub rejects_file: Option<String>,
+    /// The first rejected rows.
+    pub rejects: Vec<String>,
+}
+
+/// Rejected rows that the plan lists one by one.
+const REJECTS_LISTED_MAX: usize = 20;
+
+/// Validates the manifests as an export does, and counts.
+///
+/// # Errors
+///
+/// If a manifest cannot be read, or the journal that is there was begun otherwise.
+pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Plan, Error> {
+    let journal = Journal::open(&config.state, &Identity::of(config))?;
+    let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"), &manifests.files);
+    let counts = RefCell::new((0, 0, Vec::new()));
+    let without_rows = RefCell::new(Vec::new());
+    let emit = |event: Event<'_>| {
+        let (rows, rejected, listed) = &mut *counts.borrow_mut();
+        match event {
+            Event::ManifestRead { rows: read, .. } => *rows += read,
+            Event::NoRows { manifest } => without_rows.borrow_mut().push(manifest.to_owned()),
+            Event::RowRejected { file, lines, reject } => {
+                *rejected += 1;
+                if listed.len() < REJECTS_LISTED_MAX {
+                    listed.push(format!("{file}:{lines}: {reject}"));
+                }
+            }
+            _ => {}
+        }
+    };
+    let manifests = &manifests.listed()?;
+    let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
+    let merged = journal.plan(staged)?;
+    let (rows, rejected, listed) = counts.into_inner();
+    let (first, last, _) = quota_month(start.now());
+    let requests_per_month = config.rate.requests_per_month;
+    Ok(Plan {
+        rows,
+        without_rows: without_rows.into_inner(),
+        naive_times: config.naive_times.map(|offset| offset.to_string()),
+        rejected,
+        duplicates: merged.duplicates,
+        stays: merged.stays,
+        landed: merged.landed,
+        requests: merged.requests,
+        seconds: (merged.requests * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
+        spent_this_month: journal.spent_between(first, last.max(quota_day(start.now())))?,
+        requests_per_month,
+        share_of_month: requests_per_month.map(|limit| share(merged.requests, share(limit, 1.0))),
+        rejects_file: rejects.finish()?.map(|path| path.display().to_string()),
+        rejects: listed,
+    })
+}
+
+impl Plan {
+    /// 65 if some rows would be rejected.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.rejected > 0 { ExitCode::SomeFailed } else { ExitCode::Complete }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "manifest   {} rows = {} duplicate + {} rejected + {} stays",
+            self.rows, self.duplicates, self.rejected, self.stays
+        )?;
+        for manifest in &self.without_rows {
+            writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
+        }
+        if let Some(offset) = &self.naive_times {
+            writeln!(f, "           times without a zone are taken for {offset}")?;
+        }
+        writeln!(f, "landed     {} stays already", self.landed)?;
+        let time = humantime::format_duration(Duration::from_secs(self.seconds));
+        writeln!(f, "requests   {} needed: {time} at the configured rate", self.requests)?;
+        match (self.requests_per_month, self.share_of_month) {
+            (Some(limit), Some(share)) => {
+                let spent = self.spent_this_month;
+                writeln!(f, "month      {:.1} % of {limit} requests; {spent} sent this month", share * 100.0)?;
+            }
+            _ => writeln!(f, "month      no limit configured; {} sent this month", self.spent_this_month)?,
+        }
+        for reject in &self.rejects {
+            writeln!(f, "rejected   {}", Printable(reject))?;
+        }
+        match &self.rejects_file {
+            Some(path) => writeln!(f, "           all rejects: {}", Printable(path)),
+            None => Ok(()),
+        }
+    }
+}

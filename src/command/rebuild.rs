@@ -1,0 +1,77 @@
+//! `vcq rebuild`: published dates again from their landed pages, without a request.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+
+use crate::{
+    config::Config,
+    error::Error,
+    journal::{Identity, Journal},
+    observe::report::Texts,
+    publish::{Publication, Publisher},
+    start::Start,
+    store::Dataset,
+};
+
+/// What was rebuilt.
+#[derive(Debug, Default)]
+pub struct Rebuilt {
+    /// Dates that have a new file.
+    pub dates: u64,
+    texts: Texts,
+    /// Dates that are as they were, and why.
+    pub failures: Vec<(NaiveDate, Error)>,
+}
+
+/// Builds each date from `from` to `to` that has landed pages anew, puts it in the place of the published one, and tells
+/// each file that is visible.
+///
+/// # Errors
+///
+/// [`Error::Pruned`], before anything is replaced, if landed pages of one of the dates have been dropped.
+/// [`Error::Stopped`] if it was told to stop: dates that were told are rebuilt, the others are as they were.
+pub fn rebuild(
+    config: &Config,
+    (from, to): (Option<NaiveDate>, Option<NaiveDate>),
+    start: &Start,
+    mut told: impl FnMut(&Publication) + Send,
+) -> Result<Rebuilt, Error> {
+    let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
+    if from > to {
+        return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
+    }
+    let mut journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
+    let publishing = publisher.begin(&journal)?;
+    let dates = journal.landed_dates(from, to)?;
+    let mut rebuilt = Rebuilt::default();
+    publishing.replace(&mut journal, &dates, &start.stop, |date, replaced| match replaced {
+        Ok(publication) => {
+            rebuilt.dates += 1;
+            rebuilt.texts.add(&publication.unreadable, &publication.unknown);
+            told(&publication);
+        }
+        Err(error) => rebuilt.failures.push((date, error)),
+    })?;
+    rebuilt.failures.sort_unstable_by_key(|(date, _)| *date);
+    if rebuilt.failures.is_empty() && start.stop.is_requested() {
+        return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
+    }
+    Ok(rebuilt)
+}
+
+impl fmt::Display for Rebuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.texts)?;
+        writeln!(f, "{} dates rebuilt", self.dates)
+    }
+}
+
+/// The line that tells of a visible file.
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, name, bytes, .. } = self;
+        write!(f, "date={}/{name}  {} stays  {} rows  {bytes} bytes", file.date, file.stays, file.samples)
+    }
+}

@@ -1,0 +1,278 @@
+//! `vcq simulate`: the simulated tenant as a server.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
+
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, Utc};
+use tokio::net::TcpListener;
+
+use crate::simulator::{
+    Settings, Simulator,
+    faults::{self, Fault},
+    http,
+    latency::Latency,
+    manifest,
+    quota::{QuotaSettings, WindowKind},
+    tenant::{STAYS_MAX, Tenant, TenantSettings},
+    token::TokenSettings,
+};
+
+/// Run the simulated Feishu tenant as a server, for trying things out and for tests.
+///
+/// The tenant is made from a seed: the same seed gives the same meetings, the same manifest and the same values.
+/// What arrived can be read at `/_sim/books`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:
+  vcq simulate --stays 500 --days 3 --requests-per-minute 6000 --write-manifest manifest.csv")]
+pub struct SimulateArgs {
+    /// Where to listen; port 0 takes any free port. The address is printed as one line on stdout
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8350")]
+    pub listen: SocketAddr,
+    /// Decides meetings, values, latencies and faults
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// First day with meetings, in UTC+8 [default: so that the last day is the one before yesterday]
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<NaiveDate>,
+    /// How many days have meetings
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub days: u32,
+    /// How many stays there are, exactly
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=STAYS_MAX))]
+    pub stays: u64,
+    /// Longest planned meeting in minutes; short ones make small tenants
+    #[arg(long, value_name = "N", default_value_t = 1440, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub meeting_minutes_max: u32,
+    /// Share of values written in other than the documented forms, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub other_forms: f64,
+    /// How long after a meeting's end its data appear; before that it is not found
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub data_delay: Duration,
+    /// How the requests of a minute are counted
+    #[arg(long, value_enum, default_value_t = WindowKind::Sliding)]
+    pub window: WindowKind,
+    /// Requests that a full bucket holds, for `--window bucket`
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub bucket_capacity: u32,
+    /// Count refused requests as well, except for `--window bucket`
+    #[arg(long)]
+    pub count_refused: bool,
+    /// HTTP status of a refusal: 429, or 400 as with older APIs
+    #[arg(long, value_name = "STATUS", default_value = "429", value_parser = refusal_status)]
+    pub refusal_status: u16,
+    /// Most requests a minute
+    // The type must be that of the client's option of this name: clap keeps one value for both.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub requests_per_minute: u32,
+    /// Most successful requests a calendar month of UTC+8; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub requests_per_month: u64,
+    /// How long a token holds, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub token_life: u32,
+    /// How long every answer takes [default: drawn, about 350ms with a tail]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub latency: Option<Duration>,
+    /// A fault and its rate; see `--help` for the kinds
+    #[arg(long = "fault", value_name = "KIND=RATE", value_parser = faults::parse, long_help = faults::help())]
+    pub faults: Vec<Fault>,
+    /// Write the tenant's manifest before serving, as CSV or JSON Lines by its ending
+    #[arg(long, value_name = "FILE")]
+    pub write_manifest: Option<PathBuf>,
+    /// App id that the token endpoint accepts
+    #[arg(long, value_name = "ID", default_value = "cli_simulated")]
+    pub app_id: String,
+    /// App secret that the token endpoint accepts: a made-up one
+    #[arg(long, value_name = "SECRET", default_value = "simulated")]
+    pub app_secret: String,
+}
+
+/// Why the simulator cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// The manifest could not be written.
+    #[error("could not write the manifest `{}`", path.display())]
+    Manifest {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address is not to be had.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address could not be printed.
+    #[error("could not print the address")]
+    Print(#[source] io::Error),
+    /// No more connections could be accepted.
+    #[error("could not go on serving")]
+    Serve(#[source] io::Error),
+}
+
+impl SimulateArgs {
+    /// What the arguments ask for, when today is the day of `now` in UTC+8.
+    pub fn settings(&self, now: DateTime<Utc>) -> Settings {
+        let zone = FixedOffset::east_opt(8 * 3600).expect("eight hours are a zone's offset");
+        let today = now.with_timezone(&zone).date_naive();
+        // A meeting lasts a day at most, so all have ended by today.
+        let days_back = Days::new(u64::from(self.days) + 1);
+        let first_day = self.from.or_else(|| today.checked_sub_days(days_back)).unwrap_or(today);
+        Settings {
+            tenant: TenantSettings {
+                seed: self.seed,
+                first_day,
+                days: self.days,
+                stays: self.stays,
+                meeting_minutes_max: self.meeting_minutes_max,
+                other_forms: self.other_forms,
+                missing_samples: 0,
+                data_delay_s: u32::try_from(self.data_delay.as_secs()).unwrap_or(u32::MAX),
+            },
+            quota: QuotaSettings {
+                window: self.window,
+                requests_per_minute: self.requests_per_minute,
+                bucket_capacity: self.bucket_capacity,
+                count_refused: self.count_refused,
+                refusal_status: self.refusal_status,
+                requests_per_month: self.requests_per_month,
+            },
+            token: TokenSettings {
+                app_id: self.app_id.clone(),
+                app_secret: self.app_secret.clone(),
+                life_s: self.token_life,
+            },
+            latency: self.latency.map_or(Latency::Drawn, Latency::Constant),
+            faults: self.faults.clone(),
+        }
+    }
+}
+
+/// Writes the manifest if asked to, prints the bound address to `out`, and serves until `shutdown` is ready.
+///
+/// # Errors
+///
+/// File, address or `out` cannot be used: see [`SimulateError`].
+pub async fn run(
+    args: &SimulateArgs,
+    wall: impl Fn() -> DateTime<Utc>,
+    out: &mut impl Write,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), SimulateError> {
+    let settings = args.settings(wall());
+    if let Some(path) = &args.write_manifest {
+        manifest::write_file(&Tenant::new(settings.tenant.clone()), path)
+            .map_err(|source| SimulateError::Manifest { path: path.clone(), source })?;
+    }
+    let in_listening = |source| SimulateError::Listen { address: args.listen, source };
+    let listener = TcpListener::bind(args.listen).await.map_err(in_listening)?;
+    let address = listener.local_addr().map_err(in_listening)?;
+    writeln!(out, "{address}").and_then(|()| out.flush()).map_err(SimulateError::Print)?;
+    http::serve(listener, Simulator::shared(settings), wall, shutdown).await.map_err(SimulateError::Serve)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "must be between 0 and 1".to_owned())
+}
+
+fn refusal_status(text: &str) -> Result<u16, String> {
+    match text {
+        "429" => Ok(429),
+        "400" => Ok(400),
+        _ => Err("must be 429 or 400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Simulate {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn parse(line: &str) -> Result<SimulateArgs, clap::Error> {
+        Simulate::try_parse_from(line.split(' ')).map(|simulate| simulate.args)
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2025-04-10T18:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn without_options_all_is_as_the_api_documents_it() {
+        let settings = parse("simulate").unwrap().settings(now());
+        let tenant = TenantSettings { first_day: "2025-04-03".parse().unwrap(), ..TenantSettings::default() };
+        let expected = Settings { tenant, ..Settings::default() };
+        assert_eq!(format!("{settings:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn options_are_checked() {
+        for wrong in [
+            "--days 0",
+            "--stays 100000001",
+            "--other-forms 1.1",
+            "--refusal-status 500",
+            "--requests-per-minute 0",
+            "--fault nonsense=0.1",
+            "--window slidng",
+            "--token-life 0",
+            "--from yesterday",
+        ] {
+            assert!(parse(&format!("simulate {wrong}")).is_err(), "{wrong}");
+        }
+        let args = parse("simulate --fault reset=0.1 --fault hang=0.2 --latency 20ms --window weighted").unwrap();
+        let settings = args.settings(now());
+        assert_eq!(settings.faults.len(), 2);
+        assert_eq!(settings.latency, Latency::Constant(Duration::from_millis(20)));
+        assert_eq!(settings.quota.window, WindowKind::Weighted);
+    }
+
+    #[test]
+    fn the_help_names_every_fault() {
+        let help = Simulate::command().render_long_help().to_string();
+        assert!(faults::FaultKind::ALL.iter().all(|kind| help.contains(kind.name())));
+    }
+
+    #[tokio::test]
+    async fn the_manifest_is_written_before_the_address_is_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.csv");
+        let line = format!("simulate --listen 127.0.0.1:0 --stays 10 --write-manifest {}", path.display());
+        let mut out = Vec::new();
+        run(&parse(&line).unwrap(), now, &mut out, std::future::ready(())).await.unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let address: SocketAddr = out.strip_suffix('\n').unwrap().parse().unwrap();
+        assert_ne!(address.port(), 0);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 11);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_named() {
+        for (option, message) in [
+            ("--write-manifest /nowhere/m.csv", "could not write the manifest `/nowhere/m.csv`"),
+            ("--write-manifest manifest.txt", "could not write the manifest `manifest.txt`"),
+            ("--listen 192.0.2.1:1", "could not listen on 192.0.2.1:1"),
+        ] {
+            let args = parse(&format!("simulate {option}")).unwrap();
+            let result = run(&args, now, &mut Vec::new(), std::future::ready(())).await;
+            assert_eq!(result.unwrap_err().to_string(), message);
+        }
+    }
+}

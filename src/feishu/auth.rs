@@ -1,0 +1,3 @@
+//! Where an access token comes from.
+
+pub mod tenant;

@@ -1,0 +1,6 @@
+//! Texts → numbers: what the API's answers mean. Pure.
+
+pub mod batch;
+pub mod decode;
+pub mod time;
+pub mod unit;
