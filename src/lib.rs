@@ -17,7 +17,7 @@
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
 //! | what an operator is told | [`error`], [`event`] |
-//! | what a command is given | [`start`], [`file`], [`credentials`] |
+//! | what a command is given | [`start`], [`mod@file`], [`credentials`] |
 //! | the work | [`intake`], [`fetch`], [`publish`] |
 //! | folds over events | [`observe`] |
 //! | the simulated tenant | [`simulator`] |
