@@ -15,7 +15,8 @@ use ::parquet::errors::ParquetError;
 
 use self::{
     column::{Column, Fields, IgnoredNames},
-    reject::{Reason, Reject},
+    reason::Reason,
+    reject::Reject,
     rules::Rules,
 };
 use crate::stay::Stay;
@@ -28,8 +29,11 @@ mod iso;
 pub(crate) mod jsonl;
 pub(crate) mod lines;
 pub mod parquet;
+pub mod reason;
 pub mod reject;
 pub mod rules;
+
+mod shown;
 
 /// The longest CSV record or JSON line that is read, in bytes. A longer one is rejected, whatever stands in it.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Error,
-    reject::{Shown, cut},
+    shown::{Shown, cut},
 };
 
 /// The most names of ignored columns that are kept for the report; further ones are ignored unnamed.

@@ -8,8 +8,9 @@ use self::record::{Fault, Field, Found, Records};
 use super::{
     Error, RECORD_BYTES_MAX, Row,
     column::{Column, Fields, Header, IgnoredNames},
-    reject::{Missing, Reason, Shown},
+    reason::{Missing, Reason},
     rules::Rules,
+    shown::Shown,
 };
 
 /// The most columns that a CSV manifest can have, ignored ones too.

@@ -12,7 +12,7 @@ use super::{
     Error, Input, RECORD_BYTES_MAX, Row,
     column::{Column, Fields, IgnoredNames},
     lines::LineReader,
-    reject::{Reason, Rule},
+    reason::{Reason, Rule},
     rules::Rules,
 };
 

@@ -48,8 +48,9 @@ use parquet::{
 use super::{
     Error, Row,
     column::{Column, Fields, Header, IgnoredNames},
-    reject::{DAMAGE, Reason, Rule},
+    reason::{Reason, Rule},
     rules::Rules,
+    shown::DAMAGE,
 };
 
 const BATCH_ROWS_MAX: usize = 8192;

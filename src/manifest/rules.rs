@@ -8,24 +8,17 @@ use super::{
     column::{Column, Fields},
     id::{first_refused, is_null_text},
     iso::instant_s,
-    reject::{DAMAGE, Reason, Rule},
+    reason::{Reason, Rule},
+    shown::DAMAGE,
 };
 use crate::{
+    limits::{ID_BYTES_MAX, MEETING_LENGTH_MAX_S, TIME_MAX_S},
     read::{
         time::{naive_time, read_time},
         unit::Reading,
     },
     stay::{MeetingNo, Participant, Stay},
 };
-
-/// The longest meeting that the API accepts: its end lies at most a day after its start.
-pub const MEETING_LENGTH_MAX_S: i64 = 86_400;
-
-/// Unix times from here on (the year 5138) are milliseconds that somebody took for seconds.
-pub const TIME_MAX_S: i64 = 100_000_000_000;
-
-/// The most bytes of a `user_id` or `room_id`; the API's own have about 40.
-pub const ID_BYTES_MAX: usize = 256;
 
 /// What the rules take from outside, so that reading a manifest needs neither clock nor environment.
 #[derive(Clone, Copy, Debug)]

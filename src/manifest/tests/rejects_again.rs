@@ -2,10 +2,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{
-    reject::{DAMAGE, Rule},
-    *,
-};
+use super::{reason::Rule, shown::DAMAGE, *};
 
 /// The rows of a manifest.
 fn rows(reader: Result<Reader, Error>) -> Vec<Row> {
