@@ -18,8 +18,9 @@ use secrecy::SecretString;
 use crate::limits::BODY_BYTES_MAX;
 
 pub use self::{
-    cause::{Cause, Peer, Step, TransportError},
-    http::{HttpTransport, SetupError},
+    cause::{Cause, Peer, TransportError},
+    http::HttpTransport,
+    steps::Step,
 };
 
 /// What is sent. The path begins with `/`; the transport adds scheme and host.
@@ -68,4 +69,36 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError
 pub trait Transport {
     /// Sends one request and waits for its whole answer.
     fn send(&self, request: Request) -> Sending<'_>;
+}
+
+/// The HTTP client cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No server's certificate could be believed.
+    #[error(
+        "no certificate authorities: {}{why}: {}",
+        variable.map_or("this system has none".into(), |variable| format!("{variable} names none that can be read")),
+        if variable.is_some() { "it must be the path of PEM certificates, or unset for those of the system" }
+        else { "install the package `ca-certificates`, or set SSL_CERT_FILE to a PEM file with them" }
+    )]
+    NoAuthorities {
+        /// The variable that takes the system's place, if one does.
+        variable: Option<&'static str>,
+        /// The first thing that could not be read, if there was one.
+        why: String,
+    },
+    /// The environment names a proxy that cannot be used.
+    #[error("{variable} {what}")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with its value, which may hold a password.
+        what: &'static str,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP library refuses.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
 }

@@ -9,7 +9,7 @@ use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use rustls::CertificateError;
 use tower_service::Service;
 
-use super::steps::NotConnected;
+use super::steps::{NotConnected, Step};
 use crate::limits::BODY_BYTES_MAX;
 
 /// What goes wrong with a proxy's tunnel. hyper-util names the type by this alone.
@@ -17,19 +17,6 @@ type TunnelError = <Tunnel<HttpConnector> as Service<hyper::Uri>>::Error;
 
 /// Characters kept of what the system or a library said.
 const SAID_CHARS_MAX: usize = 200;
-
-/// A step on the way to an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// A name becomes addresses.
-    Name,
-    /// A connection is made, by a proxy where there is one.
-    Connection,
-    /// Both sides agree on TLS, and the server shows its certificate.
-    Tls,
-    /// The request is sent and its answer read.
-    Answer,
-}
 
 /// Why no answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,11 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::{
-    Answer, Call, Request, Sending, Transport,
-    cause::{Peer, Step, TransportError},
+    Answer, Call, Request, Sending, SetupError, Transport,
+    cause::{Peer, TransportError},
     proxy::{self, Proxy},
     roots,
-    steps::{Marked, Names},
+    steps::{Marked, Names, Step},
 };
 use crate::{
     config::Api,
@@ -218,38 +218,6 @@ impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport").field("peer", &self.peer()).finish_non_exhaustive()
     }
-}
-
-/// The HTTP client cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// No server's certificate could be believed.
-    #[error(
-        "no certificate authorities: {}{why}: {}",
-        variable.map_or("this system has none".into(), |variable| format!("{variable} names none that can be read")),
-        if variable.is_some() { "it must be the path of PEM certificates, or unset for those of the system" }
-        else { "install the package `ca-certificates`, or set SSL_CERT_FILE to a PEM file with them" }
-    )]
-    NoAuthorities {
-        /// The variable that takes the system's place, if one does.
-        variable: Option<&'static str>,
-        /// The first thing that could not be read, if there was one.
-        why: String,
-    },
-    /// The environment names a proxy that cannot be used.
-    #[error("{variable} {what}")]
-    Proxy {
-        /// The variable.
-        variable: &'static str,
-        /// What is wrong with its value, which may hold a password.
-        what: &'static str,
-    },
-    /// The TLS library refuses its own defaults.
-    #[error("cannot set up TLS")]
-    Tls(#[source] rustls::Error),
-    /// The HTTP library refuses.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
 }
 
 fn head_of(response: &reqwest::Response) -> Answer {

@@ -5,7 +5,7 @@ use std::env::VarError;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-use super::http::SetupError;
+use super::SetupError;
 
 /// The variables that name a proxy for https, the one that counts first.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];

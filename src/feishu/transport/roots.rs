@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, pki_types::ServerName};
 use rustls_native_certs::load_native_certs;
 
-use super::{http::SetupError, steps::Greeting};
+use super::{SetupError, steps::Greeting};
 
 /// What HTTP is spoken over TLS, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];

@@ -31,7 +31,18 @@ use tokio::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::cause::Step;
+/// A step on the way to an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// A name becomes addresses.
+    Name,
+    /// A connection is made, by a proxy where there is one.
+    Connection,
+    /// Both sides agree on TLS, and the server shows its certificate.
+    Tls,
+    /// The request is sent and its answer read.
+    Answer,
+}
 
 type BoxError = Box<dyn error::Error + Send + Sync>;
 
