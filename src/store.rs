@@ -8,7 +8,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    fs::{self, FileType},
+    fs::{self, File, FileType},
     io,
     path::{self, Path, PathBuf},
     sync::Arc,
@@ -19,11 +19,12 @@ use rustix::fs::Access;
 
 use self::{
     disk::{Disk, DiskError, check_one_file_system, create_folder, create_folders, found, open_folder},
-    lock::DatasetLock,
+    lock::StoreLock,
 };
 
 pub mod disk;
 pub mod lock;
+pub mod staging;
 
 /// Permissions of the folders that readers see, less the umask.
 const OPEN_MODE: u32 = 0o777;
@@ -72,7 +73,7 @@ pub struct PartFile {
 
 /// What stands in the dataset's folder, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Dates {
+pub struct Partitions {
     /// The partitions.
     pub dates: Vec<NaiveDate>,
     /// Everything that is no partition; readers may take it for data.
@@ -90,13 +91,13 @@ pub struct Listing {
 
 /// The dataset's folder, and the staging folder beside it.
 #[derive(Clone, Debug)]
-pub struct Dataset {
+pub struct Store {
     root: PathBuf,
     staging: PathBuf,
     disk: Arc<dyn Disk>,
 }
 
-impl Dataset {
+impl Store {
     /// Opens the dataset under `root` on `disk`, creating its folder and its staging folder where they are missing.
     ///
     /// Returns only if both can be written to and are on one file system, so that a run which could not publish
@@ -136,13 +137,13 @@ impl Dataset {
     /// # Errors
     ///
     /// [`DiskError::Busy`], at once, while another process has it.
-    pub fn lock(&self) -> Result<DatasetLock, DiskError> {
-        DatasetLock::acquire(self.clone())
+    pub fn lock(&self) -> Result<StoreLock, DiskError> {
+        StoreLock::acquire(self.clone())
     }
 
     /// Looks for a file whose publication was cut at an unknown moment.
     ///
-    /// If it is visible, it is whole, and is made as durable as [`DatasetLock::publish`] would have made it: the cut may
+    /// If it is visible, it is whole, and is made as durable as [`StoreLock::publish`] would have made it: the cut may
     /// have come between the rename and its sync.
     pub fn confirm(&self, date: NaiveDate, name: FileName) -> Result<Option<PartFile>, DiskError> {
         let path = self.path_of(date, name);
@@ -163,14 +164,20 @@ impl Dataset {
         Ok(found(fs::symlink_metadata(&path)).map_err(DiskError::io("look at", &path))?.is_some())
     }
 
+    /// Opens a file that is visible.
+    pub fn open_file(&self, date: NaiveDate, name: FileName) -> Result<File, DiskError> {
+        let path = self.path_of(date, name);
+        File::open(&path).map_err(DiskError::io("open", &path))
+    }
+
     /// Where a published file stands, whether it does or not.
     pub fn path_of(&self, date: NaiveDate, name: FileName) -> PathBuf {
         self.folder_of(date).join(name.to_string())
     }
 
     /// The partitions under the dataset's folder, empty ones too, and what is neither in them nor one of them.
-    pub fn dates(&self) -> Result<Dates, DiskError> {
-        let mut found = Dates::default();
+    pub fn partitions(&self) -> Result<Partitions, DiskError> {
+        let mut found = Partitions::default();
         for entry in entries(&self.root)? {
             match parse_folder_name(&entry.name).filter(|_| entry.kind.is_dir()) {
                 Some(date) => found.dates.push(date),

@@ -14,9 +14,12 @@ use crate::{
     journal::{FileId, Identity, Journal, NewFile},
     parquet::StayRuns,
     printable::Printable,
-    publish::{Publisher, name_of, open_part, sha256_of},
+    publish::{
+        Publisher,
+        file::{name_of, sha256},
+    },
     start::Start,
-    store::{Dataset, FileName, PartFile},
+    store::{FileName, PartFile, Store},
 };
 
 /// What was taken into the journal.
@@ -40,16 +43,16 @@ pub struct Adopted {
 ///
 /// [`Error::Upstream`] while another process fetches. If journal or dataset cannot be read; what was taken stays taken.
 pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
-    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal".into()));
     };
     let publishing = publisher.begin(&journal)?;
     publishing.settle_intents(&mut journal)?;
-    let dataset = publisher.dataset();
+    let dataset = publisher.store();
     let mut adopted = Adopted::default();
-    for date in dataset.dates()?.dates {
+    for date in dataset.partitions()?.dates {
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} files taken", adopted.files)));
         }
@@ -71,7 +74,7 @@ impl Adopted {
         &mut self,
         journal: &mut Journal,
         config: &Config,
-        dataset: &Dataset,
+        dataset: &Store,
         part: PartFile,
         visible: &BTreeSet<FileName>,
         start: &Start,
@@ -79,9 +82,10 @@ impl Adopted {
         let PartFile { date, name, bytes } = part;
         let path = dataset.path_of(date, name);
         let others = visible_files(journal, date, visible)?;
-        let taken = sha256_of(dataset, part).and_then(|sha256| {
+        let open = || dataset.open_file(date, name).map_err(Error::from);
+        let taken = open().and_then(|file| sha256(&name.to_string(), file)).and_then(|sha256| {
             let unreadable = |source| Error::Parquet { name: name.to_string(), source };
-            let runs = StayRuns::open(open_part(dataset, part)?).map_err(unreadable)?;
+            let runs = StayRuns::open(open()?).map_err(unreadable)?;
             let stays = runs.map(|run| run.map(|run| (run.stay(), run.samples)).map_err(unreadable));
             let file = NewFile { date, digits: name.digits(), bytes, sha256 };
             journal.take_over(&file, stays, &others, (config.timezone, start.now().timestamp()))

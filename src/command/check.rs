@@ -31,7 +31,7 @@ use crate::{
     printable::Printable,
     start::Start,
     stay::{MeetingNo, Participant, Stay},
-    store::Dataset,
+    store::Store,
 };
 
 /// What was looked at, in order.
@@ -93,13 +93,13 @@ fn dataset_finding(config: &Config, start: &Start) -> Result<String, Error> {
     if !config.output.exists() {
         return creatable(&config.output);
     }
-    let is_new = config.output.is_dir() && !Dataset::existing(start.disk.clone(), &config.output)?.has_staging();
+    let is_new = config.output.is_dir() && !Store::existing(start.disk.clone(), &config.output)?.has_staging();
     if is_new {
         // Opening would make it.
         let parent = fs::canonicalize(&config.output).ok().and_then(|root| root.parent().map(Path::to_owned));
         writable_folder(&parent.unwrap_or_else(|| config.output.clone()))?;
     } else {
-        Dataset::open(start.disk.clone(), &config.output)?;
+        Store::open(start.disk.clone(), &config.output)?;
     }
     Ok(writable(&config.output.display()))
 }

@@ -28,7 +28,7 @@ use crate::{
         tenant::{Tenant, TenantSettings},
     },
     start::Start,
-    store::{Dataset, disk::LocalDisk},
+    store::{Store, disk::LocalDisk},
 };
 
 /// Small enough for half a minute at the API's real rate.
@@ -144,9 +144,9 @@ impl Columns {
 }
 
 fn medians(output: &Path) -> Result<BTreeMap<NaiveDate, Columns>, Error> {
-    let dataset = Dataset::open(Arc::new(LocalDisk), output)?;
+    let dataset = Store::open(Arc::new(LocalDisk), output)?;
     let mut dates: BTreeMap<NaiveDate, Columns> = BTreeMap::new();
-    for date in dataset.dates()?.dates {
+    for date in dataset.partitions()?.dates {
         for part in dataset.list(date)?.files {
             let path = dataset.path_of(date, part.name);
             read_columns(&path, dates.entry(date).or_default()).map_err(file_error("read", &path))?;

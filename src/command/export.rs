@@ -33,9 +33,9 @@ use crate::{
     journal::{Enqueued, Identity, Journal, Lane, State, StayId},
     observe::report::Report,
     printable,
-    publish::{Publisher, look, name_of},
+    publish::{Publisher, file::name_of, look},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// Dates that are ready and wait to be published; one more is published at the end of the run.
@@ -110,14 +110,14 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     // A report that cannot be written must be known before the first request, not after a week of them.
     let mut rejects = prepare(task, around)?;
-    let publisher = Publisher::new(Dataset::open(around.start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::new(Store::open(around.start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     if let Some(publishing) = publisher.try_begin(&journal)? {
         // A failure is told at the end of the run, when it is tried again.
         drop(publishing.settle_intents(&mut journal));
     }
     let has_manifest = !task.manifests.files.is_empty();
-    look::check(&journal, publisher.dataset(), task.refresh.filter(|_| !has_manifest))?;
+    look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest))?;
     task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
     journal.own_none()?;
     let published_before = journal.files()?.into_iter().filter(|file| file.published).map(|file| file.name);

@@ -11,7 +11,7 @@ use crate::{
     observe::report::Texts,
     publish::{Publication, Publisher},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// What was rebuilt.
@@ -42,7 +42,7 @@ pub fn rebuild(
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
     let mut journal = Journal::open_existing(&config.state, &Identity::of(config))?;
-    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let publishing = publisher.begin(&journal)?;
     let dates = journal.landed_dates(from, to)?;
     let mut rebuilt = Rebuilt::default();

@@ -14,7 +14,7 @@ use crate::{
     journal::{Identity, Journal, State},
     publish::look::{self, Depth},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// What the journal holds.
@@ -93,7 +93,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     let today = quota_day(now);
     let last_minute = journal.slots()?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
     Ok(Status {
-        dates: dates(&journal, &Dataset::existing(start.disk.clone(), &config.output)?)?,
+        dates: dates(&journal, &Store::existing(start.disk.clone(), &config.output)?)?,
         queue: Queue { nightly, backfill },
         requests: Requests {
             last_minute,
@@ -105,7 +105,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     })
 }
 
-fn dates(journal: &Journal, dataset: &Dataset) -> Result<Vec<DateStatus>, Error> {
+fn dates(journal: &Journal, dataset: &Store) -> Result<Vec<DateStatus>, Error> {
     let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
     for row in journal.coverage()? {
         let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });

@@ -11,7 +11,7 @@ use crate::{
     printable::Printable,
     publish::look::{Depth, Fault, Look, look},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// What was found.
@@ -32,10 +32,10 @@ pub struct Verified {
 /// If journal or folder cannot be read; what differs is no error but a finding. [`Error::Stopped`] if it was told to stop.
 pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
     let journal = Journal::open_existing(&config.state, &Identity::of(config))?;
-    let dataset = Dataset::existing(start.disk.clone(), &config.output)?;
+    let dataset = Store::existing(start.disk.clone(), &config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
-    let found = dataset.dates()?;
+    let found = dataset.partitions()?;
     let mut dates: BTreeSet<NaiveDate> = found.dates.into_iter().collect();
     dates.extend(journal.file_dates()?);
     dates.extend(journal.coverage()?.iter().filter(|row| row.state == State::Done).map(|row| row.date));

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use chrono::NaiveDate;
 
-use super::{changed, compare, name_of, open, sha256};
+use super::file::{changed, compare, has_built_bytes, name_of, open};
 use crate::{
     dates::Dates,
     error::{Chain, Error},
     journal::{Astray, FileRow, Journal},
     printable::Printable,
-    store::{Dataset, FileName, Listing, PartFile},
+    store::{FileName, Listing, PartFile, Store},
 };
 
 /// What was found of one date.
@@ -62,13 +62,7 @@ pub enum Depth {
 }
 
 /// Looks at one date. `listing` is what its folder holds.
-pub fn look(
-    journal: &Journal,
-    dataset: &Dataset,
-    date: NaiveDate,
-    listing: Listing,
-    depth: Depth,
-) -> Result<Look, Error> {
+pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing, depth: Depth) -> Result<Look, Error> {
     let mut look = Look::default();
     let can_be_rebuilt = !journal.is_pruned(date)?;
     let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
@@ -81,13 +75,13 @@ pub fn look(
         };
         if !file.published {
             look.faults.push(Fault::Intended);
-        } else if let Some(what) = difference(journal, dataset, &file, part.bytes, depth)? {
+        } else if let Some(what) = difference(journal, store, &file, part.bytes, depth)? {
             look.faults.push(Fault::Changed { what, can_be_rebuilt });
         } else {
             look.sound.push(file);
         }
     }
-    look.faults.extend(visible.into_values().map(|part| Fault::Unknown(dataset.path_of(date, part.name))));
+    look.faults.extend(visible.into_values().map(|part| Fault::Unknown(store.path_of(date, part.name))));
     look.faults.extend(listing.strangers.into_iter().map(Fault::Stranger));
     let Astray { unpublished, misfiled } = journal.astray(date)?;
     look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
@@ -98,7 +92,7 @@ pub fn look(
 /// How a visible file differs from what was published.
 fn difference(
     journal: &Journal,
-    dataset: &Dataset,
+    store: &Store,
     file: &FileRow,
     bytes: u64,
     depth: Depth,
@@ -112,10 +106,10 @@ fn difference(
     }
     // The digest finds any byte that was changed; the rows tell whether the journal still means the same.
     let read_back = || {
-        if file.sha256 != Some(sha256(file, open(dataset, file)?)?) {
+        if !has_built_bytes(store, file)? {
             return Err(changed(file));
         }
-        compare(journal, file, open(dataset, file)?)
+        compare(journal, file, open(store, file)?)
     };
     match read_back() {
         Ok(()) => Ok(None),
@@ -177,11 +171,11 @@ impl fmt::Display for Fault {
 /// # Errors
 ///
 /// [`Error::Mismatch`] with what is missing, changed or not known.
-pub fn check(journal: &Journal, dataset: &Dataset, refreshed: Option<Dates>) -> Result<(), Error> {
+pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
-    for date in dates(journal, dataset)? {
+    for date in dates(journal, store)? {
         let before = journal.files_on(date)?;
-        let look = look(journal, dataset, date, dataset.list(date)?, Depth::Names)?;
+        let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
         let stops = |fault: &Fault| match fault {
             Fault::Missing { .. } | Fault::Changed { .. } => refreshed.is_none(),
@@ -197,8 +191,8 @@ pub fn check(journal: &Journal, dataset: &Dataset, refreshed: Option<Dates>) -> 
 }
 
 /// The dates that have a folder, or files by the journal, in order.
-pub fn dates(journal: &Journal, dataset: &Dataset) -> Result<Vec<NaiveDate>, Error> {
-    let mut dates = dataset.dates()?.dates;
+pub fn dates(journal: &Journal, store: &Store) -> Result<Vec<NaiveDate>, Error> {
+    let mut dates = store.partitions()?.dates;
     dates.extend(journal.file_dates()?);
     dates.sort_unstable();
     dates.dedup();

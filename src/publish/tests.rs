@@ -1,8 +1,11 @@
 use std::{
-    fs,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
 };
+
+use chrono::NaiveDate;
 
 use super::*;
 use crate::{
@@ -60,8 +63,8 @@ fn landed(home: &Path) -> Journal {
 }
 
 fn publisher(disk: Arc<dyn Disk>, home: &Path, workers: usize) -> Publisher {
-    let dataset = Dataset::open(disk, &home.join("quality")).unwrap();
-    Publisher { dataset, zone: Tz::Asia__Shanghai, naive_offset: FixedOffset::east_opt(8 * 3600).unwrap(), workers }
+    let store = Store::open(disk, &home.join("quality")).unwrap();
+    Publisher { store, zone: Tz::Asia__Shanghai, naive_offset: FixedOffset::east_opt(8 * 3600).unwrap(), workers }
 }
 
 fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, Result<(), Error>) {
@@ -78,11 +81,11 @@ fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, R
 
 /// The visible files with their bytes.
 fn visible(home: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let dataset = Dataset::open(Arc::new(LocalDisk), &home.join("quality")).unwrap();
-    let found = dataset.dates().unwrap();
+    let store = Store::open(Arc::new(LocalDisk), &home.join("quality")).unwrap();
+    let found = store.partitions().unwrap();
     assert_eq!(found.strangers, Vec::<PathBuf>::new());
-    let parts = found.dates.into_iter().flat_map(|date| dataset.list(date).unwrap().files);
-    let paths = parts.map(|part| dataset.path_of(part.date, part.name));
+    let parts = found.dates.into_iter().flat_map(|date| store.list(date).unwrap().files);
+    let paths = parts.map(|part| store.path_of(part.date, part.name));
     let within = |path: &Path| path.strip_prefix(home.canonicalize().unwrap()).unwrap().to_owned();
     paths.map(|path| (within(&path), fs::read(&path).unwrap())).collect()
 }
@@ -195,7 +198,7 @@ fn an_error_in_one_date_leaves_it_as_it_was_and_holds_up_no_other() {
     assert_eq!(journal.intents().unwrap(), []);
     let calm = tempfile::tempdir().unwrap();
     let calm_publisher =
-        Publisher { dataset: Dataset::open(Arc::new(LocalDisk), &calm.path().join("quality")).unwrap(), ..mended };
+        Publisher { store: Store::open(Arc::new(LocalDisk), &calm.path().join("quality")).unwrap(), ..mended };
     replace(&calm_publisher, &mut landed(calm.path())).1.unwrap();
     assert_eq!(visible(home.path()), visible(calm.path()));
 }

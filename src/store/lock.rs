@@ -1,10 +1,10 @@
-//! Making files visible: stage, seal, publish, replace. The only code that changes a dataset.
+//! The right to change a store, and its two ways of change: a file where none of its name is, and a file in the place of
+//! known ones.
 
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
     fs::{self, File, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,41 +15,39 @@ use std::{
 use chrono::NaiveDate;
 
 use super::{
-    Dataset, FileName, OPEN_MODE, PartFile,
-    disk::{Disk, DiskError, found, open_folder},
-    entries, folder_name, parse_folder_name,
+    FileName, OPEN_MODE, PartFile, Store,
+    disk::{DiskError, found, open_folder},
+    entries, folder_name,
+    staging::{PROBE, PROBED, Sealed, Staged, is_name_in_staging},
 };
 
 /// The right to make files visible in a dataset, held by one process at a time.
 #[derive(Debug)]
-pub struct DatasetLock {
-    dataset: Dataset,
+pub struct StoreLock {
+    store: Store,
     /// The staging folder, locked for as long as it is open.
     staging: File,
     /// How many partitions were gathered in staging, to be exchanged.
     gathered_count: AtomicU64,
 }
 
-impl DatasetLock {
-    /// Locks staging, empties it and tries the disk; see [`Dataset::lock`].
-    pub(super) fn acquire(dataset: Dataset) -> Result<Self, DiskError> {
-        let staging = open_folder(&dataset.staging)?;
+impl StoreLock {
+    /// Locks staging, empties it and tries the disk; see [`Store::lock`].
+    pub(super) fn acquire(store: Store) -> Result<Self, DiskError> {
+        let staging = open_folder(&store.staging)?;
         staging.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => DiskError::Busy { staging: dataset.staging.clone() },
-            TryLockError::Error(source) => DiskError::io("lock", &dataset.staging)(source),
+            TryLockError::WouldBlock => DiskError::Busy { staging: store.staging.clone() },
+            TryLockError::Error(source) => DiskError::io("lock", &store.staging)(source),
         })?;
-        let publisher = Self { dataset, staging, gathered_count: AtomicU64::new(0) };
-        publisher.empty_staging()?;
-        publisher.probe()?;
-        Ok(publisher)
+        let lock = Self { store, staging, gathered_count: AtomicU64::new(0) };
+        lock.empty_staging()?;
+        lock.probe()?;
+        Ok(lock)
     }
 
     /// Starts a file that will be published as `name`; until then it stands in staging, and goes if it is dropped.
     pub fn stage(&self, name: FileName) -> Result<Staged, DiskError> {
-        let path = self.dataset.staging.join(name.to_string());
-        let disk = Arc::clone(&self.dataset.disk);
-        let file = disk.create_file(&path).map_err(DiskError::io("create", &path))?;
-        Ok(Staged { file, name, path: StagedPath { path, disk } })
+        Staged::create(Arc::clone(&self.store.disk), &self.store.staging, name)
     }
 
     /// Makes a sealed file visible in the partition `date`.
@@ -59,16 +57,16 @@ impl DatasetLock {
     /// # Errors
     ///
     /// [`DiskError::Exists`] if a file of this name is visible, which stays as it is.
-    pub fn publish(&self, part: Sealed, date: NaiveDate) -> Result<PartFile, DiskError> {
-        let Sealed { name, bytes, path: staged } = part;
-        let target = self.dataset.path_of(date, name);
+    pub fn put_if_absent(&self, date: NaiveDate, part: Sealed) -> Result<PartFile, DiskError> {
+        let (name, bytes) = (part.name(), part.bytes());
+        let target = self.store.path_of(date, name);
         let folder = self.date_folder(date)?;
-        let disk = &self.dataset.disk;
-        disk.rename(&staged.path, &folder, &name.to_string()).map_err(|source| match source.kind() {
+        let disk = &self.store.disk;
+        part.move_into(&folder).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => DiskError::Exists { path: target.clone() },
             _ => DiskError::io("publish", &target)(source),
         })?;
-        disk.sync(&folder).map_err(DiskError::io("sync", &self.dataset.folder_of(date)))?;
+        disk.sync(&folder).map_err(DiskError::io("sync", &self.store.folder_of(date)))?;
         Ok(PartFile { date, name, bytes })
     }
 
@@ -84,29 +82,29 @@ impl DatasetLock {
     /// [`DiskError::Unknown`] if the partition holds something else than the files `known`: it would be lost. The
     /// partition stays as it is in these cases.
     pub fn replace(&self, date: NaiveDate, part: Sealed, known: &BTreeSet<FileName>) -> Result<PartFile, DiskError> {
-        let disk = &self.dataset.disk;
-        let live = self.dataset.folder_of(date);
+        let disk = &self.store.disk;
+        let live = self.store.folder_of(date);
         let replaces = self.check_replaceable(date, &part, known)?;
         let (fresh, file) = self.gather(date, part)?;
-        let root = open_folder(&self.dataset.root)?;
+        let root = open_folder(&self.store.root)?;
         if replaces {
             disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;
         } else {
             disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;
         }
-        disk.sync(&root).map_err(DiskError::io("sync", &self.dataset.root))?;
-        disk.sync(&self.staging).map_err(DiskError::io("sync", &self.dataset.staging))?;
+        disk.sync(&root).map_err(DiskError::io("sync", &self.store.root))?;
+        disk.sync(&self.staging).map_err(DiskError::io("sync", &self.store.staging))?;
         Ok(file)
     }
 
     /// Whether the partition has a folder, all of whose files may go.
     fn check_replaceable(&self, date: NaiveDate, part: &Sealed, known: &BTreeSet<FileName>) -> Result<bool, DiskError> {
-        let live = self.dataset.folder_of(date);
+        let live = self.store.folder_of(date);
         if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
             return Ok(false);
         }
         open_folder(&live)?;
-        let mut listing = self.dataset.list(date)?;
+        let mut listing = self.store.list(date)?;
         if let Some(path) = listing.strangers.pop() {
             return Err(DiskError::Stranger { path });
         }
@@ -115,7 +113,7 @@ impl DatasetLock {
             if !known.contains(&file.name) {
                 return Err(DiskError::Unknown { path });
             }
-            if file.name == part.name && !same_bytes(&part.path.path, &path)? {
+            if file.name == part.name() && !same_bytes(part.path(), &path)? {
                 return Err(DiskError::Exists { path });
             }
         }
@@ -124,29 +122,29 @@ impl DatasetLock {
 
     /// Moves a sealed file into a folder of its own in staging: the partition as it will be.
     fn gather(&self, date: NaiveDate, part: Sealed) -> Result<(PathBuf, PartFile), DiskError> {
-        let disk = &self.dataset.disk;
+        let disk = &self.store.disk;
         // Numbered, because the partition that an earlier call retired may stand there under its name.
         let number = self.gathered_count.fetch_add(1, Ordering::Relaxed);
-        let fresh = self.dataset.staging.join(format!("{}.{number}", folder_name(date)));
+        let fresh = self.store.staging.join(format!("{}.{number}", folder_name(date)));
         disk.create_folder(&fresh, OPEN_MODE).map_err(DiskError::io("create", &fresh))?;
         let folder = open_folder(&fresh)?;
-        let Sealed { name, bytes, path: staged } = part;
-        disk.rename(&staged.path, &folder, &name.to_string()).map_err(DiskError::io("move", &staged.path))?;
+        let (name, bytes) = (part.name(), part.bytes());
+        part.move_into(&folder).map_err(DiskError::io("move to", &fresh))?;
         disk.sync(&folder).map_err(DiskError::io("sync", &fresh))?;
         Ok((fresh, PartFile { date, name, bytes }))
     }
 
     /// The partition's folder, created if need be. A link in its place is refused: it leads out of the dataset.
     fn date_folder(&self, date: NaiveDate) -> Result<File, DiskError> {
-        let path = self.dataset.folder_of(date);
-        match self.dataset.disk.create_folder(&path, OPEN_MODE) {
+        let path = self.store.folder_of(date);
+        match self.store.disk.create_folder(&path, OPEN_MODE) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(DiskError::io("create", &path)(error));
             }
             _ => {}
         }
         // Also if it stands already: whoever created it may have been killed before this.
-        self.dataset.sync_folder(&self.dataset.root)?;
+        self.store.sync_folder(&self.store.root)?;
         open_folder(&path)
     }
 
@@ -157,107 +155,26 @@ impl DatasetLock {
     /// [`DiskError::Stranger`], before anything is removed, if something in it was not put there by vcq: the folder is
     /// somebody else's, who has happened to name it so.
     fn empty_staging(&self) -> Result<(), DiskError> {
-        let left: Vec<_> = entries(&self.dataset.staging)?.into_iter().map(|entry| entry.name).collect();
+        let left: Vec<_> = entries(&self.store.staging)?.into_iter().map(|entry| entry.name).collect();
         if let Some(name) = left.iter().find(|name| !is_name_in_staging(name)) {
-            return Err(DiskError::Stranger { path: self.dataset.staging.join(name) });
+            return Err(DiskError::Stranger { path: self.store.staging.join(name) });
         }
-        left.iter().try_for_each(|name| self.remove(&self.dataset.staging.join(name)))
+        left.iter().try_for_each(|name| self.remove(&self.store.staging.join(name)))
     }
 
     /// Writes, syncs, renames and removes a file in staging, so that a disk which cannot do it is found out early.
     fn probe(&self) -> Result<(), DiskError> {
-        let probe = self.dataset.staging.join(PROBE);
-        let disk = &self.dataset.disk;
+        let probe = self.store.staging.join(PROBE);
+        let disk = &self.store.disk;
         let file = disk.create_file(&probe).map_err(DiskError::io("create", &probe))?;
         disk.write(&file, b"probe").map_err(DiskError::io("write", &probe))?;
         disk.sync(&file).map_err(DiskError::io("sync", &probe))?;
         disk.rename(&probe, &self.staging, PROBED).map_err(DiskError::io("rename", &probe))?;
-        self.remove(&self.dataset.staging.join(PROBED))
+        self.remove(&self.store.staging.join(PROBED))
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
-        self.dataset.disk.remove(path).map_err(DiskError::io("remove", path))
-    }
-}
-
-/// Names of the file that is tried on the disk.
-const PROBE: &str = "probe";
-const PROBED: &str = "probed";
-
-/// True for the names that vcq gives to what it puts into staging: part files, partitions with a number, the probe.
-fn is_name_in_staging(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    let is_partition = |name: &str| {
-        let (folder, number) = name.rsplit_once('.').unwrap_or_default();
-        parse_folder_name(folder.as_ref()).is_some() && number.parse::<u64>().is_ok()
-    };
-    name == PROBE || name == PROBED || FileName::parse(name).is_some() || is_partition(name)
-}
-
-/// A path in staging; what still stands there when it is dropped was not published, and is removed.
-#[derive(Debug)]
-struct StagedPath {
-    path: PathBuf,
-    disk: Arc<dyn Disk>,
-}
-
-impl Drop for StagedPath {
-    fn drop(&mut self) {
-        // Nothing is here any more if it was published. What cannot be removed now, the next publisher removes, or
-        // reports what stops it.
-        drop(self.disk.remove(&self.path));
-    }
-}
-
-/// A file under construction, in staging.
-#[derive(Debug)]
-pub struct Staged {
-    file: File,
-    name: FileName,
-    path: StagedPath,
-}
-
-impl Staged {
-    /// Ends the file: returns after its content is synced.
-    ///
-    /// A sync that fails is never tried again, because the system may have forgotten what it could not write.
-    pub fn seal(self) -> Result<Sealed, DiskError> {
-        let path = &self.path.path;
-        self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;
-        let bytes = self.file.metadata().map_err(DiskError::io("look at", path))?.len();
-        Ok(Sealed { name: self.name, bytes, path: self.path })
-    }
-}
-
-impl Write for Staged {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Whoever writes through a Parquet writer gets this error back without knowing the path.
-        let told = |error: io::Error| io::Error::new(error.kind(), DiskError::io("write", &self.path.path)(error));
-        self.path.disk.write(&self.file, bytes).map_err(told)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A finished file in staging, its content synced, not visible yet.
-#[derive(Debug)]
-pub struct Sealed {
-    name: FileName,
-    bytes: u64,
-    path: StagedPath,
-}
-
-impl Sealed {
-    /// Its size.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Opens it for reading, to compare what arrived with what was meant.
-    pub fn reopen(&self) -> Result<File, DiskError> {
-        File::open(&self.path.path).map_err(DiskError::io("open", &self.path.path))
+        self.store.disk.remove(path).map_err(DiskError::io("remove", path))
     }
 }
 

@@ -12,10 +12,10 @@ use std::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{disk::LocalDisk, lock::Sealed, *};
+use super::{disk::LocalDisk, staging::Sealed, *};
 
-fn local(output: &Path) -> Result<Dataset, DiskError> {
-    Dataset::open(Arc::new(LocalDisk), output)
+fn local(output: &Path) -> Result<Store, DiskError> {
+    Store::open(Arc::new(LocalDisk), output)
 }
 
 const FIRST: FileName = FileName(0x1);
@@ -111,15 +111,15 @@ fn home() -> (TempDir, PathBuf) {
     (home, output)
 }
 
-fn sealed(publisher: &DatasetLock, name: FileName, content: &str) -> Result<Sealed, DiskError> {
+fn sealed(publisher: &StoreLock, name: FileName, content: &str) -> Result<Sealed, DiskError> {
     let mut staged = publisher.stage(name)?;
     staged.write_all(content.as_bytes()).map_err(|error| error.downcast::<DiskError>().unwrap())?;
     staged.seal()
 }
 
 /// What stands in the dataset's folder and in its partitions.
-fn everything(dataset: &Dataset) -> Listing {
-    let Dates { dates, strangers } = dataset.dates().unwrap();
+fn everything(dataset: &Store) -> Listing {
+    let Partitions { dates, strangers } = dataset.partitions().unwrap();
     let mut everything = Listing { files: vec![], strangers };
     for date in dates {
         let Listing { files, strangers } = dataset.list(date).unwrap();
@@ -145,18 +145,18 @@ fn is_empty(folder: &Path) -> bool {
 
 /// What a run does whose journal says that these two files are to be published.
 fn publish_night(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
-    let dataset = Dataset::open(disk, output)?;
+    let dataset = Store::open(disk, output)?;
     let publisher = dataset.lock()?;
     for (day, name, content) in [("2025-03-02", FIRST, "one"), ("2025-03-03", SECOND, "two")] {
         if dataset.confirm(date(day), name)?.is_none() {
-            publisher.publish(sealed(&publisher, name, content)?, date(day))?;
+            publisher.put_if_absent(date(day), sealed(&publisher, name, content)?)?;
         }
     }
     Ok(())
 }
 
 fn rebuild_day(disk: Arc<dyn Disk>, output: &Path) -> Result<(), DiskError> {
-    let publisher = Dataset::open(disk, output)?.lock()?;
+    let publisher = Store::open(disk, output)?.lock()?;
     let part = sealed(&publisher, FileName(3), "three")?;
     publisher.replace(date("2025-03-03"), part, &known(output, "2025-03-03"))?;
     Ok(())
@@ -238,7 +238,7 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
     let (home, output) = home();
     let disk = FaultyDisk::new(home.path(), NO_FAULT);
     let take_log = || std::mem::take(&mut *disk.log.lock().unwrap()).join("\n");
-    let dataset = Dataset::open(disk.clone(), &output.join("of")).unwrap();
+    let dataset = Store::open(disk.clone(), &output.join("of")).unwrap();
     insta::assert_snapshot!(take_log(), @r"
     create ./quality
     sync .
@@ -255,7 +255,7 @@ fn everything_is_synced_before_the_next_step_relies_on_it() {
     rename ./quality/of.staging/probe to ./quality/of.staging/probed
     remove ./quality/of.staging/probed
     ");
-    publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), date("2025-03-02")).unwrap();
+    publisher.put_if_absent(date("2025-03-02"), sealed(&publisher, FIRST, "one").unwrap()).unwrap();
     insta::assert_snapshot!(take_log(), @r"
     create ./quality/of.staging/part-0000000000000001.parquet
     write ./quality/of.staging/part-0000000000000001.parquet
@@ -292,10 +292,10 @@ fn a_visible_name_never_gets_other_bytes() {
     let dataset = local(&output).unwrap();
     let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
-    let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
+    let visible = publisher.put_if_absent(day, sealed(&publisher, FIRST, "one").unwrap()).unwrap();
     assert_eq!(dataset.confirm(day, FIRST).unwrap(), Some(visible));
 
-    let again = publisher.publish(sealed(&publisher, FIRST, "two").unwrap(), day);
+    let again = publisher.put_if_absent(day, sealed(&publisher, FIRST, "two").unwrap());
     assert!(matches!(again, Err(DiskError::Exists { path }) if path == dataset.path_of(day, FIRST)));
     let known = [FIRST].into();
     let part = sealed(&publisher, FIRST, "two").unwrap();
@@ -325,7 +325,7 @@ fn a_partition_without_a_folder_can_be_replaced_too() {
 fn a_reader_sees_the_old_partition_or_the_new_one() {
     const GENERATION_COUNT: u64 = 300;
     let (home, output) = home();
-    let dataset = Dataset::open(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
+    let dataset = Store::open(FaultyDisk::new(home.path(), NO_FAULT), &output).unwrap();
     let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
     let replace = |generation: u64| {
@@ -334,7 +334,7 @@ fn a_reader_sees_the_old_partition_or_the_new_one() {
         publisher.replace(day, part, &known).unwrap();
     };
     for half in [1000, 1001] {
-        publisher.publish(sealed(&publisher, FileName(half), "0").unwrap(), day).unwrap();
+        publisher.put_if_absent(day, sealed(&publisher, FileName(half), "0").unwrap()).unwrap();
     }
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| (1..=GENERATION_COUNT).for_each(replace));
@@ -412,7 +412,7 @@ fn what_readers_could_take_for_data_is_listed() {
     let dataset = local(&output).unwrap();
     let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
-    let visible = publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
+    let visible = publisher.put_if_absent(day, sealed(&publisher, FIRST, "one").unwrap()).unwrap();
     fs::create_dir(output.join("date=2025-03-03")).unwrap();
     assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: vec![] });
 
@@ -448,7 +448,7 @@ fn a_partition_with_a_stranger_in_it_is_not_replaced() {
     let dataset = local(&output).unwrap();
     let publisher = dataset.lock().unwrap();
     let day = date("2025-03-02");
-    publisher.publish(sealed(&publisher, FIRST, "one").unwrap(), day).unwrap();
+    publisher.put_if_absent(day, sealed(&publisher, FIRST, "one").unwrap()).unwrap();
     let notes = output.join("date=2025-03-02/notes.txt");
     fs::write(&notes, "of a person").unwrap();
     let replaced = publisher.replace(day, sealed(&publisher, SECOND, "two").unwrap(), &[FIRST].into());
@@ -471,7 +471,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     fs::write(target.join(FIRST.to_string()), "one").unwrap();
     symlink(&target, elsewhere.join("date=2025-03-02")).unwrap();
     let part = || sealed(&publisher, SECOND, "two").unwrap();
-    assert!(matches!(publisher.publish(part(), day), Err(DiskError::Stranger { .. })));
+    assert!(matches!(publisher.put_if_absent(day, part()), Err(DiskError::Stranger { .. })));
     assert!(matches!(publisher.replace(day, part(), &[FIRST].into()), Err(DiskError::Stranger { .. })));
     assert!(matches!(dataset.confirm(day, FIRST), Err(DiskError::Stranger { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
@@ -492,7 +492,7 @@ fn an_output_that_is_a_file_or_vanishes_is_reported() {
     let publisher = local(&output).unwrap().lock().unwrap();
     fs::remove_dir(&output).unwrap();
     let part = sealed(&publisher, FIRST, "one").unwrap();
-    let error = publisher.publish(part, date("2025-03-02")).unwrap_err();
+    let error = publisher.put_if_absent(date("2025-03-02"), part).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot create `{}`", output.join("date=2025-03-02").display()));
     assert!(!output.exists());
 }

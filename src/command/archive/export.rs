@@ -20,7 +20,7 @@ use crate::{
     file::{self, Readers},
     journal::{Identity, Journal, JournalError, StayId, StayPages},
     printable::Printable,
-    publish::refuse_pruned,
+    publish::file::refuse_pruned,
     stay::Stay,
 };
 

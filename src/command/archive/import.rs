@@ -18,7 +18,7 @@ use crate::{
     printable::Printable,
     publish::{Publication, Publisher},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// Refused pages that are listed one by one; further ones are counted, and logged at level debug.
@@ -82,7 +82,7 @@ pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Im
     for (path, form) in archives.iter().zip(&forms).filter(|(path, _)| !path.exists() || path.is_file()) {
         PageReader::open(*form, path, &rules).map_err(|source| unreadable(path, source))?;
     }
-    let publisher = Publisher::new(Dataset::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));

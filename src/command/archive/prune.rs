@@ -10,7 +10,7 @@ use crate::{
     journal::{Dropped, Identity, Journal},
     publish::look::{Depth, look},
     start::Start,
-    store::Dataset,
+    store::Store,
 };
 
 /// What was pruned.
@@ -38,7 +38,7 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
     let mut journal = Journal::open_existing(&config.state, &Identity::of(config))?;
     let mut pruned = Pruned::default();
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
-    let dataset = Dataset::existing(start.disk.clone(), &config.output)?;
+    let dataset = Store::existing(start.disk.clone(), &config.output)?;
     let publishing = journal.lock_publishing()?;
     for date in journal.known_dates(NaiveDate::MIN, last)? {
         let is_visible = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?
