@@ -1,19 +1,23 @@
 //! Phase 2 within a run: each date as soon as it is ready, beside phase 1, and what is left in the end.
+//!
+//! Building takes CPU time and a store may wait for a network, so all of it is done by a thread of its own, which tells the
+//! runtime's thread what became of it.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, panic::resume_unwind, time::Duration};
 
 use chrono::NaiveDate;
 use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
 
-use super::TURN_POLL;
+use super::{refresh, told::Told};
 use crate::{
-    command::export::refresh,
-    error::{Chain, Error},
-    event::{Emit, Event},
+    error::Error,
     journal::Journal,
     publish::{Publication, Publisher, Publishing},
     start::Stop,
 };
+
+/// How often a process that waits for another one looks whether its turn has come.
+pub(super) const TURN_POLL: Duration = Duration::from_millis(500);
 
 /// Whether a run has published what it meant to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,22 +28,22 @@ pub(super) enum Done {
     LeftToTheNextRun,
 }
 
-/// Settles what an earlier process left, then publishes each date that it is told, on a thread of its own: building a file
-/// takes CPU time.
+/// Settles what an earlier process left, then publishes each date that it is told.
 ///
 /// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
 pub(super) async fn publish_ready(
     mut dates: mpsc::Receiver<NaiveDate>,
     mut journal: Journal,
     publisher: Publisher,
-    (stop, emit): (Stop, Emit<'_>),
+    stop: Stop,
+    tell: &dyn Fn(Told),
 ) {
     let mut date = None;
     loop {
         let publishing = match turn(&journal, &publisher, &stop).await {
             Ok(Some(publishing)) => publishing,
             Ok(None) => return,
-            Err(error) => return emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
+            Err(error) => return tell(Told::failed(date, &error)),
         };
         let work = spawn_blocking(move || {
             let ended = match date {
@@ -49,10 +53,10 @@ pub(super) async fn publish_ready(
             (journal, ended)
         });
         let ended;
-        (journal, ended) = work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        (journal, ended) = work.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
         match ended {
-            Ok(publication) => publication.iter().for_each(|publication| emit_published(publication, emit)),
-            Err(error) => emit(Event::PublishFailed { date, why: &Chain(&error).to_string() }),
+            Ok(publication) => publication.map(Told::Published).into_iter().for_each(tell),
+            Err(error) => tell(Told::failed(date, &error)),
         }
         date = dates.recv().await;
         if date.is_none() {
@@ -61,26 +65,49 @@ pub(super) async fn publish_ready(
     }
 }
 
-/// Publishes what is left: of this run, dates that failed on the way, dates that are not complete, and what has been asked
-/// for again; of earlier ones, dates that are settled and that no run has published.
+/// Publishes what is left, and gives the journal back: of this run, dates that failed on the way, dates that are not
+/// complete, and what has been asked for again; of earlier ones, dates that are settled and that no run has published.
 pub(super) async fn publish_rest(
-    journal: &mut Journal,
+    mut journal: Journal,
     publisher: &Publisher,
-    (accept_fewer, stop): (bool, &Stop),
-    emit: Emit<'_>,
+    accept_fewer: bool,
+    stop: &Stop,
+    tell: &dyn Fn(Told),
+) -> (Journal, Result<Done, Error>) {
+    let publishing = match turn(&journal, publisher, stop).await {
+        Ok(Some(publishing)) => publishing,
+        Ok(None) => return (journal, Ok(Done::LeftToTheNextRun)),
+        Err(error) => return (journal, Err(error)),
+    };
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let work = spawn_blocking(move || {
+        // Whoever listens does so until the thread has ended.
+        let done = publish_all(&mut journal, &publishing, accept_fewer, &|told| drop(sender.send(told)));
+        (journal, done)
+    });
+    while let Some(told) = receiver.recv().await {
+        tell(told);
+    }
+    work.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
+}
+
+fn publish_all(
+    journal: &mut Journal,
+    publishing: &Publishing,
+    accept_fewer: bool,
+    tell: &dyn Fn(Told),
 ) -> Result<Done, Error> {
-    let Some(publishing) = turn(journal, publisher, stop).await? else { return Ok(Done::LeftToTheNextRun) };
     let failure = RefCell::new(publishing.settle_intents(journal).err());
     let told = |date, published: Result<Publication, Error>| match published {
-        Ok(publication) => emit_published(&publication, emit),
+        Ok(publication) => tell(Told::Published(publication)),
         Err(error) => {
-            emit(Event::PublishFailed { date: Some(date), why: &Chain(&error).to_string() });
+            tell(Told::failed(Some(date), &error));
             failure.borrow_mut().get_or_insert(error);
         }
     };
     let is_own = |journal: &Journal, date| Ok(journal.is_own_unpublished(date)?);
     publishing.append_settled(journal, is_own, told)?;
-    refresh::conclude(journal, &publishing, accept_fewer, emit, told)?;
+    refresh::conclude(journal, publishing, accept_fewer, tell, told)?;
     failure.into_inner().map_or(Ok(Done::Published), Err)
 }
 
@@ -97,15 +124,4 @@ async fn turn(journal: &Journal, publisher: &Publisher, stop: &Stop) -> Result<O
             () = sleep(TURN_POLL) => {}
         }
     }
-}
-
-fn emit_published(publication: &Publication, emit: Emit<'_>) {
-    emit(Event::Published {
-        date: publication.file.date,
-        name: &publication.name,
-        samples: publication.file.samples,
-        bytes: publication.bytes,
-        unreadable: &publication.unreadable,
-        unknown: &publication.unknown,
-    });
 }

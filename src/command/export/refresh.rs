@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
+use super::told::Told;
 use crate::{
     dates::Dates,
     error::{Chain, Error},
-    event::{Emit, Event, Refreshed},
+    event::Refreshed,
     journal::{FileId, Journal, JournalError, Reread, State, StayId},
     publish::{Publication, Publishing, look::Fault},
     read::batch::Batch,
@@ -25,7 +26,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Usage`] if there are no stays of these dates and no manifest.
-pub fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), Error> {
+pub(super) fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), Error> {
     if journal.known_dates(dates.first, dates.last)?.is_empty() && !has_manifest {
         return Err(Error::Usage(format!(
             "--refresh {dates}: no stays of these dates are known; `vcq status` lists them"
@@ -41,17 +42,17 @@ pub fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), 
 /// as it was. One that cannot be published keeps its second
 /// readings for the next process, and holds up no other. Unless `accept_fewer`, a reading that lacks minutes of the first
 /// one does not take its place.
-pub fn conclude(
+pub(super) fn conclude(
     journal: &mut Journal,
     publishing: &Publishing,
     accept_fewer: bool,
-    emit: Emit<'_>,
+    tell: &dyn Fn(Told),
     mut told: impl FnMut(NaiveDate, Result<Publication, Error>),
 ) -> Result<(), Error> {
     let mut date = None;
     while let Some(next) = journal.reread_date(date)? {
         date = Some(next);
-        let changed = compare_date(journal, publishing, next, accept_fewer, emit)?;
+        let changed = compare_date(journal, publishing, next, accept_fewer, tell)?;
         if !changed.is_empty() || lacks_files(journal, publishing, next)? {
             publishing.adopt(journal, next, &changed).transpose().into_iter().for_each(|adopted| told(next, adopted));
         }
@@ -85,7 +86,7 @@ fn compare_date(
     publishing: &Publishing,
     date: NaiveDate,
     accept_fewer: bool,
-    emit: Emit<'_>,
+    tell: &dyn Fn(Told),
 ) -> Result<Vec<StayId>, Error> {
     let mut changed = Vec::new();
     let mut batch = publishing.batch();
@@ -112,12 +113,7 @@ fn compare_date(
                 (Refreshed::Failed, Some(reason))
             }
         };
-        emit(Event::Refreshed {
-            stay: &reread.stay,
-            refreshed,
-            reason: reason.as_deref(),
-            log_id: reread.log_id.as_deref(),
-        });
+        tell(Told::Refreshed { stay: reread.stay, refreshed, reason, log_id: reread.log_id });
     }
     Ok(changed)
 }

@@ -1,0 +1,103 @@
+//! The account of a run: a fold over its events, completed from the journal, which knows how every stay ended.
+
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Export, Surroundings};
+use crate::{
+    error::{Error, ExitCode},
+    event::Event,
+    intake::rejects::Rejects,
+    journal::{FileRow, Journal, State},
+    observe::report::Report,
+    publish::file::name_of,
+};
+
+/// The names of the files that were published before the run.
+pub(super) struct Published(BTreeSet<String>);
+
+impl Published {
+    pub(super) fn by_now(journal: &Journal) -> Result<Self, Error> {
+        let published = journal.files()?.into_iter().filter(|file| file.published);
+        Ok(Self(published.map(|file| file.name).collect()))
+    }
+
+    fn has(&self, file: &FileRow) -> bool {
+        self.0.contains(&file.name)
+    }
+}
+
+/// The report of a run that goes on.
+pub(super) struct Account<'a> {
+    around: &'a Surroundings<'a>,
+    began: Instant,
+    report: RefCell<Report>,
+}
+
+impl<'a> Account<'a> {
+    /// Of a run that begins now.
+    pub(super) fn begin(around: &'a Surroundings<'a>) -> Self {
+        let mut report = Report::new(around.start.now());
+        report.means_naive_times(around.config.naive_times);
+        Self { around, began: Instant::now(), report: RefCell::new(report) }
+    }
+
+    /// Takes one event in.
+    pub(super) fn take(&self, event: &Event<'_>) {
+        self.report.borrow_mut().take(event);
+    }
+
+    /// Whether it says why the run stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.report.borrow().is_stopped()
+    }
+
+    /// The whole report, with what the journal says of this process's stays, and the exit code that it comes to.
+    ///
+    /// `is_cut` says that not all of the manifests is queued; `fetched_for` is how long this process has fetched.
+    pub(super) fn close(
+        self,
+        journal: &Journal,
+        task: &Export,
+        published_before: &Published,
+        rejects: &mut Rejects,
+        (is_cut, fetched_for): (bool, Duration),
+    ) -> Result<(Report, ExitCode), Error> {
+        let Self { around, began, report } = self;
+        let mut report = report.into_inner();
+        if is_cut {
+            report.queueing_was_cut();
+        }
+        for file in journal.own_files()?.iter().filter(|file| !published_before.has(file)) {
+            report.is_published(file.date, &name_of(file)?.to_string(), file.samples, file.bytes.unwrap_or_default());
+        }
+        take_refused(journal, task, rejects, &mut report)?;
+        if journal.file_dates()?.is_empty() {
+            report.dataset_is_empty_at(&around.config.output);
+        }
+        let per_minute = around.config.rate.requests_per_minute;
+        let closed = report.close(around.start.now(), (began.elapsed(), fetched_for), per_minute);
+        closed.map_err(|error| Error::Bug(error.to_string())).map(|exit_code| (report, exit_code))
+    }
+}
+
+/// Lists the stays that the API rejected or that failed, and puts the file of rejects in place.
+fn take_refused(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut Report) -> Result<(), Error> {
+    journal.each_own(State::Rejected, |own| {
+        if let Some(at) = own.manifested {
+            let (file, reason) = (task.manifests.name(at.file), own.reason.unwrap_or_default());
+            report.stay_rejected(&file, at.line, &reason);
+            rejects.write_stay(&file, at.line, &own.stay, &reason)?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    journal.each_own(State::Failed, |own| {
+        report.stay_failed(&own.stay, own.reason.as_deref(), own.log_id.as_deref());
+        Ok::<_, Error>(())
+    })?;
+    if let Some(path) = rejects.finish()? {
+        report.rejects_in(path.display().to_string());
+    }
+    Ok(())
+}

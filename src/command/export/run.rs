@@ -1,0 +1,193 @@
+//! A run at work: manifests into the queue, what is queued fetched, what is fetched published.
+
+use std::{cell::Cell, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Export, Surroundings,
+    publishing::{self, Done, TURN_POLL},
+    told::Told,
+};
+use crate::{
+    error::Error,
+    event::{Emit, Event},
+    fetch::{Ended, Scope, Terms, fetch},
+    intake::{Intake, rejects::Rejects},
+    journal::{Enqueued, Journal, StayId},
+    publish::Publisher,
+};
+
+/// Dates that are ready and wait to be published; one more is published at the end of the run.
+const DATES_READY_MAX: usize = 1024;
+
+/// A stay of an earlier manifest is asked for again once its last answer is this old.
+const ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// What the parts of a run share.
+pub(super) struct Run<'a> {
+    task: &'a Export,
+    around: &'a Surroundings<'a>,
+    publisher: Publisher,
+    emit: Emit<'a>,
+    /// Whether manifests are still being merged into the queue.
+    is_enqueuing: Cell<bool>,
+    /// How long this process has fetched.
+    fetched_for: Cell<Duration>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(task: &'a Export, around: &'a Surroundings<'a>, publisher: Publisher, emit: Emit<'a>) -> Self {
+        Self { task, around, publisher, emit, is_enqueuing: Cell::new(true), fetched_for: Cell::default() }
+    }
+
+    /// How long this process has fetched.
+    pub(super) fn fetched_for(&self) -> Duration {
+        self.fetched_for.get()
+    }
+
+    /// Takes the manifests in and merges them into the queue, a little at a time: in between, what is queued is fetched.
+    pub(super) async fn enqueue(&self, journal: &mut Journal, rejects: &mut Rejects) -> Result<(), Error> {
+        let enqueued = self.merge_manifests(journal, rejects).await;
+        self.is_enqueuing.set(false);
+        enqueued
+    }
+
+    async fn merge_manifests(&self, journal: &mut Journal, rejects: &mut Rejects) -> Result<(), Error> {
+        let Self { task, around, emit, .. } = *self;
+        let mut intake = Intake::begin(journal, &task.manifests, around.config, around.start, emit)?;
+        loop {
+            match intake.step(rejects) {
+                Ok(true) => yield_now().await,
+                Ok(false) => break,
+                Err(error) => {
+                    intake.cut();
+                    return Err(error);
+                }
+            }
+        }
+        let mut merging = journal.enqueue(intake.finish(rejects)?, task.lane, around.config.timezone)?;
+        while merging.step()? {
+            if around.start.stop.is_requested() {
+                return Err(Error::Interrupted { queued: merging.stays() });
+            }
+            yield_now().await;
+        }
+        let merged = merging.finish()?;
+        self.own_earlier(journal, merged)
+    }
+
+    /// What the manifests do not name and this run asks for all the same.
+    fn own_earlier(&self, journal: &mut Journal, merged: Enqueued) -> Result<(), Error> {
+        let Self { task, around, emit, .. } = *self;
+        let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
+        let young_from = around.start.now() - around.config.absent_retry_for;
+        let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?;
+        let rereading = task.refresh.map(|dates| journal.reread(dates.first, dates.last, task.lane)).transpose()?;
+        let reread = rereading.map_or(0, |rereading| rereading.stays);
+        journal.take_back_own()?;
+        emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
+        if let Some(rereading) = rereading {
+            emit(Event::Refreshing { rereading });
+        }
+        Ok(())
+    }
+
+    /// Fetches what an earlier process left in the queue until this one's manifests are merged into it: a restarted run
+    /// need not read ten million rows before its first request.
+    ///
+    /// A manifest that is no file on a disk is waited for: its writer might keep answers under way from being taken in.
+    pub(super) async fn fetch_queued(&self, queue: &mut Journal) -> Result<Ended, Error> {
+        let can_wait = !self.is_enqueuing.get() || !self.task.manifests.are_on_disk();
+        if can_wait || queue.next(1, |_| false)?.is_none() {
+            return Ok(Ended::Complete);
+        }
+        let Some(_fetching) = queue.try_lock_fetching()? else { return Ok(Ended::Complete) };
+        self.fetch_and_publish(queue, Scope::Queued(&self.is_enqueuing)).await
+    }
+
+    /// Waits for the right to fetch, and fetches, until this process's stays are settled.
+    pub(super) async fn settle_own(&self, journal: &mut Journal) -> Result<Ended, Error> {
+        let mut stop = self.around.start.stop.clone();
+        let mut is_queued = false;
+        let mut settled_before = StayId::MIN;
+        loop {
+            let first_pending = match journal.own_pending(settled_before)? {
+                // The process that fetches may have asked again for stays that were settled.
+                None => journal.own_pending(StayId::MIN)?,
+                first_pending => first_pending,
+            };
+            let Some(first_pending) = first_pending else { return Ok(Ended::Complete) };
+            settled_before = first_pending;
+            if let Some(_fetching) = journal.try_lock_fetching()? {
+                return self.fetch_and_publish(journal, Scope::Own).await;
+            }
+            if !is_queued {
+                (self.emit)(Event::Queued);
+                is_queued = true;
+            }
+            if self.task.until.is_some_and(|until| until.is_reached(self.around.start.now())) {
+                return Ok(Ended::Early("the time limit is reached while another process fetches".into()));
+            }
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(Ended::Interrupted),
+                () = sleep(TURN_POLL) => {}
+            }
+        }
+    }
+
+    /// Phase 1, with phase 2 at its side for each date that becomes ready.
+    async fn fetch_and_publish(&self, journal: &mut Journal, scope: Scope<'_>) -> Result<Ended, Error> {
+        (self.emit)(Event::Fetching);
+        let began = Instant::now();
+        let ended = self.fetch_beside_publishing(journal, scope).await;
+        self.fetched_for.set(self.fetched_for.get() + began.elapsed());
+        ended
+    }
+
+    async fn fetch_beside_publishing(&self, journal: &mut Journal, scope: Scope<'_>) -> Result<Ended, Error> {
+        let Self { task, around, emit, .. } = *self;
+        let (sender, receiver) = mpsc::channel(DATES_READY_MAX);
+        let tell = |told: Told| told.emit(emit);
+        let stop = around.start.stop.clone();
+        let publishing = publishing::publish_ready(receiver, journal.again()?, self.publisher.clone(), stop, &tell);
+        let sender = Cell::new(Some(sender));
+        let date_ready = |date| {
+            if let Some(open) = sender.take() {
+                // A full channel loses nothing: what is not published now is at the end of the run.
+                let _ = open.try_send(date);
+                sender.set(Some(open));
+            }
+        };
+        let fetching = async {
+            let terms = Terms {
+                transport: around.transport,
+                config: around.config,
+                credentials: around.credentials,
+                until: task.until,
+                scope,
+                start: around.start,
+                emit,
+                date_ready: &date_ready,
+            };
+            let ended = fetch(journal, &terms).await;
+            sender.take();
+            ended
+        };
+        let (ended, ()) = tokio::join!(fetching, publishing);
+        ended
+    }
+
+    /// Publishes what is left, and gives the journal back.
+    pub(super) async fn publish_rest(&self, journal: Journal) -> (Journal, Result<Done, Error>) {
+        let tell = |told: Told| told.emit(self.emit);
+        let stop = &self.around.start.stop;
+        publishing::publish_rest(journal, &self.publisher, self.task.accept_fewer, stop, &tell).await
+    }
+}
