@@ -33,13 +33,15 @@ pub(super) fn is_name_in_staging(name: &OsStr) -> bool {
 struct StagedPath {
     path: PathBuf,
     disk: Arc<dyn Disk>,
+    is_moved: bool,
 }
 
 impl Drop for StagedPath {
     fn drop(&mut self) {
-        // Nothing is here any more if it was published. What cannot be removed now, the next publisher removes, or
-        // reports what stops it.
-        drop(self.disk.remove(&self.path));
+        if !self.is_moved {
+            // What cannot be removed now, the next process that publishes removes, or reports what stops it.
+            drop(self.disk.remove(&self.path));
+        }
     }
 }
 
@@ -56,7 +58,7 @@ impl Staged {
     pub(super) fn create(disk: Arc<dyn Disk>, staging: &Path, name: FileName) -> Result<Self, DiskError> {
         let path = staging.join(name.to_string());
         let file = disk.create_file(&path).map_err(DiskError::io("create", &path))?;
-        Ok(Self { file, name, path: StagedPath { path, disk } })
+        Ok(Self { file, name, path: StagedPath { path, disk, is_moved: false } })
     }
 
     /// Ends the file: returns after its content is synced.
@@ -97,8 +99,10 @@ impl Sealed {
     }
 
     /// Moves it into `folder` in one step; fails with `AlreadyExists` if its name is taken there.
-    pub(super) fn move_into(self, folder: &File) -> io::Result<()> {
-        self.path.disk.rename(&self.path.path, folder, &self.name.to_string())
+    pub(super) fn move_into(mut self, folder: &File) -> io::Result<()> {
+        self.path.disk.rename(&self.path.path, folder, &self.name.to_string())?;
+        self.path.is_moved = true;
+        Ok(())
     }
 
     /// Where it stands.
