@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use chrono::FixedOffset;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use parquet::arrow::ArrowWriter;
-use vcq::manifest::{Error, Reader, rules::Rules};
+use vcq::manifest::{ManifestError, ManifestReader, rules::Rules};
 
 const ROWS: u64 = 200_000;
 const START_S: u64 = 1_740_921_000;
@@ -86,7 +86,7 @@ fn parquet_file() -> io::Result<File> {
 }
 
 /// Reads all rows; all of them must be good.
-fn read_all(reader: Result<Reader, Error>) {
+fn read_all(reader: Result<ManifestReader, ManifestError>) {
     let reader = reader.expect("the manifest is one");
     let stays = reader.map(|row| black_box(row.expect("the manifest is whole").stay).expect("the row is good"));
     assert_eq!(stays.count() as u64, ROWS);
@@ -98,17 +98,21 @@ fn manifest(criterion: &mut Criterion) {
     for (name, row) in [("csv", csv_row as fn(u64) -> String), ("csv with time texts", time_text_row)] {
         let input = || Box::new(Generated::new(CSV_HEADER, row, ROWS));
         group.bench_function(name, |bencher| {
-            bencher.iter_batched(input, |input| read_all(Reader::csv(input, rules())), BatchSize::PerIteration);
+            bencher.iter_batched(input, |input| read_all(ManifestReader::csv(input, rules())), BatchSize::PerIteration);
         });
     }
     let input = || Box::new(Generated::new("", json_row, ROWS));
     group.bench_function("json lines", |bencher| {
-        bencher.iter_batched(input, |input| read_all(Reader::json_lines(input, rules())), BatchSize::PerIteration);
+        bencher.iter_batched(
+            input,
+            |input| read_all(ManifestReader::json_lines(input, rules())),
+            BatchSize::PerIteration,
+        );
     });
     let file = parquet_file().expect("a temporary file can be written");
     let input = || file.try_clone().expect("a file handle can be had twice");
     group.bench_function("parquet", |bencher| {
-        bencher.iter_batched(input, |file| read_all(Reader::parquet(file, rules())), BatchSize::PerIteration);
+        bencher.iter_batched(input, |file| read_all(ManifestReader::parquet(file, rules())), BatchSize::PerIteration);
     });
     group.finish();
 }

@@ -6,7 +6,7 @@ use chrono::{FixedOffset, NaiveDate};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use vcq::{
     journal::JournalError,
-    parquet::{FileFacts, Writer},
+    parquet::{FileFacts, PartWriter},
     read::batch::Batch,
     read::decode::{Unknown, decode},
 };
@@ -69,7 +69,7 @@ fn columns(criterion: &mut Criterion) {
     };
     group.bench_function("batch to Parquet", |bencher| {
         let write = |mut batch: Batch| {
-            let mut writer = Writer::new(io::sink(), &facts).expect("nothing to fail on");
+            let mut writer = PartWriter::new(io::sink(), &facts).expect("nothing to fail on");
             writer.write(&mut batch).expect("nothing to fail on");
             writer.finish().expect("nothing to fail on");
         };

@@ -163,10 +163,10 @@ pub enum Refusal {
 }
 
 /// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
-pub type NextPage<'a> = Result<Option<(u64, Result<Page<'a>, Refusal>)>, ArchiveError>;
+pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refusal>)>, ArchiveError>;
 
 /// A page as it is read from an archive.
-pub struct Page<'a> {
+pub struct Entry<'a> {
     /// Whose it is.
     pub stay: Stay,
     /// Its number within the stay, from 0.
@@ -175,7 +175,7 @@ pub struct Page<'a> {
     pub body: Cow<'a, str>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> Entry<'a> {
     /// Checks the keys by the manifest's rules; `number` and `body` are `None` where the archive has none that is usable.
     fn checked(
         keys: &Fields<'_>,
@@ -219,14 +219,14 @@ impl Write for Output {
 }
 
 /// Writes an archive page by page.
-pub enum PageWriter {
+pub enum ArchiveWriter {
     /// As lines.
     Ndjson(NdjsonWriter),
     /// As rows.
     Parquet(Box<ParquetWriter>),
 }
 
-impl PageWriter {
+impl ArchiveWriter {
     /// Begins an archive of this form.
     pub fn new(form: Form, output: Output) -> io::Result<Self> {
         Ok(match form {
@@ -254,14 +254,14 @@ impl PageWriter {
 }
 
 /// Reads an archive page by page.
-pub enum PageReader {
+pub enum ArchiveReader {
     /// From lines.
     Ndjson(NdjsonReader),
     /// From rows.
     Parquet(Box<ParquetReader>),
 }
 
-impl PageReader {
+impl ArchiveReader {
     /// Opens the file at `path`, which should have this form.
     pub fn open(form: Form, path: &Path, rules: &Rules) -> Result<Self, ArchiveError> {
         let file = File::open(path).map_err(ArchiveError::Open)?;
@@ -273,10 +273,10 @@ impl PageReader {
     }
 
     /// The next page, or why it is none.
-    pub fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
+    pub fn next_entry(&mut self, rules: &Rules) -> NextEntry<'_> {
         match self {
-            Self::Ndjson(reader) => reader.next_page(rules),
-            Self::Parquet(reader) => reader.next_page(rules),
+            Self::Ndjson(reader) => reader.next_entry(rules),
+            Self::Parquet(reader) => reader.next_entry(rules),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{error, fmt, io, iter};
 use chrono::NaiveDate;
 
 use crate::{
-    archive::ArchiveError, config::ConfigError, feishu::api::Remedy, journal::JournalError, manifest,
+    archive::ArchiveError, config::ConfigError, feishu::api::Remedy, journal::JournalError, manifest::ManifestError,
     parquet::ParquetFileError, printable::Printable, read::decode::DecodeError, store::disk::DiskError,
 };
 
@@ -27,7 +27,7 @@ pub enum Error {
         /// The file as given on the command line.
         file: String,
         /// What is wrong with it.
-        source: manifest::Error,
+        source: ManifestError,
     },
     /// An archive cannot be read, or not to its end.
     #[error("archive `{file}`")]

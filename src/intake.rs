@@ -17,7 +17,7 @@ use crate::{
     event::{Emit, Event},
     intake::rejects::Rejects,
     journal::{Journal, Manifested, Staged, Staging},
-    manifest::{self, Format, Lines, Reader, Row, rules::Rules},
+    manifest::{self, Format, Lines, ManifestError, ManifestReader, Row, rules::Rules},
     start::{Start, Stop},
 };
 
@@ -105,7 +105,7 @@ pub struct Intake<'a> {
 struct Reading {
     file: u32,
     name: String,
-    reader: Reader,
+    reader: ManifestReader,
     rows: u64,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Intake<'a> {
         match open(path, self.manifests.format, self.rules, &self.spool_folder) {
             Ok(reader) => self.reading = Some(Reading { file, name, reader, rows: 0 }),
             // Spark writes a part without rows as a file without bytes, not even column names.
-            Err(OpenError::Manifest(manifest::Error::Empty)) if self.manifests.folder_of(file).is_some() => {
+            Err(OpenError::Manifest(ManifestError::Empty)) if self.manifests.folder_of(file).is_some() => {
                 (self.emit)(Event::ManifestRead { file: &name, rows: 0, ignored_columns: &[] });
                 self.end_file(file, 0)?;
             }
@@ -194,7 +194,7 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         if self.manifests.require_rows {
-            return Err(OpenError::Manifest(manifest::Error::NoRows).of(&manifest));
+            return Err(OpenError::Manifest(ManifestError::NoRows).of(&manifest));
         }
         (self.emit)(Event::NoRows { manifest: &manifest });
         Ok(())
@@ -217,7 +217,7 @@ impl Reading {
 
 /// Why a manifest could not be opened, before it is said of which file.
 enum OpenError {
-    Manifest(manifest::Error),
+    Manifest(ManifestError),
     Usage(String),
 }
 
@@ -230,8 +230,8 @@ impl OpenError {
     }
 }
 
-fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) -> Result<Reader, OpenError> {
-    let read = |source| OpenError::Manifest(manifest::Error::Read(source));
+fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) -> Result<ManifestReader, OpenError> {
+    let read = |source| OpenError::Manifest(ManifestError::Read(source));
     let is_stdin = path.as_os_str() == STDIN;
     let format = match format {
         Some(format) => format,
@@ -241,8 +241,8 @@ fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) 
         None => Format::of_file(path).map_err(OpenError::Manifest)?,
     };
     let reader = match (format, is_stdin) {
-        (Format::Parquet, true) => Reader::parquet(spool(&mut io::stdin(), spool_folder).map_err(read)?, rules),
-        (Format::Parquet, false) => Reader::parquet(File::open(path).map_err(read)?, rules),
+        (Format::Parquet, true) => ManifestReader::parquet(spool(&mut io::stdin(), spool_folder).map_err(read)?, rules),
+        (Format::Parquet, false) => ManifestReader::parquet(File::open(path).map_err(read)?, rules),
         (text, true) => open_text(text, Box::new(io::stdin()), rules),
         (text, false) => {
             let file = File::open(path).map_err(read)?;
@@ -253,20 +253,20 @@ fn open(path: &Path, format: Option<Format>, rules: Rules, spool_folder: &Path) 
     reader.map_err(OpenError::Manifest)
 }
 
-fn open_text(format: Format, input: Box<dyn Read + Send>, rules: Rules) -> Result<Reader, manifest::Error> {
+fn open_text(format: Format, input: Box<dyn Read + Send>, rules: Rules) -> Result<ManifestReader, ManifestError> {
     match format {
-        Format::JsonLines => Reader::json_lines(input, rules),
-        Format::Csv | Format::Parquet => Reader::csv(input, rules),
+        Format::JsonLines => ManifestReader::json_lines(input, rules),
+        Format::Csv | Format::Parquet => ManifestReader::csv(input, rules),
     }
 }
 
 /// A file that is named as compressed and has not even the bytes that would tell so was cut off: read as a text, it would
 /// have no rows.
-fn require_compressed_bytes(path: &Path, file: &File) -> Result<(), manifest::Error> {
+fn require_compressed_bytes(path: &Path, file: &File) -> Result<(), ManifestError> {
     const TOLD_BYTES: u64 = 4;
-    let metadata = file.metadata().map_err(manifest::Error::Read)?;
+    let metadata = file.metadata().map_err(ManifestError::Read)?;
     let is_cut = metadata.is_file() && metadata.len() < TOLD_BYTES && manifest::is_named_compressed(path);
-    if is_cut { Err(manifest::Error::CutOff(metadata.len())) } else { Ok(()) }
+    if is_cut { Err(ManifestError::CutOff(metadata.len())) } else { Ok(()) }
 }
 
 /// A Parquet file is read from its end, which a stream does not let one do.

@@ -1,6 +1,6 @@
 //! The manifest: bytes → stays and rejects, row by row, in memory that does not grow with the rows.
 //!
-//! A row that breaks a rule is a [`Reject`], and the rows after it go on; an [`Error`] means that the file as a whole
+//! A row that breaks a rule is a [`Reject`], and the rows after it go on; an [`ManifestError`] means that the file as a whole
 //! cannot be a manifest. No file is opened here, and no clock is read: the caller brings both. Duplicates are not
 //! looked for: only the journal sees all stays.
 
@@ -70,19 +70,19 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownEnding`] if it tells none.
-    pub fn of_file(path: &Path) -> Result<Self, Error> {
+    /// [`ManifestError::UnknownEnding`] if it tells none.
+    pub fn of_file(path: &Path) -> Result<Self, ManifestError> {
         compression::plain_name(path)
             .unwrap_or(path)
             .extension()
             .and_then(|ending| Self::from_name(ending.to_str()?))
-            .ok_or_else(|| Error::UnknownEnding(path.display().to_string()))
+            .ok_or_else(|| ManifestError::UnknownEnding(path.display().to_string()))
     }
 }
 
 /// Why a file cannot be a manifest. The texts do not name the file: the caller knows it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ManifestError {
     /// The file's name does not tell its format.
     #[error(
         "`{0}` ends in none of .csv, .jsonl, .ndjson, .json and .parquet, with .gz or .zst after it or not; name its \
@@ -205,7 +205,7 @@ impl Row {
 }
 
 /// Reads one manifest: an iterator over its rows, which ends after an error.
-pub struct Reader {
+pub struct ManifestReader {
     rows: Rows,
     rules: Rules,
     ignored: IgnoredNames,
@@ -213,29 +213,29 @@ pub struct Reader {
 }
 
 enum Rows {
-    Csv(csv::Rows),
-    JsonLines(jsonl::Rows),
-    Parquet(Box<parquet::Rows>),
+    Csv(csv::CsvRows),
+    JsonLines(jsonl::JsonRows),
+    Parquet(Box<parquet::ParquetRows>),
 }
 
-impl Reader {
+impl ManifestReader {
     /// Begins to read CSV, compressed or not: reads the line of column names.
-    pub fn csv(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
+    pub fn csv(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, ManifestError> {
         let mut ignored = IgnoredNames::default();
-        let rows = csv::Rows::new(without_bom(input)?, &mut ignored)?;
+        let rows = csv::CsvRows::new(without_bom(input)?, &mut ignored)?;
         Ok(Self::new(Rows::Csv(rows), rules, ignored))
     }
 
     /// Begins to read JSON Lines, compressed or not.
-    pub fn json_lines(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, Error> {
-        let rows = jsonl::Rows::new(BufReader::with_capacity(READ_BUFFER_BYTES, without_bom(input)?));
+    pub fn json_lines(input: Box<dyn Read + Send>, rules: Rules) -> Result<Self, ManifestError> {
+        let rows = jsonl::JsonRows::new(BufReader::with_capacity(READ_BUFFER_BYTES, without_bom(input)?));
         Ok(Self::new(Rows::JsonLines(rows), rules, IgnoredNames::default()))
     }
 
     /// Begins to read Parquet: reads the footer, which stands at the end, so that a stream will not do.
-    pub fn parquet(file: File, rules: Rules) -> Result<Self, Error> {
+    pub fn parquet(file: File, rules: Rules) -> Result<Self, ManifestError> {
         let mut ignored = IgnoredNames::default();
-        let rows = parquet::Rows::new(file, &mut ignored, &rules)?;
+        let rows = parquet::ParquetRows::new(file, &mut ignored, &rules)?;
         Ok(Self::new(Rows::Parquet(Box::new(rows)), rules, ignored))
     }
 
@@ -250,8 +250,8 @@ impl Reader {
     }
 }
 
-impl Iterator for Reader {
-    type Item = Result<Row, Error>;
+impl Iterator for ManifestReader {
+    type Item = Result<Row, ManifestError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.has_ended {
@@ -273,13 +273,13 @@ impl Iterator for Reader {
 type Input = BufReader<Box<dyn Read + Send>>;
 
 /// The text, decompressed and without the byte order mark of UTF-8, if it has one.
-fn without_bom(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, Error> {
+fn without_bom(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, ManifestError> {
     let mut input = compression::decompressed(input)?;
     let mut head = Vec::with_capacity(3);
-    input.by_ref().take(3).read_to_end(&mut head).map_err(Error::Read)?;
+    input.by_ref().take(3).read_to_end(&mut head).map_err(ManifestError::Read)?;
     match head.as_slice() {
         [0xEF, 0xBB, 0xBF] => head.clear(),
-        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => return Err(Error::Utf16),
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] => return Err(ManifestError::Utf16),
         _ => {}
     }
     Ok(Box::new(Cursor::new(head).chain(input)))

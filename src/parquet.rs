@@ -138,12 +138,12 @@ pub enum ParquetFileError {
 }
 
 /// Writes one part file.
-pub struct Writer<W: Write + Send> {
+pub struct PartWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
     zstd: Compressor<'static>,
 }
 
-impl<W: Write + Send> Writer<W> {
+impl<W: Write + Send> PartWriter<W> {
     /// Begins a file. The same facts and batches give the same bytes.
     pub fn new(out: W, facts: &FileFacts<'_>) -> Result<Self, ParquetFileError> {
         let file =

@@ -33,7 +33,7 @@ use chrono::{DateTime, Utc};
 
 use api::{Asked, Page};
 use books::Books;
-use faults::{Fault, FaultKind, Faults, Occasion, Outcome};
+use faults::{Fault, FaultKind, Faults, Occasion, Settling};
 use latency::Latency;
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
@@ -65,8 +65,8 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct ExpectedStay {
     /// What it comes to, as far as the tenant and faults at a rate decide it.
-    pub outcome: Outcome,
-    /// Its samples; none unless the outcome is [`Outcome::Done`].
+    pub outcome: Settling,
+    /// Its samples; none unless the outcome is [`Settling::Done`].
     pub samples: Vec<ExpectedSample>,
 }
 
@@ -130,7 +130,7 @@ impl Simulator {
     /// What a run must make of a stay, once its data are there.
     pub fn expected(&self, stay: &SimulatedStay) -> ExpectedStay {
         let outcome = self.faults.outcome(stay.key);
-        let count = if outcome == Outcome::Done { stay.sample_count } else { 0 };
+        let count = if outcome == Settling::Done { stay.sample_count } else { 0 };
         let samples = (0..count).map(|index| self.samples(stay).expected(index)).collect();
         ExpectedStay { outcome, samples }
     }

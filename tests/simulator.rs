@@ -17,7 +17,7 @@ use vcq::{
     feishu::transport::{Call, Cause, Request as Sent, Step, Transport as _},
     simulator::{
         Settings, Simulator,
-        faults::{Fault, FaultKind, Outcome, When},
+        faults::{Fault, FaultKind, Settling, When},
         http,
         in_process::{InProcess, wall_from},
         latency::Latency,
@@ -248,7 +248,7 @@ fn pages_hold_every_sample_once_and_what_is_expected_of_it() {
     for stay in stays.iter().filter(|stay| stay.sample_count > 95).take(10).chain(&stays[..20]) {
         let samples = client.read(stay);
         let expected = client.simulator.expected(stay);
-        assert_eq!(expected.outcome, Outcome::Done);
+        assert_eq!(expected.outcome, Settling::Done);
         assert_eq!((samples.len(), expected.samples.len()), (stay.sample_count as usize, stay.sample_count as usize));
         for (sample, expected) in samples.iter().zip(&expected.samples) {
             let delay = expected.values.iter().find(|(column, _)| *column == "network_delay_ms").unwrap();
@@ -364,19 +364,19 @@ fn the_months_quota_counts_successes_and_ends_with_the_month() {
 #[test]
 fn lasting_faults_decide_what_becomes_of_a_stay() {
     for (kind, status, code, outcome) in [
-        (FaultKind::AbsentMeeting, 400, 126_009, Outcome::Absent),
-        (FaultKind::AbsentDevice, 400, 126_010, Outcome::Absent),
-        (FaultKind::AbsentData, 404, 121_004, Outcome::Absent),
-        (FaultKind::RejectedRow, 400, 121_003, Outcome::Rejected),
-        (FaultKind::NoPermission, 403, 121_005, Outcome::Failed),
-        (FaultKind::UnknownCode, 400, 777_777, Outcome::Failed),
+        (FaultKind::AbsentMeeting, 400, 126_009, Settling::Absent),
+        (FaultKind::AbsentDevice, 400, 126_010, Settling::Absent),
+        (FaultKind::AbsentData, 404, 121_004, Settling::Absent),
+        (FaultKind::RejectedRow, 400, 121_003, Settling::Rejected),
+        (FaultKind::NoPermission, 403, 121_005, Settling::Failed),
+        (FaultKind::UnknownCode, 400, 777_777, Settling::Failed),
     ] {
         let mut client = Client::new(with_faults([(kind, When::Rate(0.3))]));
         let mut struck = 0;
         for stay in client.stays().iter().take(100) {
             let expected = client.simulator.expected(stay);
             let reply = client.ask(&parameters(stay));
-            if expected.outcome == Outcome::Done {
+            if expected.outcome == Settling::Done {
                 assert_eq!(reply.status, 200);
             } else {
                 assert_eq!(expected.outcome, outcome);

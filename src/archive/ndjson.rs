@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
-use super::{ArchiveError, LINE_BYTES_MAX, NextPage, Output, Page, Refusal};
+use super::{ArchiveError, Entry, LINE_BYTES_MAX, NextEntry, Output, Refusal};
 use crate::{
     manifest::{
         column::{Column, Fields},
@@ -122,7 +122,7 @@ impl NdjsonReader {
     }
 
     /// The next line that is not blank: its number, and the page on it.
-    pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
+    pub(super) fn next_entry(&mut self, rules: &Rules) -> NextEntry<'_> {
         let after_line = self.lines.number();
         if !self.lines.advance().map_err(|source| ArchiveError::Read { after_line, source })? {
             return Ok(None);
@@ -170,7 +170,7 @@ impl<'a> Line<'a> {
     }
 }
 
-fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Page<'a>, Refusal> {
+fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Entry<'a>, Refusal> {
     if lines.is_too_long() {
         return Err(Refusal::LineTooLong);
     }
@@ -180,7 +180,7 @@ fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Page<'
     }
 }
 
-fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
+fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
     let json = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
     // A list would be read as the object's values.
     if !json.trim_start().starts_with('{') {
@@ -198,7 +198,7 @@ fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Page<'a>, Refusal> {
     }
     let number = line.page.and_then(|value| text(value).ok()?.parse().ok());
     let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).transpose()?;
-    Page::checked(&keys, number, body, rules)
+    Entry::checked(&keys, number, body, rules)
 }
 
 /// The body as the API sent it: an answer is an object, so that a string is one that holds an answer.

@@ -14,11 +14,11 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ArchiveError, NextPage, Output, Page, Refusal};
+use super::{ArchiveError, Entry, NextEntry, Output, Refusal};
 use crate::{
     manifest::{
         column::Column,
-        parquet::{Batch, Batches, BeginError, Values, Wanted, begins_as_parquet, metadata},
+        parquet::{Batches, BeginError, RowBatch, Values, Wanted, begins_as_parquet, metadata},
         reject::Reject,
         rules::Rules,
     },
@@ -44,11 +44,11 @@ const BODIES_PER_LOOK: usize = 8;
 pub struct ParquetWriter {
     file: ArrowWriter<Output>,
     schema: Arc<Schema>,
-    rows: Rows,
+    rows: Builders,
 }
 
 #[derive(Default)]
-struct Rows {
+struct Builders {
     meeting_no: StringBuilder,
     times: [TimestampMicrosecondBuilder; 3],
     ids: [StringBuilder; 2],
@@ -67,7 +67,7 @@ impl ParquetWriter {
             .set_column_statistics_enabled(body, EnabledStatistics::None)
             .build();
         let file = ArrowWriter::try_new(output, Arc::clone(&schema), Some(properties))?;
-        Ok(Self { file, schema, rows: Rows::default() })
+        Ok(Self { file, schema, rows: Builders::default() })
     }
 
     pub(super) fn write(&mut self, stay: &Stay, number: u32, body: &str) -> Result<(), ParquetError> {
@@ -90,7 +90,7 @@ impl ParquetWriter {
     }
 }
 
-impl Rows {
+impl Builders {
     fn push(&mut self, stay: &Stay, number: u32, body: &str) {
         self.meeting_no.append_value(stay.meeting_no.as_str());
         for (times, time_s) in self.times.iter_mut().zip([stay.meeting_start_s, stay.meeting_end_s, stay.join_s]) {
@@ -131,7 +131,7 @@ fn schema() -> Schema {
 /// Reads pages from rows.
 pub struct ParquetReader {
     batches: Batches,
-    batch: Batch,
+    batch: RowBatch,
     /// The row of the batch that comes next.
     next: usize,
     line: u64,
@@ -154,11 +154,11 @@ impl ParquetReader {
             BeginError::Column(error) => ArchiveError::Column(error),
             BeginError::Parquet(error) => failed(error),
         })?;
-        Ok(Self { batches, batch: Batch::default(), next: 0, line: 0 })
+        Ok(Self { batches, batch: RowBatch::default(), next: 0, line: 0 })
     }
 
     /// The next row: its number, from 1, and the page in it.
-    pub(super) fn next_page(&mut self, rules: &Rules) -> NextPage<'_> {
+    pub(super) fn next_entry(&mut self, rules: &Rules) -> NextEntry<'_> {
         while self.next == self.batch.row_count {
             let batch = self.batches.next();
             let batch = batch.map_err(|source| ArchiveError::Parquet { after_row: self.line, source })?;
@@ -173,7 +173,7 @@ impl ParquetReader {
     }
 }
 
-fn page<'a>(batch: &'a Batch, row: usize, rules: &Rules) -> Result<Page<'a>, Refusal> {
+fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refusal> {
     let keys = batch.fields(row);
     if let Some(reason) = batch.broken_field(row) {
         return Err(Refusal::Keys(Box::new(Reject::new(&keys, reason))));
@@ -182,7 +182,7 @@ fn page<'a>(batch: &'a Batch, row: usize, rules: &Rules) -> Result<Page<'a>, Ref
         return Err(Refusal::BodyNotUtf8);
     }
     let number = batch.text(PAGE_AT, row).and_then(|number| number.parse().ok());
-    Page::checked(&keys, number, batch.text(BODY_AT, row).map(Cow::Borrowed), rules)
+    Entry::checked(&keys, number, batch.text(BODY_AT, row).map(Cow::Borrowed), rules)
 }
 
 /// The columns that are read, and where the schema has them. Of `user_id` and `room_id` one is enough.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::manifest::{Error, Format};
+use crate::manifest::{Format, ManifestError};
 
 /// The most files of a folder that are taken in at a time: their names stand in memory and in the report.
 const FOLDER_FILES_MAX: usize = 100_000;
@@ -16,34 +16,34 @@ const FOLDER_FILES_MAX: usize = 100_000;
 /// # Errors
 ///
 /// If there is none, or something else than files, or more than one format.
-pub(super) fn files(folder: &Path, format: Option<Format>) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn files(folder: &Path, format: Option<Format>) -> Result<Vec<PathBuf>, ManifestError> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::Read)? {
-        let path = entry.map_err(Error::Read)?.path();
+    for entry in fs::read_dir(folder).map_err(ManifestError::Read)? {
+        let path = entry.map_err(ManifestError::Read)?.path();
         let name = name_of(&path);
         if name.starts_with(['_', '.']) {
             continue;
         }
         if files.len() == FOLDER_FILES_MAX {
-            return Err(Error::TooManyFiles(FOLDER_FILES_MAX));
+            return Err(ManifestError::TooManyFiles(FOLDER_FILES_MAX));
         }
         // A link counts as what it leads to.
-        let metadata = fs::metadata(&path).map_err(Error::Read)?;
+        let metadata = fs::metadata(&path).map_err(ManifestError::Read)?;
         if metadata.is_dir() {
-            return Err(Error::NoFile(name, "a folder"));
+            return Err(ManifestError::NoFile(name, "a folder"));
         }
         if !metadata.is_file() {
-            return Err(Error::NoFile(name, "no file on a disk"));
+            return Err(ManifestError::NoFile(name, "no file on a disk"));
         }
         files.push(path);
     }
     files.sort_unstable();
-    let first = files.first().ok_or(Error::NoFiles)?;
+    let first = files.first().ok_or(ManifestError::NoFiles)?;
     if format.is_none() {
         let format = Format::of_file(first)?;
         for file in &files {
             if Format::of_file(file)? != format {
-                return Err(Error::MixedFormats { first: name_of(first), second: name_of(file) });
+                return Err(ManifestError::MixedFormats { first: name_of(first), second: name_of(file) });
             }
         }
     }

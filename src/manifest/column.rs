@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Error,
+    ManifestError,
     shown::{Shown, cut},
 };
 
@@ -84,7 +84,7 @@ impl Header {
     /// # Errors
     ///
     /// If a known column is there twice or a needed one is not; of `user_id` and `room_id` one is enough.
-    pub(super) fn resolve(names: &[&str], ignored: &mut IgnoredNames) -> Result<Self, Error> {
+    pub(super) fn resolve(names: &[&str], ignored: &mut IgnoredNames) -> Result<Self, ManifestError> {
         let mut positions = [None; Column::ALL.len()];
         for (position, name) in names.iter().enumerate() {
             let Some(column) = Column::from_name(name) else {
@@ -92,7 +92,7 @@ impl Header {
                 continue;
             };
             if positions[column as usize].replace(position).is_some() {
-                return Err(Error::ColumnTwice(column));
+                return Err(ManifestError::ColumnTwice(column));
             }
         }
         let header = Self { positions, width: names.len() };
@@ -104,7 +104,7 @@ impl Header {
         self.positions[column as usize]
     }
 
-    fn require_columns(&self, names: &[&str]) -> Result<(), Error> {
+    fn require_columns(&self, names: &[&str]) -> Result<(), ManifestError> {
         let has = |column| self.position(column).is_some();
         let is_id = |column| matches!(column, Column::UserId | Column::RoomId);
         let mut missing: Vec<String> =
@@ -121,7 +121,7 @@ impl Header {
                 && Column::from_name(&name.to_ascii_lowercase()).is_some()
         });
         let found = Shown(&names.join(",")).to_string();
-        Err(Error::MissingColumns { missing: missing.join(", "), found, is_other_case })
+        Err(ManifestError::MissingColumns { missing: missing.join(", "), found, is_other_case })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use super::Error;
+use super::ManifestError;
 
 /// The endings of names of compressed files, which come after that of the format.
 const ENDINGS: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
@@ -32,11 +32,11 @@ const NOT_READ: [(&[u8], &str); 6] = [
 ];
 
 /// The text behind `input`, decompressed if it is compressed.
-pub(super) fn decompressed(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, Error> {
+pub(super) fn decompressed(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, ManifestError> {
     let mut head = Vec::with_capacity(usize::try_from(HEAD_BYTES).unwrap_or_default());
-    input.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::Read)?;
+    input.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(ManifestError::Read)?;
     if let Some((_, form)) = NOT_READ.into_iter().find(|(beginning, _)| head.starts_with(beginning)) {
-        return Err(Error::OtherForm(form));
+        return Err(ManifestError::OtherForm(form));
     }
     let is_zstd = matches!(*head.as_slice(), [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
     let is_gzip = head.starts_with(&[0x1F, 0x8B]);
@@ -44,8 +44,8 @@ pub(super) fn decompressed(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Re
     Ok(match (is_gzip, is_zstd) {
         (true, _) => Box::new(Decompressed { codec: "gzip", decoder: MultiGzDecoder::new(whole) }),
         (_, true) => {
-            let mut decoder = ZstdDecoder::new(whole).map_err(Error::Read)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(Error::Read)?;
+            let mut decoder = ZstdDecoder::new(whole).map_err(ManifestError::Read)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(ManifestError::Read)?;
             Box::new(Decompressed { codec: "zstd", decoder })
         }
         _ => Box::new(whole),

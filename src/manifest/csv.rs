@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt::Write, io::Read};
 
 use self::record::{Fault, Field, Found, Records};
 use super::{
-    Error, RECORD_BYTES_MAX, Row,
+    ManifestError, RECORD_BYTES_MAX, Row,
     column::{Column, Fields, Header, IgnoredNames},
     reason::{Missing, Reason},
     rules::Rules,
@@ -20,37 +20,39 @@ const COLUMNS_MAX: usize = 4096;
 const OTHER_SEPARATORS: [(char, &str); 4] = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`"), ('\u{1}', "U+0001")];
 
 /// Reads rows of a CSV text.
-pub(super) struct Rows {
+pub(super) struct CsvRows {
     records: Records,
     header: Header,
     names: Vec<String>,
 }
 
-impl Rows {
+impl CsvRows {
     /// Reads the line of column names.
-    pub(super) fn new(input: Box<dyn Read + Send>, ignored: &mut IgnoredNames) -> Result<Self, Error> {
+    pub(super) fn new(input: Box<dyn Read + Send>, ignored: &mut IgnoredNames) -> Result<Self, ManifestError> {
         let mut records = Records::new(input);
-        let found = records.next().map_err(Error::Read)?.ok_or(Error::Empty)?;
+        let found = records.next().map_err(ManifestError::Read)?.ok_or(ManifestError::Empty)?;
         let line = records.bytes(&found);
         if let Some(separator) = other_separator(line) {
-            return Err(Error::Separator(separator));
+            return Err(ManifestError::Separator(separator));
         }
         let is_long = found.fault == Some(Fault::TooLong) || records.fields().len() > COLUMNS_MAX;
         if is_long {
-            return Err(Error::Header(format!("is longer than {RECORD_BYTES_MAX} bytes or {COLUMNS_MAX} names")));
+            return Err(ManifestError::Header(format!(
+                "is longer than {RECORD_BYTES_MAX} bytes or {COLUMNS_MAX} names"
+            )));
         }
         if let Some(fault) = found.fault {
-            return Err(Error::Header(format!("cannot be taken apart: {}", reason_of(fault))));
+            return Err(ManifestError::Header(format!("cannot be taken apart: {}", reason_of(fault))));
         }
-        let line = std::str::from_utf8(line).map_err(|_| Error::Header("is not UTF-8".into()))?;
+        let line = std::str::from_utf8(line).map_err(|_| ManifestError::Header("is not UTF-8".into()))?;
         let names: Vec<String> = records.fields().iter().map(|field| text_of(line, field).trim().to_owned()).collect();
         let header = Header::resolve(&names.iter().map(String::as_str).collect::<Vec<_>>(), ignored)?;
         Ok(Self { records, header, names })
     }
 
     /// The next row that is not blank.
-    pub(super) fn next_row(&mut self, rules: &Rules) -> Result<Option<Row>, Error> {
-        let found = self.records.next().map_err(Error::Read)?;
+    pub(super) fn next_row(&mut self, rules: &Rules) -> Result<Option<Row>, ManifestError> {
+        let found = self.records.next().map_err(ManifestError::Read)?;
         Ok(found.map(|found| self.row(&found, rules)))
     }
 

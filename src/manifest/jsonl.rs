@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Error, Input, RECORD_BYTES_MAX, Row,
+    Input, ManifestError, RECORD_BYTES_MAX, Row,
     column::{Column, Fields, IgnoredNames},
     lines::LineReader,
     reason::{Reason, Rule},
@@ -17,18 +17,18 @@ use super::{
 };
 
 /// Reads rows of a JSON Lines text.
-pub(super) struct Rows {
+pub(super) struct JsonRows {
     lines: LineReader<Input>,
 }
 
-impl Rows {
+impl JsonRows {
     pub(super) fn new(input: Input) -> Self {
         Self { lines: LineReader::new(input, RECORD_BYTES_MAX) }
     }
 
     /// The next row that is not blank. Notes the keys that are not the manifest's.
-    pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, Error> {
-        let is_there = self.lines.advance().map_err(Error::Read)?;
+    pub(super) fn next_row(&mut self, rules: &Rules, ignored: &mut IgnoredNames) -> Result<Option<Row>, ManifestError> {
+        let is_there = self.lines.advance().map_err(ManifestError::Read)?;
         Ok(is_there.then(|| self.row(rules, ignored).of_text(self.lines.bytes())))
     }
 

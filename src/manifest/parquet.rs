@@ -46,7 +46,7 @@ use parquet::{
 };
 
 use super::{
-    Error, Row,
+    ManifestError, Row,
     column::{Column, Fields, Header, IgnoredNames},
     reason::{Reason, Rule},
     rules::Rules,
@@ -134,32 +134,32 @@ impl Values {
 pub(crate) type Wanted = (&'static str, Values, Option<usize>);
 
 /// Reads rows of a Parquet file.
-pub(super) struct Rows {
+pub(super) struct ParquetRows {
     batches: Batches,
-    batch: Batch,
+    batch: RowBatch,
     /// The row of the batch that comes next.
     next: usize,
     line: u64,
 }
 
-impl Rows {
+impl ParquetRows {
     /// Reads the footer.
-    pub(super) fn new(file: File, ignored: &mut IgnoredNames, rules: &Rules) -> Result<Self, Error> {
-        let metadata = metadata(&file).map_err(Error::Parquet)?;
+    pub(super) fn new(file: File, ignored: &mut IgnoredNames, rules: &Rules) -> Result<Self, ManifestError> {
+        let metadata = metadata(&file).map_err(ManifestError::Parquet)?;
         let names: Vec<&str> = metadata.schema().fields().iter().map(|field| field.name().as_str()).collect();
         let header = Header::resolve(&names, ignored)?;
         let wanted = Column::ALL.map(|column| (column.name(), Values::Any, header.position(column)));
         let batches = Batches::begin(file, &metadata, &wanted, rules.naive_times).map_err(|error| match error {
-            BeginError::Column(error) => Error::Column(error),
-            BeginError::Parquet(error) => Error::Parquet(error),
+            BeginError::Column(error) => ManifestError::Column(error),
+            BeginError::Parquet(error) => ManifestError::Parquet(error),
         })?;
-        Ok(Self { batches, batch: Batch::default(), next: 0, line: 0 })
+        Ok(Self { batches, batch: RowBatch::default(), next: 0, line: 0 })
     }
 
     /// The next row.
-    pub(super) fn next_row(&mut self, rules: &Rules) -> Result<Option<Row>, Error> {
+    pub(super) fn next_row(&mut self, rules: &Rules) -> Result<Option<Row>, ManifestError> {
         while self.next == self.batch.row_count {
-            let Some(batch) = self.batches.next().map_err(Error::Parquet)? else { return Ok(None) };
+            let Some(batch) = self.batches.next().map_err(ManifestError::Parquet)? else { return Ok(None) };
             self.batch = batch;
             self.next = 0;
         }
@@ -229,9 +229,9 @@ impl Batches {
     }
 
     /// The next rows.
-    pub(crate) fn next(&mut self) -> Result<Option<Batch>, ParquetError> {
+    pub(crate) fn next(&mut self) -> Result<Option<RowBatch>, ParquetError> {
         let Self { reader, forms } = self;
-        guarded(|| Ok(reader.next().transpose()?.map(|batch| Batch::of(&batch, forms)).transpose()?))
+        guarded(|| Ok(reader.next().transpose()?.map(|batch| RowBatch::of(&batch, forms)).transpose()?))
     }
 }
 
@@ -429,12 +429,12 @@ fn batch_rows(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
 
 /// The wanted columns of some rows, in the order in which they were wanted.
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct RowBatch {
     pub(crate) row_count: usize,
     columns: Vec<Option<Texts>>,
 }
 
-impl Batch {
+impl RowBatch {
     fn of(batch: &RecordBatch, forms: &[Option<(&'static str, Form)>]) -> Result<Self, ArrowError> {
         let texts = |form: &Option<(&'static str, Form)>| {
             let Some((name, form)) = form else { return Ok(None) };

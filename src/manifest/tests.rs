@@ -53,12 +53,12 @@ fn in_pieces(bytes: &[u8], size: usize) -> Box<dyn Read + Send> {
     Box::new(Pieces { bytes: bytes.to_vec(), start: 0, size, is_interrupted: false })
 }
 
-fn csv(bytes: impl AsRef<[u8]>) -> Result<Reader, Error> {
-    Reader::csv(in_pieces(bytes.as_ref(), usize::MAX), rules())
+fn csv(bytes: impl AsRef<[u8]>) -> Result<ManifestReader, ManifestError> {
+    ManifestReader::csv(in_pieces(bytes.as_ref(), usize::MAX), rules())
 }
 
-fn json_lines(bytes: impl AsRef<[u8]>) -> Result<Reader, Error> {
-    Reader::json_lines(in_pieces(bytes.as_ref(), usize::MAX), rules())
+fn json_lines(bytes: impl AsRef<[u8]>) -> Result<ManifestReader, ManifestError> {
+    ManifestReader::json_lines(in_pieces(bytes.as_ref(), usize::MAX), rules())
 }
 
 pub(super) fn parquet_file(columns: Vec<(&str, ArrayRef)>) -> File {
@@ -71,8 +71,8 @@ pub(super) fn parquet_file(columns: Vec<(&str, ArrayRef)>) -> File {
     file
 }
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Result<Reader, Error> {
-    Reader::parquet(parquet_file(columns), rules())
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Result<ManifestReader, ManifestError> {
+    ManifestReader::parquet(parquet_file(columns), rules())
 }
 
 pub(super) fn strings(values: &[&str]) -> ArrayRef {
@@ -80,7 +80,7 @@ pub(super) fn strings(values: &[&str]) -> ArrayRef {
 }
 
 /// `line: stay` or `line: reason` of every row.
-fn lines(reader: Result<Reader, Error>) -> Vec<String> {
+fn lines(reader: Result<ManifestReader, ManifestError>) -> Vec<String> {
     reader.unwrap().map(|row| line(&row.unwrap())).collect()
 }
 
@@ -99,7 +99,7 @@ fn stay_text(stay: &Stay) -> String {
 
 pub(super) const GOOD_STAY: &str = "012345678 1740921000 1740924600 1740921065 user ou_1";
 
-fn error_text(reader: Result<Reader, Error>) -> String {
+fn error_text(reader: Result<ManifestReader, ManifestError>) -> String {
     match reader {
         Ok(_) => "no error".into(),
         Err(error) => error.to_string(),
@@ -478,7 +478,7 @@ fn json_lines_are_read_line_by_line() {
     assert_eq!(lines(json_lines(format!("\u{feff}{}", good("\"012345678\"")))), [format!("1: {GOOD_STAY}")]);
     assert_eq!(lines(json_lines(b"\n{\xff}\n")), ["2: the row is not UTF-8"]);
     assert_eq!(lines(json_lines("")), [""; 0]);
-    assert_eq!(error_text(json_lines(b"\xff\xfe{\0}\0")), Error::Utf16.to_string());
+    assert_eq!(error_text(json_lines(b"\xff\xfe{\0}\0")), ManifestError::Utf16.to_string());
 }
 
 #[test]
@@ -525,7 +525,7 @@ fn parquet_that_cannot_be_a_manifest_stops_the_file() {
         "the manifest has no column `meeting_start_time`, `meeting_end_time`, `join_time`, `user_id` or `room_id`; it has \
          \"meeting_no\""
     );
-    let error = Reader::parquet(tempfile::tempfile().unwrap(), rules()).err().unwrap();
+    let error = ManifestReader::parquet(tempfile::tempfile().unwrap(), rules()).err().unwrap();
     assert_eq!(error.to_string(), "the manifest cannot be read as Parquet");
     assert!(error.source().is_some());
 }
@@ -658,9 +658,9 @@ fn times_without_a_zone_are_refused_unless_it_is_said_what_they_mean() {
         );
         let parquet_columns = parquet_columns(strings(&[text]));
         for reader in [
-            Reader::csv(in_pieces(csv_text.as_bytes(), usize::MAX), rules),
-            Reader::json_lines(in_pieces(json_text.as_bytes(), usize::MAX), rules),
-            Reader::parquet(parquet_file(parquet_columns), rules),
+            ManifestReader::csv(in_pieces(csv_text.as_bytes(), usize::MAX), rules),
+            ManifestReader::json_lines(in_pieces(json_text.as_bytes(), usize::MAX), rules),
+            ManifestReader::parquet(parquet_file(parquet_columns), rules),
         ] {
             let row = reader.unwrap().next().unwrap().unwrap();
             match expected {
@@ -724,7 +724,7 @@ proptest! {
     ) {
         let bytes = [b"{", pieces.concat().as_slice()].concat();
         let line_count = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
-        let found = lines(Reader::json_lines(in_pieces(&bytes, size), rules()));
+        let found = lines(ManifestReader::json_lines(in_pieces(&bytes, size), rules()));
         prop_assert_eq!(found.len(), line_count);
     }
 
@@ -743,7 +743,7 @@ proptest! {
         }
         let mut file = tempfile::tempfile().unwrap();
         io::Write::write_all(&mut file, &bytes).unwrap();
-        if let Ok(reader) = Reader::parquet(file, rules()) {
+        if let Ok(reader) = ManifestReader::parquet(file, rules()) {
             reader.take(10).for_each(drop);
         }
     }

@@ -86,7 +86,7 @@ fn facts() -> FileFacts<'static> {
 /// A file with a row group for each of `groups`.
 fn bytes_of(groups: &[&[(Stay, u64)]]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    let mut writer = PartWriter::new(&mut bytes, &facts()).unwrap();
     for stays in groups {
         writer.write(&mut batch_of(stays)).unwrap();
     }
@@ -192,7 +192,7 @@ fn a_reader_finds_every_value_in_its_row_and_column() {
         decode(page_of(items).as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).unwrap();
     }
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    let mut writer = PartWriter::new(&mut bytes, &facts()).unwrap();
     writer.write(&mut batch).unwrap();
     writer.finish().unwrap();
     let rows = rows_of(&bytes);
@@ -289,7 +289,7 @@ fn no_page_has_an_encoding_that_a_reader_may_not_know() {
 fn a_batch_is_a_row_group_and_empty_afterwards() {
     let stays = stays();
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    let mut writer = PartWriter::new(&mut bytes, &facts()).unwrap();
     let mut batch = batch_of(&stays);
     writer.write(&mut batch).unwrap();
     assert_eq!(batch.rows(), 0);
@@ -321,7 +321,7 @@ fn a_stay_that_goes_on_in_the_next_row_group_is_one() {
     let samples = ROWS_MAX as u64 + 2;
     let stay = stay(Participant::User("ou_1".into()), MINUTE_S);
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes, &facts()).unwrap();
+    let mut writer = PartWriter::new(&mut bytes, &facts()).unwrap();
     let mut batch = Batch::new(china());
     let mut rows = batch.stay(&stay);
     let page = page_of(&vec!["{}"; ROWS_MAX + 2].join(","));

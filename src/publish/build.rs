@@ -4,7 +4,7 @@ use super::Publisher;
 use crate::{
     error::Error,
     journal::{FileRow, Journal},
-    parquet::{self, FileFacts},
+    parquet::{FileFacts, PartWriter},
     read::{
         batch::{Batch, Unreadable},
         decode::{Unknown, decode},
@@ -28,7 +28,7 @@ pub(super) fn build(
         stays: file.stays,
         samples: file.samples,
     };
-    let mut writer = parquet::Writer::new(staged, &facts).map_err(failed)?;
+    let mut writer = PartWriter::new(staged, &facts).map_err(failed)?;
     batch.clear();
     batch.take_unreadable();
     let mut unknown = Unknown::default();

@@ -149,7 +149,7 @@ fault_kinds! {
 
 /// What a stay with a lasting fault comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Settling {
     /// All its samples can be read.
     Done,
     /// The API says that there is nothing.
@@ -170,18 +170,18 @@ impl FaultKind {
 
     /// What a stay comes to that has this fault, if the fault is a matter of stays and not of single requests: at a
     /// rate, such a fault strikes a share of the stays, each for good.
-    pub fn lasting(self) -> Option<Outcome> {
+    pub fn lasting(self) -> Option<Settling> {
         match self {
-            Self::AbsentMeeting | Self::AbsentDevice | Self::AbsentData => Some(Outcome::Absent),
-            Self::RejectedRow | Self::ForeignId => Some(Outcome::Rejected),
-            Self::NoSamples => Some(Outcome::Empty),
-            Self::EmptyPage => Some(Outcome::Done),
+            Self::AbsentMeeting | Self::AbsentDevice | Self::AbsentData => Some(Settling::Absent),
+            Self::RejectedRow | Self::ForeignId => Some(Settling::Rejected),
+            Self::NoSamples => Some(Settling::Empty),
+            Self::EmptyPage => Some(Settling::Done),
             Self::NoPermission
             | Self::UnknownCode
             | Self::PageTokenRepeated
             | Self::PageTokenMissing
             | Self::EndlessEmptyPages
-            | Self::EndlessPages => Some(Outcome::Failed),
+            | Self::EndlessPages => Some(Settling::Failed),
             _ => None,
         }
     }
@@ -281,12 +281,12 @@ impl Faults {
     }
 
     /// What the stay comes to, as far as faults at a rate decide it.
-    pub(super) fn outcome(&self, stay: StayKey) -> Outcome {
+    pub(super) fn outcome(&self, stay: StayKey) -> Settling {
         let lasting = |fault: &Fault| match (fault.when, fault.kind.lasting()) {
             (When::Rate(rate), Some(outcome)) if self.draw(fault.kind, stay.0) < rate => Some(outcome),
             _ => None,
         };
-        self.list.iter().find_map(lasting).unwrap_or(Outcome::Done)
+        self.list.iter().find_map(lasting).unwrap_or(Settling::Done)
     }
 
     fn fires(&self, fault: &Fault, occasion: &Occasion) -> bool {

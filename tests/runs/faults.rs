@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta};
 use vcq::simulator::{
     Settings,
-    faults::{FaultKind, Outcome, When},
+    faults::{FaultKind, Settling, When},
     tenant::SimulatedStay,
 };
 
@@ -83,16 +83,16 @@ fn a_verdict_concerns_its_stay_alone() {
         let life = world.export();
         let outcomes: Vec<_> = world.stays.iter().map(|stay| world.server().expected(stay).outcome).collect();
         let count = |outcome| outcomes.iter().filter(|it| **it == outcome).count() as u64;
-        let mut expected = [Outcome::Done, Outcome::Absent, Outcome::Rejected, Outcome::Failed].map(count);
+        let mut expected = [Settling::Done, Settling::Absent, Settling::Rejected, Settling::Failed].map(count);
         assert!(struck(&world, kind) > 0 && (expected[0] < 26 || kind == EmptyPage), "{kind:?} never struck");
-        expected[0] += count(Outcome::Empty);
+        expected[0] += count(Settling::Empty);
         assert_eq!(ending(&life), (exit, expected), "{kind:?}");
         let without_samples = |stay: &&SimulatedStay| world.server().expected(stay).samples.is_empty();
         let empty = world.stays.iter().filter(without_samples).count() as u64 - expected[1..].iter().sum::<u64>();
         assert_eq!(life.count("/manifest/empty"), empty, "{kind:?}");
         check(&world, &life);
         check_complete(&world);
-        for (stay, _) in world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome != Outcome::Done) {
+        for (stay, _) in world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome != Settling::Done) {
             let asked = asked(&world, stay);
             assert!(asked <= requests_max(pages_max(stay)), "{kind:?}: {asked} requests for {stay:?}");
         }
@@ -111,7 +111,7 @@ fn a_verdict_concerns_its_stay_alone() {
         }
         let failures = life.report["failures"].as_array().unwrap();
         assert!(failures.iter().all(|stay| stay["reason"].as_str().is_some_and(|why| !why.contains('\u{1b}'))));
-        let failed = world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Failed);
+        let failed = world.stays.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Settling::Failed);
         let asked_for_failed: u64 = failed.map(|(stay, _)| u64::from(asked(&world, stay))).sum();
         let again = world.export();
         assert_eq!(ending(&again), (exit, expected), "{kind:?}");

@@ -6,7 +6,7 @@ use vcq::{
     command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
     simulator::{
-        faults::Outcome,
+        faults::Settling,
         tenant::{SimulatedStay, StayKey},
     },
 };
@@ -115,7 +115,7 @@ fn check_published(world: &World, life: &Life, found: &BTreeSet<StayKey>) {
     let is_read = |stay: &&SimulatedStay| {
         let mut pages = (0..stay.sample_count).step_by(100);
         stay.sample_count > 0
-            && world.server().expected(stay).outcome == Outcome::Done
+            && world.server().expected(stay).outcome == Settling::Done
             && pages.all(|first| books.page(stay.key, first).answered > 0)
     };
     let read: BTreeSet<StayKey> = world.stays.iter().filter(is_read).map(|stay| stay.key).collect();

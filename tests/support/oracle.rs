@@ -13,7 +13,7 @@ use arrow::{
 use chrono::{DateTime, NaiveDate};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use vcq::simulator::{
-    faults::Outcome,
+    faults::Settling,
     forms::Expected,
     tenant::{SimulatedStay, StayKey, UserIdType},
     values::ExpectedSample,
@@ -103,7 +103,7 @@ fn check_file<'a>(
                 assert!(last.as_ref() < Some(&order), "{path}: {order:?} follows {last:?}");
                 let stay = *stays.get(&order).unwrap_or_else(|| panic!("{path}: nobody asked for {order:?}"));
                 let expected = world.server().expected(stay);
-                assert_eq!(expected.outcome, Outcome::Done, "{path}: {stay:?}");
+                assert_eq!(expected.outcome, Settling::Done, "{path}: {stay:?}");
                 samples = expected.samples;
                 samples.reverse();
                 found.push(stay);

@@ -14,7 +14,7 @@ use std::{
 use chrono::NaiveDate;
 
 use crate::{
-    archive::{Form, Output, PageWriter},
+    archive::{ArchiveWriter, Form, Output},
     config::Config,
     error::Error,
     file::{self, Readers},
@@ -81,7 +81,7 @@ fn write(path: &Path, form: Form, file: &mut File, journal: &Journal, dates: &[N
     let bytes = Arc::new(AtomicU64::new(0));
     let output = Output::new(file.try_clone().map_err(failed)?, Arc::clone(&bytes));
     let mut archive = Archive {
-        writer: PageWriter::new(form, output).map_err(failed)?,
+        writer: ArchiveWriter::new(form, output).map_err(failed)?,
         exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
     };
     for date in dates {
@@ -94,7 +94,7 @@ fn write(path: &Path, form: Form, file: &mut File, journal: &Journal, dates: &[N
 }
 
 struct Archive {
-    writer: PageWriter,
+    writer: ArchiveWriter,
     exported: Exported,
 }
 

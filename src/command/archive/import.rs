@@ -8,7 +8,7 @@ use std::{
 use chrono::{FixedOffset, NaiveDate};
 
 use crate::{
-    archive::{ArchiveError, Form, Page, PageReader, Refusal},
+    archive::{ArchiveError, ArchiveReader, Entry, Form, Refusal},
     config::Config,
     error::{Error, ExitCode},
     feishu::api::{Next, Unusable, read_stored},
@@ -80,14 +80,14 @@ pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Im
     let forms = archives.iter().map(|path| super::form_of(path)).collect::<Result<Vec<_>, _>>()?;
     let rules = Rules { now_s: start.now().timestamp(), naive_times: config.naive_times };
     for (path, form) in archives.iter().zip(&forms).filter(|(path, _)| !path.exists() || path.is_file()) {
-        PageReader::open(*form, path, &rules).map_err(|source| unreadable(path, source))?;
+        ArchiveReader::open(*form, path, &rules).map_err(|source| unreadable(path, source))?;
     }
     let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));
     };
-    let mut landing = Landing {
+    let mut landing = Importing {
         archives,
         import: journal.import(config.timezone, rules.now_s)?,
         imported: Imported { naive_times: config.naive_times, ..Imported::default() },
@@ -109,18 +109,18 @@ fn unreadable(path: &Path, source: ArchiveError) -> Error {
 }
 
 /// An import under way.
-struct Landing<'a> {
+struct Importing<'a> {
     archives: &'a [PathBuf],
     import: Import<'a>,
     imported: Imported,
 }
 
-impl Landing<'_> {
+impl Importing<'_> {
     fn take_file(&mut self, file: u32, form: Form, rules: &Rules) -> Result<(), Error> {
         let path = &self.archives[file as usize];
-        let unread = match PageReader::open(form, path, rules) {
+        let unread = match ArchiveReader::open(form, path, rules) {
             Ok(mut reader) => loop {
-                match reader.next_page(rules) {
+                match reader.next_entry(rules) {
                     Ok(Some((line, page))) => self.take_line(page, Manifested { file, line })?,
                     Ok(None) => return Ok(()),
                     Err(unread) => break unread,
@@ -132,7 +132,7 @@ impl Landing<'_> {
         Ok(())
     }
 
-    fn take_line(&mut self, page: Result<Page<'_>, Refusal>, at: Manifested) -> Result<(), Error> {
+    fn take_line(&mut self, page: Result<Entry<'_>, Refusal>, at: Manifested) -> Result<(), Error> {
         self.imported.pages += 1;
         match page {
             Ok(page) => self.take(&page, at),
@@ -143,7 +143,7 @@ impl Landing<'_> {
         }
     }
 
-    fn take(&mut self, page: &Page<'_>, at: Manifested) -> Result<(), Error> {
+    fn take(&mut self, page: &Entry<'_>, at: Manifested) -> Result<(), Error> {
         let path = &self.archives[at.file as usize];
         let (samples, next_token) = match read(page) {
             Ok(read) => read,
@@ -156,7 +156,7 @@ impl Landing<'_> {
                 return Ok(());
             }
         };
-        let Page { stay, number, body } = page;
+        let Entry { stay, number, body } = page;
         let (number, next_token, body) = (*number, next_token.as_deref(), body.as_bytes());
         let taken = self.import.take(&ArchivedPage { stay, number, samples, next_token, body, at })?;
         if taken != Taken::Parked {
@@ -176,7 +176,7 @@ impl Landing<'_> {
 }
 
 /// The page's samples, and the token of the page after it. The error is `None` for an error of the API.
-fn read(page: &Page<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
+fn read(page: &Entry<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
     let read = read_stored(page.body.as_bytes()).map_err(|unusable| match unusable {
         Unusable::Error(_) => None,
         Unusable::Unreadable => Some(Refusal::Unreadable),

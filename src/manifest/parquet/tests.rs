@@ -22,12 +22,12 @@ use proptest::prelude::*;
 
 use super::super::tests::{GOOD_STAY, china, line, parquet_columns, parquet_file, rules, strings};
 use super::*;
-use crate::manifest::Reader;
+use crate::manifest::ManifestReader;
 
 const JOIN_S: i64 = 1_740_921_065;
 
-fn read(file: File, naive_times: Option<FixedOffset>) -> Result<Vec<String>, Error> {
-    let rows = Reader::parquet(file, Rules { naive_times, ..rules() })?;
+fn read(file: File, naive_times: Option<FixedOffset>) -> Result<Vec<String>, ManifestError> {
+    let rows = ManifestReader::parquet(file, Rules { naive_times, ..rules() })?;
     rows.map(|row| Ok(line(&row?))).collect()
 }
 
@@ -397,5 +397,5 @@ fn a_damaged_page_is_an_error() {
     file.seek(SeekFrom::Start(8)).unwrap();
     file.write_all(&[0xFF; 40]).unwrap();
     let rows = read(file, None);
-    assert!(matches!(rows, Err(Error::Parquet(_))), "{rows:?}");
+    assert!(matches!(rows, Err(ManifestError::Parquet(_))), "{rows:?}");
 }

@@ -73,7 +73,8 @@ fn expected(text: &str) -> Vec<Expected> {
 
 /// Reads the file, whose first line is the header, and compares every row with what the grammar says.
 fn check(text: &str, size: usize) {
-    let rows: Vec<Row> = Reader::csv(in_pieces(text.as_bytes(), size), rules()).unwrap().map(Result::unwrap).collect();
+    let rows: Vec<Row> =
+        ManifestReader::csv(in_pieces(text.as_bytes(), size), rules()).unwrap().map(Result::unwrap).collect();
     let expected = &expected(text)[1..];
     assert_eq!(
         rows.iter().map(Row::lines).collect::<Vec<_>>(),
@@ -161,20 +162,21 @@ fn what_goes_on_and_on_ends_at_a_limit() {
     for (begin, byte) in [("", 0), (HEADER, 0), (HEADER, b'\n'), (HEADER, b' '), (HEADER, b'"'), (HEADER, b'x')] {
         let mut rows = Vec::new();
         let input = Cursor::new(format!("{begin}\n")).chain(io::repeat(byte));
-        let found = Reader::csv(Box::new(input), rules()).and_then(|reader| {
+        let found = ManifestReader::csv(Box::new(input), rules()).and_then(|reader| {
             for row in reader {
                 rows.push(row?.lines());
             }
             Ok(())
         });
         match found.unwrap_err() {
-            Error::Read(source) => assert_eq!(source.to_string(), message, "{begin} {byte}"),
+            ManifestError::Read(source) => assert_eq!(source.to_string(), message, "{begin} {byte}"),
             error => assert_eq!(error.to_string(), "the line of column names is longer than 65536 bytes or 4096 names"),
         }
         assert!(rows.len() <= 1, "{rows:?}");
     }
     for byte in [0, b'\n', b' ', b'{'] {
-        let error = Reader::json_lines(Box::new(io::repeat(byte)), rules()).unwrap().find_map(Result::err).unwrap();
+        let error =
+            ManifestReader::json_lines(Box::new(io::repeat(byte)), rules()).unwrap().find_map(Result::err).unwrap();
         assert_eq!(error.source().unwrap().to_string(), message, "{byte}");
     }
 }
@@ -211,7 +213,7 @@ proptest! {
     #[test]
     fn any_bytes_give_the_same_rows_in_any_pieces(bytes in csv_bytes(), size in 1_usize..200, long in 1000_usize..100_000) {
         let text = [HEADER.as_bytes(), b"\n", &bytes].concat();
-        let whole = lines(Reader::csv(in_pieces(&text, long), rules()));
-        prop_assert_eq!(&whole, &lines(Reader::csv(in_pieces(&text, size), rules())));
+        let whole = lines(ManifestReader::csv(in_pieces(&text, long), rules()));
+        prop_assert_eq!(&whole, &lines(ManifestReader::csv(in_pieces(&text, size), rules())));
     }
 }

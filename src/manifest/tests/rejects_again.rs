@@ -5,7 +5,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::{reason::Rule, shown::DAMAGE, *};
 
 /// The rows of a manifest.
-fn rows(reader: Result<Reader, Error>) -> Vec<Row> {
+fn rows(reader: Result<ManifestReader, ManifestError>) -> Vec<Row> {
     reader.unwrap().map(Result::unwrap).collect()
 }
 
@@ -108,12 +108,12 @@ fn compressed_texts_are_read_as_they_are_and_cut_ones_are_not() {
     let two_frames = [frame(&text[..text.len() / 2]), frame(&text[text.len() / 2..])].concat();
     for bytes in [compressed(text.as_bytes(), 1), compressed(text.as_bytes(), 3), frame(&text), two_frames] {
         for size in [1000, usize::MAX] {
-            let found = rows(Reader::csv(in_pieces(&bytes, size), rules()));
+            let found = rows(ManifestReader::csv(in_pieces(&bytes, size), rules()));
             assert_eq!((found.len(), found.last().map(line)), (20_000, Some(format!("20001: {GOOD_STAY}"))));
         }
         for cut in [bytes.len() - 1, bytes.len() - 9, bytes.len() / 2, 30] {
             let error = csv(&bytes[..cut]).and_then(|mut reader| reader.find_map(Result::err).map_or(Ok(()), Err));
-            let Err(Error::Read(source)) = error else { panic!("cut at {cut}: {error:?}") };
+            let Err(ManifestError::Read(source)) = error else { panic!("cut at {cut}: {error:?}") };
             assert!(
                 source.to_string().ends_with("cannot be decompressed to their end (cut off, or damaged?)"),
                 "{source}"
@@ -124,7 +124,7 @@ fn compressed_texts_are_read_as_they_are_and_cut_ones_are_not() {
         assert_eq!(rows(json_lines(&bytes)).len(), 1000);
         let cut = json_lines(&bytes[..bytes.len() - 1])
             .and_then(|mut reader| reader.find_map(Result::err).map_or(Ok(()), Err));
-        assert!(matches!(cut, Err(Error::Read(_))), "{cut:?}");
+        assert!(matches!(cut, Err(ManifestError::Read(_))), "{cut:?}");
     }
 }
 
