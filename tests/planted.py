@@ -2,6 +2,7 @@
 """Plants deliberate defects, one at a time, and shows for each the test that fails.
 
     tests/planted.py [WORD...]      all defects, or those whose names hold one of the words
+    tests/planted.py --fit          only whether each of them fits the code, and names a test that is there
 
 Works on the last commit, in a scratch worktree with a target folder of its own (`target/planted`): the first defect
 builds everything, each further one what depends on it. A defect is a replacement of exact text, so one that no longer
@@ -43,11 +44,11 @@ DEFECTS = [
     Defect(
         "a rename is not synced",
         "lib",
-        "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
+        "store::tests::everything_is_synced_before_the_next_step_relies_on_it",
         [
             (
                 "src/store/lock.rs",
-                '        disk.sync(&folder).map_err(DiskError::io("sync", &self.dataset.folder_of(date)))?;\n',
+                '        disk.sync(&folder).map_err(DiskError::io("sync", &self.store.folder_of(date)))?;\n',
                 "",
             )
         ],
@@ -55,10 +56,10 @@ DEFECTS = [
     Defect(
         "a file is published before its content is synced",
         "lib",
-        "dataset::tests::everything_is_synced_before_the_next_step_relies_on_it",
+        "store::tests::everything_is_synced_before_the_next_step_relies_on_it",
         [
             (
-                "src/store/lock.rs",
+                "src/store/staging.rs",
                 '        self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;\n',
                 "",
             )
@@ -67,10 +68,10 @@ DEFECTS = [
     Defect(
         "a sync that fails is passed over",
         "lib",
-        "dataset::tests::a_fault_at_any_effect_leaves_whole_files_and_the_next_run_completes",
+        "store::tests::a_fault_at_any_effect_leaves_whole_files_and_the_next_run_completes",
         [
             (
-                "src/store/lock.rs",
+                "src/store/staging.rs",
                 'self.path.disk.sync(&self.file).map_err(DiskError::io("sync", path))?;',
                 "self.path.disk.sync(&self.file).ok();",
             )
@@ -79,13 +80,13 @@ DEFECTS = [
     Defect(
         "a rename replaces an existing name",
         "lib",
-        "dataset::tests::a_visible_name_never_gets_other_bytes",
+        "store::tests::a_visible_name_never_gets_other_bytes",
         [("src/store/disk.rs", "RenameFlags::NOREPLACE", "RenameFlags::empty()")],
     ),
     Defect(
         "a rebuild removes the old partition before the new one is there",
         "lib",
-        "dataset::tests::a_reader_sees_the_old_partition_or_the_new_one",
+        "store::tests::a_reader_sees_the_old_partition_or_the_new_one",
         [
             (
                 "src/store/lock.rs",
@@ -114,7 +115,7 @@ DEFECTS = [
         "kill::killed_at_every_system_call",
         [
             (
-                "src/publish.rs",
+                "src/publish/turn.rs",
                 "visible.filter(|_| !is_another) else {",
                 "visible.filter(|_| false) else {",
             )
@@ -141,7 +142,7 @@ DEFECTS = [
         [
             (
                 "src/store/lock.rs",
-                "        self.dataset.sync_folder(&self.dataset.root)?;\n        open_folder(&path)",
+                "        self.store.sync_folder(&self.store.root)?;\n        open_folder(&path)",
                 "        open_folder(&path)",
             )
         ],
@@ -156,13 +157,13 @@ DEFECTS = [
         "what a cut publication made visible is published again",
         "mishaps",
         "scenarios::what_was_not_synced_may_vanish",
-        [("src/publish.rs", "visible.filter(|_| !is_another) else {", "visible.filter(|_| false) else {")],
+        [("src/publish/turn.rs", "visible.filter(|_| !is_another) else {", "visible.filter(|_| false) else {")],
     ),
     Defect(
         "dates of other runs are left unpublished",
         "mishaps",
         "scenarios::a_settled_date_is_published_by_whatever_run_comes_next",
-        [("src/publish.rs", "if journal.is_ready(date)? || is_due(journal, date)? {", "if is_due(journal, date)? {")],
+        [("src/publish/turn.rs", "if journal.is_ready(date)? || is_due(journal, date)? {", "if is_due(journal, date)? {")],
     ),
     Defect(
         "a file that is visible is taken over unread",
@@ -170,9 +171,9 @@ DEFECTS = [
         "scenarios::a_file_that_is_taken_over_is_whole",
         [
             (
-                "src/publish.rs",
-                "let found = sha256(file, open(&self.publisher.dataset, file)?)?;\n        match file.sha256 {",
-                "let found = sha256(file, open(&self.publisher.dataset, file)?)?;\n"
+                "src/publish/turn.rs",
+                "let found = sha256(&file.name, open(&self.settings.store, file)?)?;\n        match file.sha256 {",
+                "let found = sha256(&file.name, open(&self.settings.store, file)?)?;\n"
                 "        journal.built(file, part.bytes, found)?;\n        match Some(found) {",
             )
         ],
@@ -181,7 +182,7 @@ DEFECTS = [
         "a run goes on beside a journal that does not know the dataset",
         "mishaps",
         "scenarios::a_lost_journal_stops_the_run",
-        [("src/publish/look.rs", "if found.is_empty() { Ok(()) } else", "if found.len() < 1000 { Ok(()) } else")],
+        [("src/publish/look.rs", "if found.is_empty() {", "if found.len() < 1000 {")],
     ),
     Defect(
         "a rebuild takes files along that the journal does not name",
@@ -246,8 +247,8 @@ DEFECTS = [
     Defect(
         "the last success is forgotten",
         "lib",
-        "metrics::tests::the_last_success_outlives_a_run_that_fails",
-        [("src/observe/metrics.rs", "last_success_s: before.lines().find_map(value)", "last_success_s: before.lines().find_map(value).filter(|_| false)")],
+        "observe::metrics::tests::the_last_success_outlives_a_run_that_fails",
+        [("src/observe/metrics.rs", "success.max(outlived(name, labels))", "success")],
     ),
     Defect(
         "the numbers of samples begin again with each page",
@@ -255,9 +256,9 @@ DEFECTS = [
         "calm::every_row_is_there_once_and_every_page_was_asked_for_once",
         [
             (
-                "src/publish.rs",
-                "            let mut rows = batch.stay(stay);\n            bodies.each(id, |_, body| {\n",
-                "            bodies.each(id, |_, body| {\n                let mut rows = batch.stay(stay);\n",
+                "src/publish/build.rs",
+                "        let mut rows = batch.stay(stay);\n        bodies.each(id, |_, body| {\n",
+                "        bodies.each(id, |_, body| {\n            let mut rows = batch.stay(stay);\n",
             )
         ],
     ),
@@ -490,15 +491,15 @@ DEFECTS = [
         [
             (
                 "src/main.rs",
-                "self.0.suspend(|| io::stderr().write_all(bytes).ok());",
-                "self.0.suspend(|| io::stderr().write_all(bytes))?;",
+                "self.bar.suspend(|| io::stderr().write_all(line.as_bytes()).ok());",
+                "self.bar.suspend(|| io::stderr().write_all(line.as_bytes()))?;",
             )
         ],
     ),
     Defect(
         "bytes are read as bits",
         "lib",
-        "quality::unit::tests::numbers_that_cannot_be_read",
+        "read::unit::tests::numbers_that_cannot_be_read",
         [
             (
                 "src/read/unit.rs",
@@ -585,7 +586,28 @@ def check_calm(scratch, defects):
             sys.exit(f"without any defect, these fail: {failed}\n{output[-4000:]}")
 
 
+def check_fit():
+    """Each text stands once in its file, and each test is there: seconds, without a build."""
+    sources = "\n".join(path.read_text() for top in ("src", "tests") for path in (ROOT / top).rglob("*.rs"))
+    wrong = []
+    for defect in DEFECTS:
+        if defect.target == "lib":
+            module = defect.test.split("::")[:-2]
+            if not (ROOT / "src" / "/".join(module)).with_suffix(".rs").exists():
+                wrong.append(f"{defect.name}: there is no module `{'::'.join(module)}`")
+        if f"fn {defect.test.rsplit('::', 1)[-1]}(" not in sources:
+            wrong.append(f"{defect.name}: there is no test `{defect.test}`")
+        for file, text, _ in defect.edits:
+            path = ROOT / file
+            found = path.read_text().count(text) if path.exists() else 0
+            if found != 1:
+                wrong.append(f"{defect.name}: {file} has this {found} times: {text.strip()[:100]}")
+    sys.exit("\n".join(wrong))
+
+
 def main():
+    if sys.argv[1:] == ["--fit"]:
+        check_fit()
     words = sys.argv[1:]
     defects = [defect for defect in DEFECTS if not words or any(word in defect.name for word in words)]
     width = max(len(defect.name) for defect in defects)
