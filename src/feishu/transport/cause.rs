@@ -89,9 +89,8 @@ impl From<Cause> for TransportError {
 }
 
 impl TransportError {
-    /// reqwest's error by its cause. `connecting` is the step of a connection that was being made when the time was up;
-    /// `limit` is what a request may take.
-    pub(super) fn new(error: reqwest::Error, peer: Peer, connecting: Option<Step>, limit: Duration) -> Self {
+    /// reqwest's error by its cause. `connecting` is the step of a connection that was being made when its time was up.
+    pub(super) fn new(error: reqwest::Error, peer: Peer, connecting: Option<Step>) -> Self {
         let error = error.without_url();
         tracing::debug!(?error, "no answer");
         let not_connected = find::<NotConnected>(&error);
@@ -114,11 +113,18 @@ impl TransportError {
         }
         let at_proxy = peer.proxy.is_some() && (step < Step::Tls || tunnel.is_some());
         let said = match cause {
-            Cause::Timeout(Step::Answer) => Some(humantime::format_duration(limit).to_string()),
             Cause::Timeout(_) | Cause::ProxyWantsPassword | Cause::ProxyRefuses => None,
             _ => Some(innermost(&error)),
         };
         Self { cause, peer, at_proxy, said, is_known: false }
+    }
+
+    /// No answer came within `limit`; `connecting` is the step of a connection that was still being made.
+    pub(super) fn timed_out(peer: Peer, connecting: Option<Step>, limit: Duration) -> Self {
+        let step = connecting.unwrap_or(Step::Answer);
+        let at_proxy = peer.proxy.is_some() && step < Step::Tls;
+        let said = (step == Step::Answer).then(|| humantime::format_duration(limit).to_string());
+        Self { cause: Cause::Timeout(step), peer, at_proxy, said, is_known: false }
     }
 
     /// The body is too large to be read.

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
+use tokio::time::sleep;
 use url::{Host, Url};
 
 use super::{
@@ -34,6 +35,9 @@ const PING_AFTER: Duration = Duration::from_secs(10);
 
 /// A ping that is not answered for so long ends its connection.
 const PING_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long what has arrived by the end of an answer's time may take to be read.
+const ARRIVED_MEANWHILE: Duration = Duration::from_millis(250);
 
 /// What a connection of HTTP/2 may bring of all its answers before they are read: a large one must come while others wait
 /// for it to be over, each with what it may have brought.
@@ -130,7 +134,13 @@ impl HttpTransport {
 
     async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {
         let client = Rc::clone(&self.current.borrow());
-        let answer = self.ask(&client, request).await;
+        let answer = tokio::select! {
+            biased;
+            answer = self.ask(&client, request) => answer,
+            () = self.patience() => {
+                Err(TransportError::timed_out(self.peer(), client.connecting.under_way(), self.terms.request_timeout))
+            }
+        };
         match answer {
             Ok(answer) => {
                 client.has_answered.set(true);
@@ -144,6 +154,13 @@ impl HttpTransport {
         }
     }
 
+    /// Ends when an answer has had its time. A process that was frozen meanwhile, or kept from running, finds the answer and
+    /// the end of its time at once; the answer has been paid for, so what has arrived is taken in first.
+    async fn patience(&self) {
+        sleep(self.terms.request_timeout).await;
+        sleep(ARRIVED_MEANWHILE).await;
+    }
+
     async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
         let mut url = self.base_url.clone();
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
@@ -151,7 +168,7 @@ impl HttpTransport {
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         let failed = |error| {
             let connecting = client.connecting.under_way();
-            TransportError::new(error, self.peer(), connecting, self.terms.request_timeout)
+            TransportError::new(error, self.peer(), connecting)
         };
         let builder = match request.call {
             Call::Get { bearer } => client.http.get(url).bearer_auth(bearer.expose_secret()),
@@ -192,7 +209,6 @@ impl ClientTerms {
             .dns_resolver(Names)
             .connector_layer(connecting.clone())
             .connect_timeout(self.connect_timeout)
-            .timeout(self.request_timeout)
             .pool_idle_timeout(IDLE_MAX)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_ANSWER)
@@ -229,5 +245,57 @@ fn head_of(response: &reqwest::Response) -> Answer {
         log_id: header("x-tt-logid"),
         location: header("location"),
         body: Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        sync::mpsc,
+        thread,
+    };
+
+    use secrecy::SecretString;
+    use tokio::{task::yield_now, time::Instant};
+
+    use super::*;
+    use crate::config::{Config, Override};
+
+    /// As after a SIGSTOP, or on a machine that was asleep: the answer comes, and its time is up before anybody looks.
+    #[tokio::test]
+    async fn an_answer_that_came_while_the_process_was_frozen_is_taken_in() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url: Override = ("api.base_url", format!("http://{}", listener.local_addr().unwrap()));
+        let ((asked, is_asked), (freeze, is_frozen), (answered, is_answered)) =
+            (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.extend((&stream).bytes().next().unwrap());
+            }
+            asked.send(()).unwrap();
+            is_frozen.recv().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"code\":0}").unwrap();
+            answered.send(()).unwrap();
+        });
+        let limit = Duration::from_millis(100);
+        let api = Api { request_timeout: limit, ..Config::load(None, [], &[base_url]).unwrap().api };
+        let transport = HttpTransport::new(&api).unwrap();
+        let call = Call::Get { bearer: SecretString::from("t-1") };
+        let sent = Instant::now();
+        let freezing = async {
+            while is_asked.try_recv().is_err() {
+                yield_now().await;
+            }
+            freeze.send(()).unwrap();
+            is_answered.recv().unwrap();
+            while sent.elapsed() < 2 * limit {}
+        };
+        let (answer, ()) = tokio::join!(transport.send(Request { path_and_query: "/".into(), call }), freezing);
+        assert_eq!(answer.unwrap().body.as_ref(), b"{\"code\":0}");
+        server.join().unwrap();
     }
 }
