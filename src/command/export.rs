@@ -135,13 +135,14 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
 /// of the run; none of it sends a request.
 fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Result<Journal, Error> {
     let mut journal = Journal::open(&around.config.state, &Identity::of(around.config))?;
-    if let Some(publishing) = publisher.try_begin(&journal)? {
+    let publishing = publisher.try_begin(&journal)?;
+    if let Some(publishing) = &publishing {
         // A failure is told at the end of the run, when it is tried again.
         drop(publishing.settle_intents(&mut journal));
     }
     let has_manifest = !task.manifests.files.is_empty();
     look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest))?;
-    task.refresh.map(|dates| refresh::check(&journal, dates, has_manifest)).transpose()?;
+    task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates, has_manifest)).transpose()?;
     journal.own_none()?;
     Ok(journal)
 }

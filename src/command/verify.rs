@@ -11,7 +11,7 @@ use crate::{
     printable::Printable,
     publish::look::{Depth, Fault, Look, look},
     start::Start,
-    store::Store,
+    store::{Store, disk::IS_STRANGER},
 };
 
 /// What was found.
@@ -85,11 +85,7 @@ impl fmt::Display for Verified {
             writeln!(f, "wait  date={date}  {stays} done stays: the process that is fetching publishes them")?;
         }
         for path in &self.strangers {
-            writeln!(
-                f,
-                "FAIL  `{}` is no file of vcq's; readers may take it for data: move it away",
-                Printable(path.display())
-            )?;
+            writeln!(f, "FAIL  `{}` {IS_STRANGER}: move it away", Printable(path.display()))?;
         }
         for (date, fault) in self.faults() {
             writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(date))?;

@@ -11,7 +11,10 @@ use crate::{
     error::{Chain, Error},
     journal::{Astray, FileRow, Journal},
     printable::Printable,
-    store::{FileName, Listing, PartFile, Store},
+    store::{
+        FileName, Listing, PartFile, Store,
+        disk::{IS_STRANGER, IS_UNKNOWN},
+    },
 };
 
 /// What was found of one date.
@@ -151,9 +154,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Missing { name, .. } => write!(f, "`{name}` is missing"),
             Self::Changed { what, .. } => f.write_str(what),
-            Self::Unknown(path) => write!(f, "`{}` is not in this journal", Printable(path.display())),
+            Self::Unknown(path) => write!(f, "`{}` {IS_UNKNOWN}", Printable(path.display())),
             Self::Stranger(path) => {
-                write!(f, "`{}` is no file of vcq's; readers may take it for data", Printable(path.display()))
+                write!(f, "`{}` {IS_STRANGER}", Printable(path.display()))
             }
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),

@@ -51,6 +51,11 @@ impl Publishing {
         Batch::new(self.settings.naive_offset)
     }
 
+    /// Makes sure that what is visible of a date could be replaced.
+    pub fn check_replaceable(&self, date: NaiveDate) -> Result<(), Error> {
+        Ok(self.lock.check_exchangeable(date)?)
+    }
+
     /// What is visible of a date, by names and sizes.
     pub fn look(&self, journal: &Journal, date: NaiveDate) -> Result<Look, Error> {
         let store = &self.settings.store;
@@ -249,7 +254,7 @@ impl Publishing {
             Err(error) => {
                 // What is not visible is not going to be: nothing is left of the intent. Where the disk does not say, and
                 // where it is visible after all, the next process looks.
-                let is_refused = matches!(error, Error::Disk(DiskError::Exists { .. }));
+                let is_refused = matches!(&error, Error::Disk(error) if error.is_refusal());
                 if is_refused || matches!(self.settings.store.is_visible(file.date, name_of(&file)?), Ok(false)) {
                     drop(journal.withdraw(&file));
                 }

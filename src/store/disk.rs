@@ -70,6 +70,12 @@ impl Disk for LocalDisk {
     }
 }
 
+/// What is told of something among the files of a dataset that vcq did not put there.
+pub const IS_STRANGER: &str = "is no file of vcq's; readers may take it for data";
+
+/// What is told of a file of vcq's own form that the journal does not name.
+pub const IS_UNKNOWN: &str = "is not in this journal";
+
 /// Why the dataset could not be written or read. Nothing that was fetched is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -98,13 +104,13 @@ pub enum DiskError {
         path: PathBuf,
     },
     /// A file of vcq's own form that nobody has told vcq of: of another journal, or of a journal from before a restore.
-    #[error("`{}` is not in this journal", path.display())]
+    #[error("`{}` {IS_UNKNOWN}", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
     },
     /// Something else stands where a file or folder of the dataset belongs: a link, another file.
-    #[error("`{}` was not put there by vcq", path.display())]
+    #[error("`{}` {IS_STRANGER}", path.display())]
     Stranger {
         /// What stands there.
         path: PathBuf,
@@ -123,6 +129,15 @@ impl DiskError {
         move |source| Self::Io { operation, path: path.to_owned(), source }
     }
 
+    /// True if it is known that nothing has become visible, whatever stands there.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::CrossesDevices,
+            Self::OtherFileSystem { .. } | Self::Busy { .. } => false,
+        }
+    }
+
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -132,7 +147,7 @@ impl DiskError {
                 "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \
                  write into this dataset, give each its own `output`",
             ),
-            Self::Stranger { .. } => Some("move it away and run again: nothing is lost"),
+            Self::Stranger { .. } => Some("move it away, and run again: nothing is lost"),
             Self::Busy { .. } => Some("run again when it has ended"),
         }
     }
@@ -144,9 +159,13 @@ fn hint_of(source: &io::Error) -> Option<&'static str> {
         io::ErrorKind::ReadOnlyFilesystem => Some("make the file system writable, or set `output` to another one"),
         io::ErrorKind::PermissionDenied => Some("let the user that runs vcq write there, or change `output`"),
         // What `renameat2` answers where it knows no "without replacing" and no "exchange".
-        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::CrossesDevices => {
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => {
             Some("set `output` to a local file system such as ext4, xfs or btrfs: this one lacks an operation")
         }
+        // What a container's own layer answers for a folder that came with the image.
+        io::ErrorKind::CrossesDevices => Some(
+            "set `output` to a volume: folders of an image's layer cannot be exchanged; nothing was changed, nothing is lost",
+        ),
         _ => None,
     }
 }

@@ -88,13 +88,39 @@ impl StoreLock {
         let (fresh, file) = self.gather(date, part)?;
         let root = open_folder(&self.store.root)?;
         if replaces {
-            disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;
+            let exchanged = disk.exchange(&fresh, &root, &folder_name(date));
+            if exchanged.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::CrossesDevices) {
+                // It has not come about, and never will: what was to come in has no use.
+                drop(disk.remove(&fresh));
+            }
+            exchanged.map_err(DiskError::io("exchange", &live))?;
         } else {
             disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;
         }
         disk.sync(&root).map_err(DiskError::io("sync", &self.store.root))?;
         disk.sync(&self.staging).map_err(DiskError::io("sync", &self.store.staging))?;
         Ok(file)
+    }
+
+    /// Makes sure that the partition's folder can be exchanged, without doing it: one that lies in a lower layer of an
+    /// overlay file system cannot, which has to be known before requests are spent on what is to take its place.
+    pub fn check_exchangeable(&self, date: NaiveDate) -> Result<(), DiskError> {
+        let live = self.store.folder_of(date);
+        if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
+            return Ok(());
+        }
+        let disk = &self.store.disk;
+        let probe = self.store.staging.join(PROBE);
+        disk.create_folder(&probe, OPEN_MODE).map_err(DiskError::io("create", &probe))?;
+        let within = probe.join(PROBED);
+        disk.create_file(&within).map_err(DiskError::io("create", &within))?;
+        // No folder takes the place of one that is not empty, so nothing is moved; but whether it could be is asked first.
+        let tried = fs::rename(&live, &probe);
+        self.remove(&probe)?;
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Err(DiskError::io("exchange", &live)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the partition has a folder, all of whose files may go.

@@ -320,6 +320,18 @@ fn a_partition_without_a_folder_can_be_replaced_too() {
 }
 
 #[test]
+fn whether_a_partition_can_be_exchanged_is_asked_without_a_change() {
+    let (home, output) = home();
+    let publisher = local(&output).unwrap().lock().unwrap();
+    let day = date("2025-03-02");
+    publisher.check_exchangeable(day).unwrap();
+    publisher.put_if_absent(day, sealed(&publisher, FIRST, "one").unwrap()).unwrap();
+    publisher.check_exchangeable(day).unwrap();
+    assert_eq!(visible(&output), owned(&[("2025-03-02/part-0000000000000001.parquet", "one")]));
+    assert!(is_empty(&home.path().join("quality.staging")));
+}
+
+#[test]
 fn a_reader_sees_the_old_partition_or_the_new_one() {
     const GENERATION_COUNT: u64 = 300;
     let (home, output) = home();
@@ -513,7 +525,7 @@ fn a_refusal_by_the_system_has_a_remedy_where_one_is_known() {
         (io::ErrorKind::ReadOnlyFilesystem, "writable"),
         (io::ErrorKind::PermissionDenied, "user"),
         (io::ErrorKind::Unsupported, "local file system"),
-        (io::ErrorKind::CrossesDevices, "local file system"),
+        (io::ErrorKind::CrossesDevices, "volume"),
     ] {
         assert!(hint(kind).unwrap().contains(word), "{kind:?}");
     }

@@ -20,19 +20,26 @@ use crate::{
     stay::Stay,
 };
 
-/// Makes sure that there is something to compare the dates' stays with; before a manifest is taken in, which may bring
-/// stays of these dates, none need be known.
+/// Makes sure that there is something to compare the dates' stays with, and that what differs could be published; before a
+/// manifest is taken in, which may bring stays of these dates, none need be known.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if there are no stays of these dates and no manifest.
-pub(super) fn check(journal: &Journal, dates: Dates, has_manifest: bool) -> Result<(), Error> {
-    if journal.known_dates(dates.first, dates.last)?.is_empty() && !has_manifest {
+/// [`Error::Usage`] if there are no stays of these dates and no manifest; if the file system cannot exchange their folders.
+pub(super) fn check(
+    journal: &Journal,
+    publishing: Option<&Publishing>,
+    dates: Dates,
+    has_manifest: bool,
+) -> Result<(), Error> {
+    let known = journal.known_dates(dates.first, dates.last)?;
+    if known.is_empty() && !has_manifest {
         return Err(Error::Usage(format!(
             "--refresh {dates}: no stays of these dates are known; `vcq status` lists them"
         )));
     }
-    Ok(())
+    let Some(publishing) = publishing else { return Ok(()) };
+    known.into_iter().try_for_each(|date| publishing.check_replaceable(date))
 }
 
 /// Compares what this process has asked for again, date by date, and publishes the dates of which something has changed;

@@ -251,7 +251,7 @@ fn head_of(response: &reqwest::Response) -> Answer {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{Read as _, Write as _},
+        io::{BufRead as _, BufReader, Write as _},
         net::TcpListener,
         sync::mpsc,
         thread,
@@ -271,14 +271,12 @@ mod tests {
         let ((asked, is_asked), (freeze, is_frozen), (answered, is_answered)) =
             (mpsc::channel(), mpsc::channel(), mpsc::channel());
         let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.extend((&stream).bytes().next().unwrap());
-            }
+            let (stream, _) = listener.accept().unwrap();
+            let mut head = BufReader::new(&stream).lines().map(Result::unwrap);
+            assert!(head.any(|line| line.is_empty()), "a request's head ends with an empty line");
             asked.send(()).unwrap();
             is_frozen.recv().unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"code\":0}").unwrap();
+            (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"code\":0}").unwrap();
             answered.send(()).unwrap();
         });
         let limit = Duration::from_millis(100);
