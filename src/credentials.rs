@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use crate::{
     config::Config,
     error::Error,
-    feishu::{api::Remedy, auth::tenant::Credentials},
+    feishu::{answer::Remedy, auth::tenant::Credentials},
     file,
     printable::Printable,
 };

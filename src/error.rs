@@ -8,7 +8,7 @@ use std::{error, fmt, io, iter};
 use chrono::NaiveDate;
 
 use crate::{
-    archive::ArchiveError, config::ConfigError, feishu::api::Remedy, journal::JournalError, manifest::ManifestError,
+    archive::ArchiveError, config::ConfigError, feishu::answer::Remedy, journal::JournalError, manifest::ManifestError,
     parquet::ParquetFileError, printable::Printable, read::decode::DecodeError, store::disk::DiskError,
 };
 

@@ -1,6 +1,42 @@
 //! The vendor's protocol: nothing outside of this module knows it.
+//!
+//! What the endpoints do not share stands in a file for each of them, and in the table here.
 
-pub mod api;
+pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod page;
+pub mod quality;
 pub mod transport;
+
+use chrono::{DateTime, Utc};
+
+use self::{
+    answer::{Outcome, Remedy, classify},
+    transport::{Answer, TransportError},
+};
+use crate::endpoint::Endpoint;
+
+/// What of the protocol is an endpoint's own.
+struct Row {
+    /// Reads the body of a success.
+    read_page: fn(&[u8]) -> Option<page::Page>,
+    /// What to do about its 121005.
+    no_permission: Remedy,
+}
+
+fn row(endpoint: Endpoint) -> Row {
+    match endpoint {
+        Endpoint::Quality => Row { read_page: quality::read_page, no_permission: quality::NO_PERMISSION_REMEDY },
+    }
+}
+
+/// Decides what an endpoint's answer, or its absence, means. `now` resolves a `Retry-After` date.
+pub fn meaning(endpoint: Endpoint, answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
+    classify(answer, now, row(endpoint).read_page)
+}
+
+/// What to do when an endpoint refuses everything with "no permission".
+pub fn no_permission_remedy(endpoint: Endpoint) -> Remedy {
+    row(endpoint).no_permission
+}

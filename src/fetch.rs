@@ -11,34 +11,43 @@ pub mod retry;
 mod anomaly;
 mod answer;
 mod outage;
+mod quality;
+mod task;
 mod token;
+mod track;
 mod until;
 
-use std::{cell::Cell, cmp::Ordering, collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep_until};
 
-pub use self::{anomaly::Alarm, until::Until};
+pub use self::{
+    anomaly::Alarm,
+    track::{refuse_for, refused_for},
+    until::Until,
+};
 use self::{
-    anomaly::Anomaly,
     calendar::{quota_day, quota_month},
     outage::Outage,
-    pace::{Pace, Turn, slot_time},
+    pace::{Turn, slot_time},
+    task::{Task, Work},
     token::Tokens,
+    track::Tracks,
 };
 use crate::{
     config::Config,
+    endpoint::Endpoint,
     error::Error,
     event::{Emit, Event, Wait},
     feishu::{
-        api::{Remedy, Said, THROTTLED_MAX, page_request},
+        answer::{Remedy, Said},
         auth::tenant::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
-    journal::{Journal, JournalError, QueuedStay, SlotId, StayId},
+    journal::{Journal, SlotId, StayId},
     start::Start,
 };
 
@@ -108,16 +117,6 @@ pub async fn fetch(journal: &mut Journal, terms: &Terms<'_>) -> Result<Ended, Er
     Loop::new(journal, terms)?.run().await
 }
 
-/// A stay that is being read: how far it is, and what went wrong on the way.
-struct Task {
-    queued: QueuedStay,
-    /// Attempts at the current page that ended in a fault.
-    attempts: u32,
-    /// The token generation with which the current page was refused, if it was.
-    refused_with: Option<u64>,
-    not_before: Instant,
-}
-
 /// A request under way.
 struct Sent {
     task: Task,
@@ -131,22 +130,17 @@ type Arrival = (Sent, Result<Answer, TransportError>);
 struct Loop<'a> {
     journal: &'a mut Journal,
     terms: &'a Terms<'a>,
-    pace: Pace,
+    tracks: Tracks,
     tokens: Tokens<'a>,
     jitter: StdRng,
     in_flight: FuturesUnordered<LocalBoxFuture<'a, Arrival>>,
-    /// Stays between two requests.
+    /// Tasks between two requests.
     waiting: Vec<Task>,
     /// Stays in flight or waiting.
     taken: BTreeSet<StayId>,
     /// This process's stays before this one are settled.
     settled_before: StayId,
-    /// Stays answered with "no permission" since the last answer that was none.
-    no_permission: Vec<StayId>,
-    /// True once an answer has shown that the app may ask.
-    permitted: bool,
     outage: Outage,
-    anomaly: Anomaly,
     /// True if the last page was a large one.
     bodies_are_large: bool,
     ending: Option<Ended>,
@@ -168,23 +162,19 @@ impl<'a> Loop<'a> {
             // Another process may have set them aside while this one was waiting.
             journal.take_back_own()?;
         }
-        let mut pace = Pace::new(terms.config.rate.requests_per_minute);
-        resume_pace(&mut pace, journal, terms)?;
+        let tracks = Tracks::resume(journal, terms)?;
         let jitter = StdRng::seed_from_u64(terms.start.seed);
         Ok(Self {
             journal,
             terms,
-            pace,
+            tracks,
             tokens: Tokens::new(terms),
             jitter,
             in_flight: FuturesUnordered::new(),
             waiting: Vec::new(),
             taken: BTreeSet::new(),
             settled_before: StayId::MIN,
-            no_permission: Vec::new(),
-            permitted: false,
             outage: Outage::default(),
-            anomaly: Anomaly::default(),
             bodies_are_large: false,
             ending: None,
         })
@@ -206,7 +196,8 @@ impl<'a> Loop<'a> {
     /// The scope's stays are settled, or a limit is reached.
     fn finish(&mut self) -> Result<(), Error> {
         let may_alarm = self.ending.is_none() && matches!(self.terms.scope, Scope::Own);
-        let alarm = self.anomaly.at_the_end().filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly);
+        let alarm = self.tracks[Endpoint::Quality].anomaly.at_the_end();
+        let alarm = alarm.filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly);
         if let Some(alarm) = alarm {
             return self.alarm(alarm);
         }
@@ -228,12 +219,30 @@ impl<'a> Loop<'a> {
         if self.in_flight.len() >= in_flight_max {
             return Ok(Step::Wait(Wait::Answers, None));
         }
-        let Some(task) = self.pick(now)? else {
-            let due = self.waiting.iter().map(|task| task.not_before).min();
+        let mut next = Step::Wait(Wait::Answers, None);
+        for endpoint in Endpoint::ALL {
+            next = match (next, self.step_of(endpoint, now)?) {
+                (_, send @ Step::Send(_)) => return Ok(send),
+                (Step::Wait(_, None), wait) => wait,
+                (Step::Wait(_, Some(at)), Step::Wait(cause, Some(sooner))) if sooner < at => {
+                    Step::Wait(cause, Some(sooner))
+                }
+                (next, _) => next,
+            };
+        }
+        Ok(next)
+    }
+
+    /// What is next of one endpoint: to send, or to wait for something.
+    fn step_of(&mut self, endpoint: Endpoint, now: Instant) -> Result<Step, Error> {
+        let Some(task) = self.pick(endpoint, now)? else {
+            let of_endpoint = self.waiting.iter().filter(|task| task.work.endpoint() == endpoint);
+            let due = of_endpoint.map(|task| task.not_before).min();
             let cause = if due.is_some() { Wait::Backoff } else { Wait::Answers };
             return Ok(Step::Wait(cause, due));
         };
-        let turn = if self.tokens.is_ready(now) { Ok(self.pace.turn(now)) } else { Err(Wait::Token) };
+        let pace = &mut self.tracks[endpoint].pace;
+        let turn = if self.tokens.is_ready(now) { Ok(pace.turn(now)) } else { Err(Wait::Token) };
         let (cause, until) = match turn {
             Ok(Turn::Now) => return Ok(Step::Send(Box::new(task))),
             Ok(Turn::Quota(at)) => (Wait::Quota, Some(at)),
@@ -257,21 +266,14 @@ impl<'a> Loop<'a> {
         Ok(own_pending.is_some())
     }
 
-    /// The task that comes first by its place in the queue: one that waits and is due, or a stay not begun yet.
-    fn pick(&mut self, now: Instant) -> Result<Option<Task>, Error> {
-        let by_queue = |a: &QueuedStay, b: &QueuedStay| -> Ordering {
-            (a.is_suspect, a.lane, a.id).cmp(&(b.is_suspect, b.lane, b.id))
-        };
-        let due = self
-            .waiting
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.not_before <= now)
-            .min_by(|(_, a), (_, b)| by_queue(&a.queued, &b.queued))
-            .map(|(position, _)| position);
-        let fresh = if self.waiting.len() < WAITING_MAX { self.next_fresh()? } else { None };
+    /// The endpoint's task that comes first by its place in the queue: one that waits and is due, or one not begun yet.
+    fn pick(&mut self, endpoint: Endpoint, now: Instant) -> Result<Option<Task>, Error> {
+        let due = self.waiting.iter().enumerate();
+        let due = due.filter(|(_, task)| task.work.endpoint() == endpoint && task.not_before <= now);
+        let due = due.min_by_key(|(_, task)| task.work.place()).map(|(position, _)| position);
+        let fresh = if self.waiting.len() < WAITING_MAX { self.next_fresh(endpoint)? } else { None };
         Ok(match (due, fresh) {
-            (Some(position), Some(fresh)) if by_queue(&fresh, &self.waiting[position].queued).is_lt() => {
+            (Some(position), Some(fresh)) if fresh.place() < self.waiting[position].work.place() => {
                 Some(Task::begin(fresh, now))
             }
             (Some(position), _) => Some(self.waiting.swap_remove(position)),
@@ -279,34 +281,33 @@ impl<'a> Loop<'a> {
         })
     }
 
-    /// The next stay that is not begun yet; this process's suspects come last, and those of others not at all.
-    fn next_fresh(&self) -> Result<Option<QueuedStay>, Error> {
-        let is_taken = |id| self.taken.contains(&id);
-        Ok(match (self.journal.next(self.taken.len() + 1, is_taken)?, self.terms.scope) {
-            (None, Scope::Own) => self.journal.next_suspect(is_taken)?,
-            (fresh, _) => fresh,
-        })
+    /// What comes next of what is not begun yet.
+    fn next_fresh(&self, endpoint: Endpoint) -> Result<Option<Work>, Error> {
+        match endpoint {
+            Endpoint::Quality => Ok(self.next_stay()?.map(Work::Stay)),
+        }
     }
 
-    /// A task that was begun goes back to those that wait; a stay that was not stays in the journal's queue.
+    /// A task that was begun goes back to those that wait; one that was not stays in the journal's queue.
     fn put_back(&mut self, task: Task) {
-        if self.taken.contains(&task.queued.id) {
+        let Work::Stay(queued) = &task.work;
+        if self.taken.contains(&queued.id) {
             self.waiting.push(task);
         }
     }
 
     fn send(&mut self, task: Task) -> Result<(), Error> {
         let (now, wall) = (Instant::now(), self.terms.start.now());
+        let endpoint = task.work.endpoint();
         let free_after = slot_time(&self.terms.config.api);
         let free_ms = (wall + free_after).timestamp_millis();
-        let slot = self.journal.spend(wall.timestamp_millis(), free_ms, quota_day(wall))?;
-        self.pace.take(slot, now, now + free_after);
-        self.taken.insert(task.queued.id);
+        let slot = self.journal.spend(endpoint, wall.timestamp_millis(), free_ms, quota_day(wall))?;
+        self.tracks[endpoint].pace.take(slot, now, now + free_after);
+        let Work::Stay(queued) = &task.work;
+        self.taken.insert(queued.id);
         (self.terms.emit)(Event::Sent);
         let (bearer, token_generation) = self.tokens.current();
-        let queued = &task.queued;
-        let user_id_type = self.terms.config.api.user_id_type;
-        let path_and_query = page_request(&queued.stay, user_id_type, queued.page_token.as_deref());
+        let path_and_query = task.work.request(self.terms.config);
         let sending = self.terms.transport.send(Request { path_and_query, call: Call::Get { bearer } });
         let sent = Sent { task, slot, at: now, token_generation };
         self.in_flight.push(sending.map(|answer| (sent, answer)).boxed_local());
@@ -393,52 +394,4 @@ pub fn month_reached(journal: &Journal, config: &Config, now: DateTime<Utc>) -> 
         )
     };
     Ok((spent >= limit).then(reached))
-}
-
-impl Task {
-    fn begin(queued: QueuedStay, now: Instant) -> Self {
-        Self { queued, attempts: 0, refused_with: None, not_before: now }
-    }
-}
-
-/// How long the API still refuses all requests, at `now` by the wall clock, as far as the journal knows.
-///
-/// No refusal is longer than [`THROTTLED_MAX`]: one that seems to be was recorded under a clock that was wrong, and says
-/// nothing of the time that is left.
-pub fn refused_for(journal: &Journal, now: DateTime<Utc>) -> Result<Option<Duration>, JournalError> {
-    let left_ms = journal.gate_ms()?.map(|gate_ms| gate_ms.saturating_sub(now.timestamp_millis()));
-    let left = left_ms.and_then(|left_ms| u64::try_from(left_ms).ok()).map(Duration::from_millis);
-    Ok(left.filter(|left| (Duration::from_millis(1)..=THROTTLED_MAX).contains(left)))
-}
-
-/// Records that the API refuses all requests for `wait` from `now` on; a shorter refusal does not end a longer one.
-pub fn refuse_for(journal: &Journal, now: DateTime<Utc>, wait: Duration) -> Result<(), JournalError> {
-    if refused_for(journal, now)?.is_none_or(|left| left < wait) {
-        journal.set_gate_ms((now + wait).timestamp_millis())?;
-    }
-    Ok(())
-}
-
-/// Takes over the slots and the gate that an earlier process left.
-///
-/// The wall clock may have been set back meanwhile: no slot is believed to be taken for longer than a new one would be, and
-/// that once.
-fn resume_pace(pace: &mut Pace, journal: &mut Journal, terms: &Terms<'_>) -> Result<(), Error> {
-    let (now, wall) = (Instant::now(), terms.start.now());
-    let (wall_ms, longest) = (wall.timestamp_millis(), slot_time(&terms.config.api));
-    let longest_ms = (wall + longest).timestamp_millis();
-    let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - wall_ms).unwrap_or(0));
-    let past = |at_ms: i64| Duration::from_millis(u64::try_from(wall_ms - at_ms).unwrap_or(0));
-    for slot in journal.slots()? {
-        let free_at = now + left(slot.free_ms).min(longest);
-        let (sent, free_at) = (now.checked_sub(past(slot.sent_ms)), free_at.checked_sub(past(slot.free_ms)));
-        pace.take(slot.id, sent.unwrap_or(now), free_at.unwrap_or(now));
-        if slot.free_ms > longest_ms {
-            journal.free_slot(slot.id, longest_ms);
-        }
-    }
-    if let Some(left) = refused_for(journal, wall)? {
-        pace.close_gate(now + left);
-    }
-    Ok(())
 }

@@ -4,13 +4,14 @@
 //! `synchronous = FULL`), so a process may die anywhere between two calls. Several processes may have the journal open;
 //! which of them fetches and which publishes is decided by [`Lock`]s, which the system drops with their process.
 //!
-//! SQL lives in `journal/*.sql`.
+//! Each statement stands beside the function that runs it; schema and upgrades are files.
 
 mod adopt;
 mod enqueue;
 mod file;
 mod import;
 mod lock;
+mod own;
 mod page;
 mod prune;
 mod quota;
@@ -47,7 +48,7 @@ pub use self::{
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -310,16 +311,20 @@ impl Journal {
     }
 
     fn has_stays(&self) -> Result<bool, JournalError> {
-        Ok(self.db.query_row(include_str!("journal/has_stays.sql"), [], |row| row.get(0))?)
+        const HAS_STAYS: &str = "SELECT EXISTS (SELECT 1 FROM stay)";
+        Ok(self.db.query_row(HAS_STAYS, [], |row| row.get(0))?)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("journal/meta_get.sql"))?;
+        const META_GET: &str = "SELECT value FROM meta WHERE key = ?1";
+        let mut statement = self.db.prepare_cached(META_GET)?;
         Ok(statement.query_row([key], |row| row.get(0)).optional()?)
     }
 
     fn set_meta(&self, key: &str, value: &str) -> Result<(), JournalError> {
-        self.db.prepare_cached(include_str!("journal/meta_set.sql"))?.execute([key, value])?;
+        const META_SET: &str = "
+            INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.db.prepare_cached(META_SET)?.execute([key, value])?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`limits`], [`dates`], [`stay`], [`config`] |
+//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dates`], [`stay`], [`config`] |
 //! | columns and values, pure | [`tables`], [`read`], [`parquet`], [`manifest`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
@@ -38,6 +38,7 @@ pub mod command;
 pub mod config;
 pub mod credentials;
 pub mod dates;
+pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod feishu;

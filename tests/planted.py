@@ -102,7 +102,7 @@ DEFECTS = [
         "kill::killed_at_every_system_call",
         [
             (
-                "src/journal/intend.sql",
+                "src/journal/file.rs",
                 "INSERT INTO file (date, name, replaces, stays, samples) VALUES (?1, '', ?2, 0, 0)",
                 "INSERT INTO file (date, name, replaces, published, stays, samples) VALUES (?1, '', ?2, 1, 0, 0)",
             )
@@ -128,7 +128,7 @@ DEFECTS = [
         "limits::a_time_limit_ends_the_run_and_the_next_one_goes_on",
         [
             (
-                "src/journal/assign_new.sql",
+                "src/journal/file.rs",
                 "INDEXED BY stay_unpublished SET intended = ?2 WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL",
                 "SET intended = ?2 WHERE date = ?1 AND state = 1 AND samples > 0",
             )
@@ -151,7 +151,7 @@ DEFECTS = [
         "stays of a publication that failed go on waiting for it",
         "mishaps",
         "scenarios::an_append_and_a_rebuild_that_failed_leave_no_empty_file",
-        [("src/journal/withdraw_stays.sql", "intended = ?2", "intended = -?2")],
+        [("src/journal/file.rs", "SET intended = NULL WHERE date = ?1 AND state = 1 /* done */ AND intended = ?2", "SET intended = NULL WHERE date = ?1 AND state = 1 AND intended = -?2")],
     ),
     Defect(
         "what a cut publication made visible is published again",
@@ -232,7 +232,7 @@ DEFECTS = [
         "scenarios::an_interrupted_refresh_goes_on_after_its_finished_dates",
         [
             (
-                "src/journal/reread_begin.sql",
+                "src/journal/reread.rs",
                 "    AND date NOT IN (SELECT date FROM refresh WHERE first = ?1 AND last = ?2)\n",
                 "",
             )
@@ -345,7 +345,7 @@ DEFECTS = [
         "a stay that is asked for again waits for the backfill",
         "lib",
         "journal::tests::young_stays_are_asked_again_by_a_later_run_and_become_its_own",
-        [("src/journal/ask_earlier_again.sql", "lane = min(lane, ?3)", "lane = max(lane, ?3)")],
+        [("src/journal/stay.rs", "lane = min(lane, ?3)", "lane = max(lane, ?3)")],
     ),
     Defect(
         "a restart forgets the slots that are taken",
@@ -410,7 +410,7 @@ DEFECTS = [
         "the lanes are taken in reverse order",
         "runs",
         "lanes::a_nightly_export_goes_before_a_backfill_from_the_next_slot_on",
-        [("src/journal/next.sql", "ORDER BY stay.lane, stay.id", "ORDER BY stay.lane DESC, stay.id")],
+        [("src/journal/stay.rs", "ORDER BY stay.lane, stay.id", "ORDER BY stay.lane DESC, stay.id")],
     ),
     # Answers.
     Defect(

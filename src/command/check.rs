@@ -15,10 +15,12 @@ use secrecy::SecretString;
 use crate::{
     config::Config,
     credentials::credentials,
+    endpoint::Endpoint,
     error::{Chain, Error, ExitCode},
     feishu::{
-        api::{NO_PERMISSION_REMEDY, Outcome, classify, page_request},
+        answer::{Judgement, Outcome},
         auth::tenant::{Credentials, TokenError, read_token, token_request},
+        meaning, no_permission_remedy, quality,
         transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },
     fetch::{
@@ -200,20 +202,20 @@ async fn try_permission(
     let now = start.now();
     let free_at = now + slot_time(&config.api);
     let is_taken = |free_ms: i64| free_ms > now.timestamp_millis() && free_ms <= free_at.timestamp_millis();
-    let taken = journal.slots()?.iter().filter(|slot| is_taken(slot.free_ms)).count();
+    let taken = journal.slots(Endpoint::Quality)?.iter().filter(|slot| is_taken(slot.free_ms)).count();
     if taken >= config.rate.requests_per_minute as usize {
         return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
     }
-    if refused_for(journal, now)?.is_some() {
+    if refused_for(journal, Endpoint::Quality, now)?.is_some() {
         return Ok("not tried: the API refuses requests for now".into());
     }
-    let slot = journal.spend(now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
+    let slot = journal.spend(Endpoint::Quality, now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
     let tried = permission(transport, config, bearer, start).await;
     journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
     journal.write_slots()?;
     let Tried { finding, refused_for } = tried?;
     if let Some(wait) = refused_for {
-        refuse_for(journal, start.now(), wait)?;
+        refuse_for(journal, Endpoint::Quality, start.now(), wait)?;
     }
     Ok(finding)
 }
@@ -232,21 +234,22 @@ async fn permission(
     bearer: SecretString,
     start: &Start,
 ) -> Result<Tried, Error> {
-    let path_and_query = page_request(&nobody(start.now()), config.api.user_id_type, None);
+    let path_and_query = quality::request(&nobody(start.now()), config.api.user_id_type, None);
     let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
     let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
-    match classify(&answer, start.now()) {
-        Outcome::Page(_) | Outcome::Absent(_) | Outcome::Rejected(_) | Outcome::IdRefused(_) => {
+    match meaning(Endpoint::Quality, &answer, start.now()) {
+        Outcome::Page(_) | Outcome::Judged(Judgement::Absent | Judgement::Rejected | Judgement::IdRefused, _) => {
             found("the app may read meeting quality", None)
         }
-        Outcome::NoPermission(said) => Err(Error::Access { what: said.text, remedy: NO_PERMISSION_REMEDY }),
+        Outcome::Judged(Judgement::NoPermission, said) => {
+            Err(Error::Access { what: said.text, remedy: no_permission_remedy(Endpoint::Quality) })
+        }
         Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
         Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
         Outcome::MonthUsedUp(said)
         | Outcome::TokenRefused(said)
         | Outcome::Transient(said)
-        | Outcome::OffContract(said)
-        | Outcome::Failed(said) => Err(Error::Upstream(said.text)),
+        | Outcome::Judged(Judgement::OffContract | Judgement::Failed, said) => Err(Error::Upstream(said.text)),
     }
 }
 

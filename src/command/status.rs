@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
+    endpoint::Endpoint,
     error::Error,
     fetch::calendar::{quota_day, quota_month},
     journal::{Identity, Journal, State},
@@ -91,7 +92,10 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     let minute_ago_ms = now.timestamp_millis() - 60_000;
     let (first, last, _) = quota_month(now);
     let today = quota_day(now);
-    let last_minute = journal.slots()?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
+    let mut last_minute = 0;
+    for endpoint in Endpoint::ALL {
+        last_minute += journal.slots(endpoint)?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
+    }
     Ok(Status {
         dates: dates(&journal, &Store::existing(start.disk.clone(), &config.output)?)?,
         queue: Queue { nightly, backfill },

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Ended, Terms, retry};
 use crate::feishu::{
-    api::{Remedy, Said},
+    answer::{Remedy, Said},
     auth::tenant::{Token, TokenError, read_token, token_request},
 };
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
 use rusqlite::{TransactionBehavior, params};
 
-use super::{FileId, Journal, JournalError, Lane, reread::drop_pages};
+use super::{FileId, Journal, JournalError, Lane, page::drop_pages};
 use crate::stay::Stay;
 
 /// A visible file that the journal does not know.

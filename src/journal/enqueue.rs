@@ -10,7 +10,8 @@ use chrono_tz::Tz;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::{
-    Enqueued, Journal, JournalError, Lane, Manifested, StayId,
+    Enqueued, Journal, JournalError, Lane, Manifested, StayId, own,
+    page::drop_pages,
     sort::{Sorted, Sorter},
     stay::{INSERT, Known, insert},
 };
@@ -30,13 +31,8 @@ impl Journal {
     /// A stay that is there already keeps what has landed; one that failed, or was absent so far, is asked for again, and
     /// so is one that has no data if its meeting end has been mended.
     pub fn enqueue(&mut self, staged: Staged, lane: Lane, zone: Tz) -> Result<Merging<'_>, JournalError> {
-        self.db.execute_batch(include_str!("own_table.sql"))?;
+        own::create(&self.db)?;
         Ok(Merging { journal: self, staged, lane, zone, merged: Enqueued::default(), last_date: None })
-    }
-
-    /// Makes sure that it is known which stays are this process's own: none so far.
-    pub fn own_none(&self) -> Result<(), JournalError> {
-        Ok(self.db.execute_batch(include_str!("own_table.sql"))?)
     }
 
     /// What merging them would find. Nothing is changed.
@@ -108,7 +104,6 @@ impl Merging<'_> {
         let db = &self.journal.db;
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
         let mut insertion = db.prepare_cached(INSERT)?;
-        let mut own = db.prepare_cached(include_str!("own.sql"))?;
         let mut is_left = true;
         for _ in 0..ROWS_PER_TRANSACTION {
             let Some((stay, at)) = self.staged.next(&mut self.merged)? else {
@@ -122,7 +117,7 @@ impl Merging<'_> {
                 merge_known(self.journal, stay, self.lane)?
             };
             self.merged.count(stay, known);
-            own.execute(params![id, at.file, at.line])?;
+            own::insert(db, id, at)?;
         }
         transaction.commit()?;
         Ok(is_left)
@@ -141,15 +136,29 @@ impl Merging<'_> {
 }
 
 fn merge_known(journal: &Journal, stay: &Stay, lane: Lane) -> Result<(StayId, Known), JournalError> {
+    // The manifest gives a stay that has no data another meeting end: it is asked for as if it were new.
+    const MEND: &str = "
+        UPDATE stay
+        SET meeting_end = ?2, state = 0 /* pending */, suspect = 0 /* to be asked */, pages = 0, samples = 0,
+            restarts = 0, settled_at = NULL, reason = NULL, log_id = NULL
+        WHERE id = ?1";
+    // A stay of an earlier manifest that this one names too: what failed, was rejected or was absent so far is asked for again,
+    // and what failed may be read from its first page again: its page token may have grown too old meanwhile.
+    const ASK_AGAIN: &str = "
+        UPDATE stay
+        SET lane = min(lane, ?2),
+            restarts = CASE WHEN state = 4 /* failed */ THEN 0 ELSE restarts END,
+            suspect = CASE WHEN state = 5 /* young */ THEN 0 ELSE suspect END,
+            state = CASE WHEN state IN (3, 4, 5) /* rejected, failed, young */ THEN 0 /* pending */ ELSE state END
+        WHERE id = ?1";
     let found = journal.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let known = Known::of(Some(&found), stay);
     if known == Known::Mended {
-        journal.db.prepare_cached(include_str!("drop_bodies.sql"))?.execute([found.id])?;
-        journal.db.prepare_cached(include_str!("restart_pages.sql"))?.execute([found.id])?;
-        journal.db.prepare_cached(include_str!("mend.sql"))?.execute(params![found.id, stay.meeting_end_s])?;
+        drop_pages(&journal.db, found.id)?;
+        journal.db.prepare_cached(MEND)?.execute(params![found.id, stay.meeting_end_s])?;
     }
     if matches!(known, Known::Again { .. }) || found.lane > lane as i64 {
-        journal.db.prepare_cached(include_str!("ask_again.sql"))?.execute([found.id, lane as i64])?;
+        journal.db.prepare_cached(ASK_AGAIN)?.execute([found.id, lane as i64])?;
     }
     Ok((found.id, known))
 }

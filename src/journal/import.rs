@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{Journal, JournalError, Lane, Manifested, NewPage, StayId, page::Landing};
+use super::{Journal, JournalError, Lane, Manifested, NewPage, StayId, own, page::Landing};
 use crate::stay::Stay;
 
 /// Pages landed by one transaction: another process that enqueues waits no longer than for these.
@@ -67,8 +67,27 @@ impl Journal {
     ///
     /// The caller holds the right to fetch: who lands pages of a stay must be the only one.
     pub fn import(&mut self, zone: Tz, now_s: i64) -> Result<Import<'_>, JournalError> {
-        self.db.execute_batch(include_str!("own_table.sql"))?;
-        self.db.execute_batch(include_str!("import_tables.sql"))?;
+        const IMPORT_TABLES: &str = "
+            -- What an import knows of its archive: temporary, so that it ends with the process.
+            -- Of each stay, how many pages, from the first on without a gap, archive and journal have in common.
+            CREATE TEMP TABLE imported (
+                stay   INTEGER PRIMARY KEY,
+                agreed INTEGER NOT NULL
+            ) STRICT;
+            -- Pages that stand in the archive before those that come before them, in the order of the archive.
+            CREATE TEMP TABLE parked (
+                id         INTEGER PRIMARY KEY,
+                stay       INTEGER NOT NULL,
+                number     INTEGER NOT NULL,
+                samples    INTEGER NOT NULL,
+                next_token TEXT,
+                digest     BLOB    NOT NULL,
+                body       BLOB    NOT NULL,               -- zstd
+                file       INTEGER NOT NULL,
+                line       INTEGER NOT NULL
+            ) STRICT;";
+        own::create(&self.db)?;
+        self.db.execute_batch(IMPORT_TABLES)?;
         Ok(Import { journal: self, transaction: None, pages_in_transaction: 0, zone, now_s })
     }
 }
@@ -84,8 +103,7 @@ impl Import<'_> {
                 .insert(page.stay, Lane::Backfill, self.zone)?
                 .ok_or(rusqlite::Error::QueryReturnedNoRows)?,
         };
-        let own = params![stay, page.at.file, page.at.line];
-        self.journal.db.prepare_cached(include_str!("own.sql"))?.execute(own)?;
+        own::insert(&self.journal.db, stay, page.at)?;
         let ArchivedPage { number, samples, next_token, body, .. } = *page;
         let landing = Landing::of(&NewPage { stay, number, samples, next_token, body })?;
         let taken = self.compare_and_land(&landing)?;
@@ -100,8 +118,10 @@ impl Import<'_> {
         mut self,
         mut each: impl FnMut(Manifested, u32, u32, Taken) -> Result<(), E>,
     ) -> Result<(), E> {
+        const PARKED: &str = "
+            SELECT stay, number, samples, next_token, digest, body, file, line FROM parked ORDER BY stay, number, id";
         let journal = self.journal;
-        let mut parked = journal.db.prepare(include_str!("parked.sql")).map_err(JournalError::from)?;
+        let mut parked = journal.db.prepare(PARKED).map_err(JournalError::from)?;
         let mut rows = parked.query([]).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
             self.ensure_transaction()?;
@@ -117,8 +137,13 @@ impl Import<'_> {
 
     /// Lands the page if it is the next one of its stay, or compares it with the one that has landed.
     fn compare_and_land(&self, page: &Landing<'_>) -> Result<Taken, JournalError> {
+        const AGREED: &str = "SELECT agreed FROM imported WHERE stay = ?1";
+        const RESTORE_PAGE: &str = "UPDATE page SET body = ?3 WHERE stay = ?1 AND number = ?2";
+        const AGREE: &str = "
+            INSERT INTO imported (stay, agreed) VALUES (?1, ?2)
+            ON CONFLICT (stay) DO UPDATE SET agreed = excluded.agreed";
         let db = &self.journal.db;
-        let agreed = db.prepare_cached(include_str!("agreed.sql"))?.query_row([page.stay], |row| row.get(0));
+        let agreed = db.prepare_cached(AGREED)?.query_row([page.stay], |row| row.get(0));
         let agreed: u32 = agreed.optional()?.unwrap_or(0);
         if page.number > agreed {
             return Ok(Taken::Parked);
@@ -128,7 +153,7 @@ impl Import<'_> {
             Some((_, false)) => Taken::Known,
             Some((_, true)) => {
                 let row = params![page.stay, page.number, page.write_body(db)?];
-                db.prepare_cached(include_str!("restore_page.sql"))?.execute(row)?;
+                db.prepare_cached(RESTORE_PAGE)?.execute(row)?;
                 Taken::Restored
             }
             None if self.is_done(page.stay)? => return Ok(Taken::AfterLast),
@@ -139,20 +164,22 @@ impl Import<'_> {
             }
         };
         if page.number == agreed {
-            db.prepare_cached(include_str!("agree.sql"))?.execute([page.stay, i64::from(agreed) + 1])?;
+            db.prepare_cached(AGREE)?.execute([page.stay, i64::from(agreed) + 1])?;
         }
         Ok(taken)
     }
 
     /// The digest of the landed page of this number, and whether it has been pruned.
     fn landed(&self, page: &Landing<'_>) -> Result<Option<(Vec<u8>, bool)>, JournalError> {
-        let mut statement = self.journal.db.prepare_cached(include_str!("page_digest.sql"))?;
+        const PAGE_DIGEST: &str = "SELECT digest, body IS NULL FROM page WHERE stay = ?1 AND number = ?2";
+        let mut statement = self.journal.db.prepare_cached(PAGE_DIGEST)?;
         let landed = statement.query_row(params![page.stay, page.number], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(landed.optional()?)
     }
 
     fn is_done(&self, stay: StayId) -> Result<bool, JournalError> {
-        Ok(self.journal.db.prepare_cached(include_str!("is_done.sql"))?.query_row([stay], |row| row.get(0))?)
+        const IS_DONE: &str = "SELECT state = 1 /* done */ FROM stay WHERE id = ?1";
+        Ok(self.journal.db.prepare_cached(IS_DONE)?.query_row([stay], |row| row.get(0))?)
     }
 
     fn repeats_token(&self, page: &Landing<'_>) -> Result<bool, JournalError> {
@@ -160,9 +187,12 @@ impl Import<'_> {
     }
 
     fn park(&self, page: &Landing<'_>, at: Manifested) -> Result<(), JournalError> {
+        const PARK: &str = "
+            INSERT INTO parked (stay, number, samples, next_token, digest, body, file, line)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let Landing { stay, number, samples, next_token, digest, frame } = page;
         let row = params![stay, number, samples, next_token, digest, frame, at.file, at.line];
-        self.journal.db.prepare_cached(include_str!("park.sql"))?.execute(row)?;
+        self.journal.db.prepare_cached(PARK)?.execute(row)?;
         Ok(())
     }
 

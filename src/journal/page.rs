@@ -12,6 +12,12 @@ use zstd::{
 use super::{Journal, JournalError, State, StayId};
 use crate::limits::BODY_BYTES_MAX;
 
+/// Drops the bodies of a stay's pages.
+pub(super) const DROP_BODIES: &str = "DELETE FROM body WHERE id IN (SELECT body FROM page WHERE stay = ?1)";
+
+/// What tells a stay's pages from others.
+pub(super) const PAGE_DIGESTS: &str = "SELECT number, samples, digest FROM page WHERE stay = ?1 ORDER BY number";
+
 /// zstd level of a landed body: the first of those that look for the best match. One page at a time is landed, and is kept
 /// and read for years: on generated pages its body is 17 % smaller than at level 1, and is decompressed no slower.
 const ZSTD_LEVEL: i32 = 7;
@@ -21,6 +27,14 @@ const LARGE_FRAME_BYTES: usize = 1 << 20;
 
 /// Bytes kept of a body's SHA-256.
 const DIGEST_BYTES: usize = 16;
+
+/// Forgets the landed pages of a stay.
+pub(super) fn drop_pages(db: &Connection, stay: StayId) -> rusqlite::Result<()> {
+    const DROP_PAGES: &str = "DELETE FROM page WHERE stay = ?1";
+    db.prepare_cached(DROP_BODIES)?.execute([stay])?;
+    db.prepare_cached(DROP_PAGES)?.execute([stay])?;
+    Ok(())
+}
 
 /// A page as the API sent it, to be landed.
 #[derive(Clone, Debug)]
@@ -90,7 +104,8 @@ impl Journal {
 
     /// True if a landed page of the stay was followed by `token`.
     pub fn token_seen(&self, stay: StayId, token: &str) -> Result<bool, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("token_seen.sql"))?;
+        const TOKEN_SEEN: &str = "SELECT EXISTS (SELECT 1 FROM page WHERE stay = ?1 AND next_token = ?2)";
+        let mut statement = self.db.prepare_cached(TOKEN_SEEN)?;
         Ok(statement.query_row(params![stay, token], |row| row.get(0))?)
     }
 }
@@ -119,7 +134,8 @@ impl<'a> Landing<'a> {
     ///
     /// SQLite copies a value twice before it writes it: a large one is written into its place, a part at a time.
     pub(super) fn write_body(&self, db: &Connection) -> Result<i64, JournalError> {
-        let mut insertion = db.prepare_cached(include_str!("land_body.sql"))?;
+        const LAND_BODY: &str = "INSERT INTO body (zstd) VALUES (?1)";
+        let mut insertion = db.prepare_cached(LAND_BODY)?;
         if self.frame.len() <= LARGE_FRAME_BYTES {
             return Ok(insertion.insert([&self.frame])?);
         }
@@ -135,14 +151,20 @@ impl<'a> Landing<'a> {
 
     /// Writes the page and what it means for its stay, as a part of the caller's transaction.
     pub(super) fn write(&self, db: &Connection, now_s: i64) -> Result<(), JournalError> {
+        const LAND_PAGE: &str = "
+            INSERT INTO page (stay, number, samples, next_token, digest, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        const LAND_STAY: &str = "
+            UPDATE stay
+            SET pages = pages + 1, samples = samples + ?2, state = ?3, settled_at = ?4, reason = NULL, log_id = NULL
+            WHERE id = ?1";
         let body = self.write_body(db)?;
         let Self { stay, number, samples, next_token, digest, .. } = self;
         let page = params![stay, number, samples, next_token, digest, body];
-        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;
+        db.prepare_cached(LAND_PAGE)?.execute(page)?;
         let is_last = next_token.is_none();
         let state = if is_last { State::Done } else { State::Pending };
         let progress = params![stay, samples, state as i64, is_last.then_some(now_s)];
-        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;
+        db.prepare_cached(LAND_STAY)?.execute(progress)?;
         Ok(())
     }
 }

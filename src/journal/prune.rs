@@ -6,7 +6,7 @@
 use chrono::NaiveDate;
 use rusqlite::{TransactionBehavior, params};
 
-use super::{Journal, JournalError, StayId};
+use super::{Journal, JournalError, StayId, page::DROP_BODIES};
 
 /// Stays pruned by one transaction: another process that lands waits no longer than for these.
 const STAYS_PER_TRANSACTION: usize = 500;
@@ -26,32 +26,46 @@ pub struct Dropped {
 impl Journal {
     /// The dates from `first` to `last` that have stays, in whatever state.
     pub fn known_dates(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
-        self.dates(include_str!("known_dates.sql"), first, last)
+        const KNOWN_DATES: &str = "SELECT DISTINCT date FROM stay WHERE date BETWEEN ?1 AND ?2 ORDER BY 1";
+        self.dates(KNOWN_DATES, first, last)
     }
 
     /// True if bodies of the date's done stays have been dropped and not put back since.
     pub fn is_pruned(&self, date: NaiveDate) -> Result<bool, JournalError> {
-        self.exists_on(date, include_str!("is_pruned_on.sql"))
+        // No page at all, but samples: taken over from a published file.
+        const IS_PRUNED_ON: &str = "
+            SELECT EXISTS (
+                SELECT 1 FROM stay
+                WHERE date = ?1 AND state = 1 /* done */ AND (
+                    pages = 0
+                        AND samples > 0 OR EXISTS (SELECT 1 FROM page WHERE page.stay = stay.id AND page.body IS NULL)
+                )
+            )";
+        self.exists_on(date, IS_PRUNED_ON)
     }
 
     /// Drops the bodies of the date's done stays that are in files; those of other stays are kept.
     ///
     /// The caller holds the right to publish, and has made sure that the files are there.
     pub fn prune(&mut self, date: NaiveDate) -> Result<Dropped, JournalError> {
+        const PRUNABLE: &str = "
+            SELECT id FROM stay
+            WHERE date = ?1 AND state = 1 /* done */ AND (file IS NOT NULL OR samples = 0) AND id > ?2
+            ORDER BY id
+            LIMIT ?3";
+        const PRUNE_PAGES: &str = "UPDATE page SET body = NULL WHERE stay = ?1 AND body IS NOT NULL";
         let mut dropped = Dropped::default();
         let mut pruned_before: StayId = 0;
         loop {
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let after = params![date.to_epoch_days(), pruned_before, STAYS_PER_TRANSACTION];
-            let stays: Vec<StayId> = transaction
-                .prepare_cached(include_str!("prunable.sql"))?
-                .query_map(after, |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
+            let stays: Vec<StayId> =
+                transaction.prepare_cached(PRUNABLE)?.query_map(after, |row| row.get(0))?.collect::<Result<_, _>>()?;
             let Some(last) = stays.last() else { return Ok(dropped) };
             pruned_before = *last;
             for stay in &stays {
-                let pages = transaction.prepare_cached(include_str!("drop_bodies.sql"))?.execute([stay])? as u64;
-                transaction.prepare_cached(include_str!("prune_pages.sql"))?.execute([stay])?;
+                let pages = transaction.prepare_cached(DROP_BODIES)?.execute([stay])? as u64;
+                transaction.prepare_cached(PRUNE_PAGES)?.execute([stay])?;
                 dropped.pages += pages;
                 dropped.stays += u64::from(pages > 0);
             }

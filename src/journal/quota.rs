@@ -1,8 +1,9 @@
 //! Requests spent: the slots of the last minute and the count of each day.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Journal, JournalError};
+use crate::endpoint::Endpoint;
 
 /// A request's number in the journal.
 pub type SlotId = i64;
@@ -23,16 +24,20 @@ pub struct Slot {
 }
 
 impl Journal {
-    /// Records a request before it is sent, on day `day` of UTC+8 (days since 1970-01-01); it is on disk when this
+    /// Records a request to an endpoint before it is sent, on day `day` of UTC+8 (days since 1970-01-01); it is on disk when this
     /// returns. Slots that have been free for a minute are forgotten.
-    pub fn spend(&mut self, sent_ms: i64, free_ms: i64, day: i32) -> Result<SlotId, JournalError> {
+    pub fn spend(&mut self, endpoint: Endpoint, sent_ms: i64, free_ms: i64, day: i32) -> Result<SlotId, JournalError> {
+        const DROP_FREE_SLOTS: &str = "DELETE FROM slot WHERE free_ms <= ?1";
+        const SPEND_SLOT: &str = "INSERT INTO slot (sent_ms, free_ms, endpoint) VALUES (?1, ?2, ?3)";
+        const SPEND_DAY: &str = "
+            INSERT INTO spent (day, requests) VALUES (?1, 1) ON CONFLICT (day) DO UPDATE SET requests = requests + 1";
         let freed = std::mem::take(&mut self.freed);
         let transaction = self.db.transaction()?;
         write_freed(&transaction, &freed)?;
-        transaction.prepare_cached(include_str!("drop_free_slots.sql"))?.execute([sent_ms - KEPT_MS])?;
-        transaction.prepare_cached(include_str!("spend_slot.sql"))?.execute([sent_ms, free_ms])?;
+        transaction.prepare_cached(DROP_FREE_SLOTS)?.execute([sent_ms - KEPT_MS])?;
+        transaction.prepare_cached(SPEND_SLOT)?.execute([sent_ms, free_ms, endpoint.number()])?;
         let id = transaction.last_insert_rowid();
-        transaction.prepare_cached(include_str!("spend_day.sql"))?.execute([day])?;
+        transaction.prepare_cached(SPEND_DAY)?.execute([day])?;
         transaction.commit()?;
         Ok(id)
     }
@@ -51,33 +56,43 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    /// The slots that are taken or were in the last minute, oldest first.
-    pub fn slots(&self) -> Result<Vec<Slot>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("slots.sql"))?;
-        let rows =
-            statement.query_map([], |row| Ok(Slot { id: row.get(0)?, sent_ms: row.get(1)?, free_ms: row.get(2)? }))?;
+    /// The slots of an endpoint that are taken or were in the last minute, oldest first.
+    pub fn slots(&self, endpoint: Endpoint) -> Result<Vec<Slot>, JournalError> {
+        const SLOTS: &str = "SELECT id, sent_ms, free_ms FROM slot WHERE endpoint = ?1 ORDER BY id";
+        let mut statement = self.db.prepare_cached(SLOTS)?;
+        let rows = statement.query_map([endpoint.number()], |row| {
+            Ok(Slot { id: row.get(0)?, sent_ms: row.get(1)?, free_ms: row.get(2)? })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Requests sent on the days `first..=last` of UTC+8 (days since 1970-01-01).
     pub fn spent_between(&self, first: i32, last: i32) -> Result<u64, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("spent_between.sql"))?;
+        const SPENT_BETWEEN: &str = "SELECT coalesce(sum(requests), 0) FROM spent WHERE day BETWEEN ?1 AND ?2";
+        let mut statement = self.db.prepare_cached(SPENT_BETWEEN)?;
         Ok(statement.query_row(params![first, last], |row| row.get(0))?)
     }
 
-    /// Until when the API has refused all requests, in unix milliseconds.
-    pub fn gate_ms(&self) -> Result<Option<i64>, JournalError> {
-        Ok(self.meta("gate_ms")?.and_then(|text| text.parse().ok()))
+    /// Until when an endpoint has refused all requests, in unix milliseconds.
+    pub fn gate_ms(&self, endpoint: Endpoint) -> Result<Option<i64>, JournalError> {
+        const GATE: &str = "SELECT until_ms FROM gate WHERE endpoint = ?1";
+        let mut statement = self.db.prepare_cached(GATE)?;
+        Ok(statement.query_row([endpoint.number()], |row| row.get(0)).optional()?)
     }
 
-    /// Records until when the API refuses all requests.
-    pub fn set_gate_ms(&self, until_ms: i64) -> Result<(), JournalError> {
-        self.set_meta("gate_ms", &until_ms.to_string())
+    /// Records until when an endpoint refuses all requests.
+    pub fn set_gate_ms(&self, endpoint: Endpoint, until_ms: i64) -> Result<(), JournalError> {
+        const SET_GATE: &str = "
+            INSERT INTO gate (endpoint, until_ms) VALUES (?1, ?2)
+            ON CONFLICT (endpoint) DO UPDATE SET until_ms = excluded.until_ms";
+        self.db.prepare_cached(SET_GATE)?.execute([endpoint.number(), until_ms])?;
+        Ok(())
     }
 }
 
 fn write_freed(transaction: &Transaction<'_>, freed: &[(SlotId, i64)]) -> Result<(), JournalError> {
-    let mut statement = transaction.prepare_cached(include_str!("free_slot.sql"))?;
+    const FREE_SLOT: &str = "UPDATE slot SET free_ms = ?2 WHERE id = ?1";
+    let mut statement = transaction.prepare_cached(FREE_SLOT)?;
     for (id, free_ms) in freed {
         statement.execute([id, free_ms])?;
     }

@@ -1,4 +1,4 @@
--- The journal's tables, format 2. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+-- The journal's tables, format 3. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
 -- No foreign keys: to delete a file or a body, SQLite would look for those that refer to it through all stays or pages.
 
 -- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
@@ -45,6 +45,15 @@ CREATE INDEX stay_short ON stay (meeting_end) WHERE short = 1;
 CREATE INDEX stay_date ON stay (date, state);
 CREATE INDEX stay_unpublished ON stay (date) WHERE state = 1 AND samples > 0 AND file IS NULL;
 
+-- Readings apart: of a stay that has been asked for again, a row of each.
+CREATE VIEW first_reading AS SELECT * FROM stay WHERE rereads IS NULL;
+CREATE VIEW second_reading AS
+SELECT second.id, second.rereads AS first, first.date, first.meeting_start, first.meeting_no, first.join_time,
+       first.participant, first.kind, first.meeting_end, second.state, second.samples, second.reason, second.log_id,
+       first.samples AS first_samples, first.file AS first_file
+FROM stay AS second JOIN stay AS first ON first.id = second.rereads
+WHERE second.rereads IS NOT NULL;
+
 -- Landed pages.
 CREATE TABLE page (
     stay       INTEGER NOT NULL,
@@ -63,14 +72,21 @@ CREATE TABLE body (
     zstd BLOB NOT NULL
 ) STRICT;
 
--- Requests whose slot of the quota is not free yet or was taken a minute ago, in unix milliseconds.
+-- Requests whose slot of an endpoint's quota is not free yet or was taken a minute ago, in unix milliseconds.
 CREATE TABLE slot (
-    id      INTEGER PRIMARY KEY,
-    sent_ms INTEGER NOT NULL,
-    free_ms INTEGER NOT NULL
+    id       INTEGER PRIMARY KEY,
+    sent_ms  INTEGER NOT NULL,
+    free_ms  INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL DEFAULT 0        -- 0 participant_quality_list
 ) STRICT;
 
--- Requests sent, by calendar day in UTC+8.
+-- Until when an endpoint refuses all requests, in unix milliseconds.
+CREATE TABLE gate (
+    endpoint INTEGER PRIMARY KEY,
+    until_ms INTEGER NOT NULL
+) STRICT;
+
+-- Requests sent to all endpoints, by calendar day in UTC+8.
 CREATE TABLE spent (
     day      INTEGER PRIMARY KEY,
     requests INTEGER NOT NULL

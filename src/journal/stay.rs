@@ -6,14 +6,17 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row, Statement, TransactionBehavior, params};
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, page::drop_pages};
 use crate::stay::{MeetingNo, Participant, Stay, partition_date};
 
 /// A stay's number in the journal; stays of one lane are asked for in this order.
 pub type StayId = i64;
 
 /// Takes a stay in unless the journal knows it.
-pub(super) const INSERT: &str = include_str!("enqueue.sql");
+pub(super) const INSERT: &str = "
+    INSERT INTO stay (meeting_start, meeting_no, join_time, participant, kind, meeting_end, date, lane)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL DO NOTHING";
 
 /// Priority in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -229,17 +232,42 @@ impl Journal {
         young_from_s: i64,
         lane: Lane,
     ) -> Result<u64, JournalError> {
+        // What an earlier manifest left: absent so far, or failed while its meeting is young.
+        const OWN_AGAIN: &str = "
+            INSERT INTO mine (stay)
+            SELECT id FROM first_reading
+            WHERE state IN (4, 5) /* failed, young */ AND settled_at < ?1
+                AND (state = 5 /* young */ OR meeting_end >= ?2) AND suspect = 0 /* to be asked */
+            ON CONFLICT DO NOTHING";
+        // Into the lane of the run that has them for its own: a nightly one must not wait for a whole backfill. What failed may be
+        // read from its first page again: its page token may have grown too old meanwhile.
+        const ASK_EARLIER_AGAIN: &str = "
+            UPDATE stay
+            SET state = 0 /* pending */, lane = min(lane, ?3),
+                restarts = CASE WHEN state = 4 /* failed */ THEN 0 ELSE restarts END
+            WHERE state IN (4, 5) /* failed, young */ AND settled_at < ?1
+                AND (state = 5 /* young */ OR meeting_end >= ?2) AND rereads IS NULL AND suspect = 0 /* to be asked */";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(include_str!("own_again.sql"), [asked_before_s, young_from_s])?;
+        transaction.execute(OWN_AGAIN, [asked_before_s, young_from_s])?;
         let again = [asked_before_s, young_from_s, lane as i64];
-        let count = transaction.execute(include_str!("ask_earlier_again.sql"), again)?;
+        let count = transaction.execute(ASK_EARLIER_AGAIN, again)?;
         transaction.commit()?;
         Ok(count as u64)
     }
 
     /// The first stay of the queue for which `is_taken` is false; looks at `depth` stays at most.
     pub fn next(&self, depth: usize, is_taken: impl Fn(StayId) -> bool) -> Result<Option<QueuedStay>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("next.sql"))?;
+        // No LIMIT: SQLite would plan the query anew for each value of it. The reader takes as many rows as it needs.
+        const NEXT: &str = "
+            SELECT stay.id, stay.meeting_start, stay.meeting_no, stay.join_time, stay.participant, stay.kind,
+                stay.meeting_end, coalesce(stay.date, (SELECT date FROM stay AS first WHERE first.id = stay.rereads)),
+                stay.lane, stay.pages, stay.samples, stay.restarts,
+                (SELECT next_token FROM page WHERE page.stay = stay.id AND page.number = stay.pages - 1),
+                stay.suspect = 1 /* suspect */, stay.settled_at IS NOT NULL
+            FROM stay
+            WHERE stay.state = 0 /* pending */ AND stay.suspect = 0 /* to be asked */
+            ORDER BY stay.lane, stay.id";
+        let mut statement = self.db.prepare_cached(NEXT)?;
         let mut rows = statement.query([])?;
         for _ in 0..depth {
             match rows.next()? {
@@ -253,26 +281,37 @@ impl Journal {
 
     /// The first of this process's stays from `from` on that is still pending.
     pub fn own_pending(&self, from: StayId) -> Result<Option<StayId>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("own_pending.sql"))?;
+        const OWN_PENDING: &str = "
+            SELECT mine.stay FROM mine JOIN stay ON stay.id = mine.stay
+            WHERE mine.stay >= ?1 AND stay.state = 0 /* pending */
+            ORDER BY mine.stay LIMIT 1";
+        let mut statement = self.db.prepare_cached(OWN_PENDING)?;
         Ok(statement.query_row([from], |row| row.get(0)).optional()?)
     }
 
     /// Ends a stay.
     pub fn settle(&self, id: StayId, verdict: &Verdict, now_s: i64) -> Result<(), JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("settle.sql"))?;
+        const SETTLE: &str = "UPDATE stay SET state = ?2, settled_at = ?3, reason = ?4, log_id = ?5 WHERE id = ?1";
+        let mut statement = self.db.prepare_cached(SETTLE)?;
         statement.execute(params![id, verdict.state as i64, now_s, verdict.reason, verdict.log_id])?;
         Ok(())
     }
 
     /// Takes verdicts back: the stays are pending again. Counts them by how they had ended.
     pub fn unsettle(&mut self, ids: &[StayId]) -> Result<BTreeMap<State, u64>, JournalError> {
+        const VERDICT: &str = "
+            SELECT state FROM stay WHERE id = ?1 AND state > 1 /* absent, rejected, failed, young */";
+        // What has been read to its end stays so.
+        const UNSETTLE: &str = "
+            UPDATE stay SET state = 0 /* pending */, settled_at = NULL, reason = NULL, log_id = NULL
+            WHERE id = ?1 AND state > 1 /* absent, rejected, failed, young */";
         let mut counts = BTreeMap::new();
         let transaction = self.db.transaction()?;
         for id in ids {
             let state = |row: &Row<'_>| State::from_row(row, 0);
-            let verdict = transaction.query_row(include_str!("verdict.sql"), [id], state).optional()?;
+            let verdict = transaction.query_row(VERDICT, [id], state).optional()?;
             if let Some(state) = verdict {
-                transaction.execute(include_str!("unsettle.sql"), [id])?;
+                transaction.execute(UNSETTLE, [id])?;
                 *counts.entry(state).or_default() += 1;
             }
         }
@@ -282,16 +321,21 @@ impl Journal {
 
     /// Forgets the landed pages of a stay that is read from its first page again.
     pub fn restart(&mut self, id: StayId) -> Result<(), JournalError> {
+        const RESTART: &str = "UPDATE stay SET pages = 0, samples = 0, restarts = restarts + 1 WHERE id = ?1";
         let transaction = self.db.transaction()?;
-        transaction.execute(include_str!("drop_bodies.sql"), [id])?;
-        transaction.execute(include_str!("restart_pages.sql"), [id])?;
-        transaction.execute(include_str!("restart.sql"), [id])?;
+        drop_pages(&transaction, id)?;
+        transaction.execute(RESTART, [id])?;
         Ok(transaction.commit()?)
     }
 
     /// Counts this process's stays of the manifest by state; `None` counts those of earlier manifests.
     pub fn tally(&self) -> Result<Vec<(State, bool, Tally)>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("tally.sql"))?;
+        const TALLY: &str = "
+            SELECT stay.state, mine.line IS NULL, count(*), sum(stay.pages), sum(stay.samples),
+                sum(stay.state = 1 /* done */ AND stay.samples = 0)
+            FROM mine JOIN first_reading AS stay ON stay.id = mine.stay
+            GROUP BY 1, 2";
+        let mut statement = self.db.prepare_cached(TALLY)?;
         let rows = statement.query_map([], |row| {
             let tally = Tally { stays: row.get(2)?, pages: row.get(3)?, samples: row.get(4)?, empty: row.get(5)? };
             Ok((State::from_row(row, 0)?, row.get(1)?, tally))
@@ -305,7 +349,13 @@ impl Journal {
         state: State,
         mut each: impl FnMut(OwnStay) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut statement = self.db.prepare_cached(include_str!("own_in_state.sql")).map_err(JournalError::from)?;
+        const OWN_IN_STATE: &str = "
+            SELECT stay.id, stay.meeting_start, stay.meeting_no, stay.join_time, stay.participant, stay.kind,
+                stay.meeting_end, mine.file, mine.line, stay.reason, stay.log_id
+            FROM mine JOIN first_reading AS stay ON stay.id = mine.stay
+            WHERE stay.state = ?1
+            ORDER BY stay.id";
+        let mut statement = self.db.prepare_cached(OWN_IN_STATE).map_err(JournalError::from)?;
         let mut rows = statement.query([state as i64]).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
             each(own_from_row(row).map_err(JournalError::from)?)?;
@@ -315,7 +365,17 @@ impl Journal {
 
     /// Stays by date and state.
     pub fn coverage(&self) -> Result<Vec<DateCoverage>, JournalError> {
-        let mut statement = self.db.prepare_cached(include_str!("coverage.sql"))?;
+        // Two counts, each from an index alone: stays are many, and those in no file are few.
+        const COVERAGE: &str = "
+            SELECT date, state, stays, coalesce(unpublished, 0)
+            FROM (SELECT date, state, count(*) AS stays FROM first_reading GROUP BY date, state)
+            LEFT JOIN (
+                SELECT date, 1 /* done */ AS state, count(*) AS unpublished FROM stay
+                WHERE state = 1 /* done */ AND samples > 0 AND file IS NULL
+                GROUP BY date
+            ) USING (date, state)
+            ORDER BY date, state";
+        let mut statement = self.db.prepare_cached(COVERAGE)?;
         let rows = statement.query_map([], |row| {
             Ok(DateCoverage {
                 date: date_from_row(row, 0)?,
@@ -329,8 +389,9 @@ impl Journal {
 
     /// Pending stays by lane.
     pub fn queued(&self) -> Result<[u64; 2], JournalError> {
+        const QUEUED: &str = "SELECT lane, count(*) FROM stay WHERE state = 0 /* pending */ GROUP BY lane";
         let mut counts = [0; 2];
-        let mut statement = self.db.prepare_cached(include_str!("queued.sql"))?;
+        let mut statement = self.db.prepare_cached(QUEUED)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             counts[usize::from(row.get::<_, i64>(0)? != Lane::Nightly as i64)] = row.get(1)?;
@@ -346,9 +407,12 @@ impl Journal {
     }
 
     pub(super) fn find(&self, stay: &Stay) -> Result<Option<Found>, JournalError> {
+        const FIND: &str = "
+            SELECT id, state, lane, pages, meeting_end FROM first_reading
+            WHERE meeting_start = ?1 AND meeting_no = ?2 AND join_time = ?3 AND participant = ?4 AND kind = ?5";
         let (participant, kind) = participant_columns(&stay.participant);
         let key = params![stay.meeting_start_s, meeting_no_column(stay.meeting_no), stay.join_s, participant, kind];
-        let mut statement = self.db.prepare_cached(include_str!("find.sql"))?;
+        let mut statement = self.db.prepare_cached(FIND)?;
         let found = statement.query_row(key, |row| {
             Ok(Found {
                 id: row.get(0)?,

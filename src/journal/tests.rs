@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    endpoint::Endpoint,
     error::{Error, ExitCode},
     stay::{MeetingNo, Participant, Stay},
 };
@@ -503,9 +504,11 @@ fn stays_and_pages_and_salt_decide_a_files_name_and_nothing_else_does() {
 fn a_slot_is_kept_until_a_minute_after_it_is_free() {
     let home = Home::new();
     let mut journal = home.open();
-    let first = journal.spend(1000, 90_000, 7).unwrap();
-    let second = journal.spend(2000, 91_000, 7).unwrap();
-    let slots = |journal: &Journal| journal.slots().unwrap().iter().map(|slot| slot.free_ms).collect::<Vec<_>>();
+    let first = journal.spend(Endpoint::Quality, 1000, 90_000, 7).unwrap();
+    let second = journal.spend(Endpoint::Quality, 2000, 91_000, 7).unwrap();
+    let slots = |journal: &Journal| {
+        journal.slots(Endpoint::Quality).unwrap().iter().map(|slot| slot.free_ms).collect::<Vec<_>>()
+    };
     journal.free_slot(first, 61_000);
     drop(journal);
     let mut journal = home.open();
@@ -514,15 +517,15 @@ fn a_slot_is_kept_until_a_minute_after_it_is_free() {
     journal.write_slots().unwrap();
     journal.free_slot(second, 62_000);
     assert_eq!(slots(&journal), [61_000, 91_000]);
-    journal.spend(122_000, 211_000, 8).unwrap();
+    journal.spend(Endpoint::Quality, 122_000, 211_000, 8).unwrap();
     assert_eq!(slots(&journal), [62_000, 211_000], "written with the next request, and forgotten a minute later");
     for (days, requests) in [((7, 7), 2), ((8, 8), 1), ((7, 8), 3), ((9, 9), 0)] {
         assert_eq!(journal.spent_between(days.0, days.1).unwrap(), requests, "{days:?}");
     }
-    assert_eq!(journal.gate_ms().unwrap(), None);
-    journal.set_gate_ms(5).unwrap();
-    journal.set_gate_ms(6).unwrap();
-    assert_eq!(home.open().gate_ms().unwrap(), Some(6));
+    assert_eq!(journal.gate_ms(Endpoint::Quality).unwrap(), None);
+    journal.set_gate_ms(Endpoint::Quality, 5).unwrap();
+    journal.set_gate_ms(Endpoint::Quality, 6).unwrap();
+    assert_eq!(home.open().gate_ms(Endpoint::Quality).unwrap(), Some(6));
 }
 
 #[test]

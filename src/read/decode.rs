@@ -53,7 +53,7 @@ pub struct DecodeError {
 
 /// Calls `each` with every sample of `page`, in the page's order, and returns how many there are.
 ///
-/// - `page` is any JSON text. Without `data`, or without a list in it, it has no samples.
+/// - `page` is any JSON text, with a byte order mark before it or not. Without `data`, or without a list in it, it has no samples.
 /// - Every item of the list is a sample, an empty or odd one too.
 /// - Where a sample repeats a section, or a section a key, the last one counts.
 /// - Names that no column comes from, and other values where objects belong, are counted in `unknown`.
@@ -66,11 +66,16 @@ pub fn decode<'a>(
     unknown: &mut Unknown,
     mut each: impl FnMut(&Sample<'a>),
 ) -> Result<u32, DecodeError> {
-    let page = str::from_utf8(page).map_err(|error| DecodeError { offset: error.valid_up_to() })?;
+    let page = str::from_utf8(without_bom(page)).map_err(|error| DecodeError { offset: error.valid_up_to() })?;
     match fast::decode(page, &mut each) {
         Ok(samples) => Ok(samples),
         Err(fast::GaveUp { samples }) => any::decode(page, unknown, samples, each),
     }
+}
+
+/// The text of a page without the byte order mark that some gateways put before it.
+pub fn without_bom(page: &[u8]) -> &[u8] {
+    page.strip_prefix("\u{feff}".as_bytes()).unwrap_or(page)
 }
 
 /// Where each section's columns begin in [`COLUMNS`], and the end of the last.

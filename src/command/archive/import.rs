@@ -11,7 +11,10 @@ use crate::{
     archive::{ArchiveError, ArchiveReader, Entry, Form, Refusal},
     config::Config,
     error::{Error, ExitCode},
-    feishu::api::{Next, Unusable, read_stored},
+    feishu::{
+        page::Next,
+        quality::{Unusable, read_stored},
+    },
     journal::{ArchivedPage, Identity, Import, Journal, Manifested, State, Taken},
     manifest::rules::Rules,
     observe::report::Texts,
@@ -182,9 +185,9 @@ fn read(page: &Entry<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
         Unusable::Unreadable => Some(Refusal::Unreadable),
     })?;
     match read.next {
-        Next::End => Ok((read.samples, None)),
+        Next::End => Ok((read.items, None)),
         Next::TokenMissing => Err(Some(Refusal::TokenMissing)),
-        Next::Token(token) => Ok((read.samples, Some(token))),
+        Next::Token(token) => Ok((read.items, Some(token))),
     }
 }
 

@@ -69,7 +69,7 @@ impl End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feishu::api::{Remedy, Said};
+    use crate::feishu::answer::{Remedy, Said};
 
     const WHO: (&str, UserIdType) = ("cli_1", UserIdType::OpenId);
 

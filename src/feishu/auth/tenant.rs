@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::feishu::{
-    api::{Remedy, Said, envelope, is_passing, said},
+    answer::{Remedy, Said, envelope, is_passing, said},
     transport::{Answer, Call, Request, TransportError},
 };
 

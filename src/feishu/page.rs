@@ -1,0 +1,74 @@
+//! Pages, as every endpoint cuts its answer into them.
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::read::decode::without_bom;
+
+/// A page: how many items it has, and what comes after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Items in it, such as samples.
+    pub items: u32,
+    /// What `has_more` and `page_token` say.
+    pub next: Next,
+}
+
+/// What comes after a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the stay is complete.
+    End,
+    /// The page that this token asks for.
+    Token(String),
+    /// `has_more` without a token.
+    TokenMissing,
+}
+
+/// Reads a JSON object. serde would take a list for one, its items for the fields in their order.
+pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
+}
+
+#[derive(Debug, Deserialize)]
+struct Body<'a> {
+    #[serde(default, borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// What stands in the object `data` of a body; a default where that is missing or null.
+pub(super) fn data<'a, D: Deserialize<'a> + Default>(body: &'a [u8]) -> Option<D> {
+    let data = serde_json::from_slice::<Body<'_>>(without_bom(body)).ok()?.data;
+    data.map_or_else(|| Some(D::default()), |data| object(data.get()))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Paging {
+    #[serde(default)]
+    has_more: Value,
+    #[serde(default)]
+    page_token: Value,
+}
+
+/// What comes after the page. `has_more` and `page_token` are read leniently: a page that was paid for is not thrown away
+/// because a truth value comes as text or a token as number. Where `has_more` says nothing, the token speaks for it.
+pub(super) fn next(body: &[u8]) -> Option<Next> {
+    let paging: Paging = data(body)?;
+    let has_more = match &paging.has_more {
+        Value::Null => None,
+        Value::Bool(has_more) => Some(*has_more),
+        Value::String(text) => Some(text.parse().ok()?),
+        _ => return None,
+    };
+    let token = match &paging.page_token {
+        Value::String(token) if token.trim().is_empty() => None,
+        Value::String(token) => Some(token.clone()),
+        Value::Number(token) => Some(token.to_string()),
+        _ => None,
+    };
+    Some(match (has_more, token) {
+        (Some(false), _) | (None, None) => Next::End,
+        (Some(true), None) => Next::TokenMissing,
+        (Some(true) | None, Some(token)) => Next::Token(token),
+    })
+}

@@ -1,0 +1,72 @@
+//! The endpoint `participant_quality_list`: the request for a page of a stay's samples, and what the page holds.
+
+use serde::{Deserialize, de::IgnoredAny};
+use url::form_urlencoded;
+
+use super::{
+    answer::{Remedy, envelope},
+    page::{Page, data, next},
+};
+use crate::{
+    config::UserIdType,
+    read::decode::{Unknown, decode},
+    stay::{Participant, SAMPLES_PER_PAGE, Stay},
+};
+
+const PATH: &str = "/open-apis/vc/v1/participant_quality_list";
+
+/// What to do about 121005.
+pub const NO_PERMISSION_REMEDY: Remedy = Remedy(
+    "the app needs the scope `vc:room:readonly`, and the person who created it the admin right \"Video conferencing > \
+     Meeting management\"; `vcq check` tells which is missing",
+);
+
+/// The path and query that ask for the page at `page_token`, or for the first one.
+pub fn request(stay: &Stay, user_id_type: UserIdType, page_token: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::for_suffix(format!("{PATH}?"), PATH.len() + 1);
+    query
+        .append_pair("meeting_start_time", &stay.meeting_start_s.to_string())
+        .append_pair("meeting_end_time", &stay.meeting_end_s.to_string())
+        .append_pair("meeting_no", stay.meeting_no.as_str())
+        .append_pair("join_time", &stay.join_s.to_string());
+    match &stay.participant {
+        Participant::User(id) => query.append_pair("user_id", id).append_pair("user_id_type", user_id_type.as_str()),
+        Participant::Room(id) => query.append_pair("room_id", id),
+    };
+    query.append_pair("page_size", &SAMPLES_PER_PAGE.to_string());
+    if let Some(token) = page_token {
+        query.append_pair("page_token", token);
+    }
+    query.finish()
+}
+
+/// Why a stored body cannot be landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is an error of the API with this code.
+    Error(i64),
+    /// It is not the documented JSON.
+    Unreadable,
+}
+
+/// Checks a body that was stored earlier, perhaps by another program, as strictly as the body of an answer.
+pub fn read_stored(body: &[u8]) -> Result<Page, Unusable> {
+    match envelope(body).ok_or(Unusable::Unreadable)?.code {
+        0 => read_page(body).ok_or(Unusable::Unreadable),
+        code => Err(Unusable::Error(code)),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Data {
+    /// Missing and null mean no samples; anything else than a list is not the documented form.
+    #[serde(default, rename = "participant_quality_list")]
+    _list: Option<Vec<IgnoredAny>>,
+}
+
+/// Reads the body of a success. A page is landed only if phase 2 can read it, so it is decoded once here.
+pub fn read_page(body: &[u8]) -> Option<Page> {
+    let items = decode(body, &mut Unknown::default(), |_| {}).ok()?;
+    data::<Data>(body)?;
+    Some(Page { items, next: next(body)? })
+}

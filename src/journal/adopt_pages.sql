@@ -1,1 +1,0 @@
-UPDATE page SET stay = ?2 WHERE stay = ?1

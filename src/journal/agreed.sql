@@ -1,1 +1,0 @@
-SELECT agreed FROM imported WHERE stay = ?1

@@ -1,1 +1,0 @@
-DELETE FROM slot WHERE free_ms <= ?1

@@ -1,1 +1,0 @@
-SELECT id, date, name, replaces, published, stays, samples, bytes, sha256 FROM file ORDER BY date, id

@@ -1,1 +1,0 @@
-UPDATE slot SET free_ms = ?2 WHERE id = ?1

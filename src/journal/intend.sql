@@ -1,1 +1,0 @@
-INSERT INTO file (date, name, replaces, stays, samples) VALUES (?1, '', ?2, 0, 0)

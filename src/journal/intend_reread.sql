@@ -1,1 +1,0 @@
-UPDATE stay SET intended = ?2 WHERE id = ?1

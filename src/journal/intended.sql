@@ -1,1 +1,0 @@
-UPDATE file SET name = ?2, stays = ?3, samples = ?4 WHERE id = ?1

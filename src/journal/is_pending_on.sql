@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT 1 FROM stay WHERE date = ?1 AND state = 0)

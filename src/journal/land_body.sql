@@ -1,1 +1,0 @@
-INSERT INTO body (zstd) VALUES (?1)

@@ -1,1 +1,0 @@
-SELECT DISTINCT date FROM stay WHERE state = 1 AND samples > 0 AND date BETWEEN ?1 AND ?2 ORDER BY 1

@@ -1,1 +1,0 @@
-INSERT INTO mine (stay, file, line) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING

@@ -1,1 +1,0 @@
-SELECT digest, body IS NULL FROM page WHERE stay = ?1 AND number = ?2

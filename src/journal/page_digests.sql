@@ -1,1 +1,0 @@
-SELECT number, samples, digest FROM page WHERE stay = ?1 ORDER BY number

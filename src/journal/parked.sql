@@ -1,1 +1,0 @@
-SELECT stay, number, samples, next_token, digest, body, file, line FROM parked ORDER BY stay, number, id

@@ -1,1 +1,0 @@
-UPDATE file SET published = 1 WHERE id = ?1

@@ -1,1 +1,0 @@
-SELECT lane, count(*) FROM stay WHERE state = 0 GROUP BY lane

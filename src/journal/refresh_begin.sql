@@ -1,3 +1,0 @@
-INSERT INTO refresh (first, last, date)
-SELECT DISTINCT ?1, ?2, date FROM stay WHERE date BETWEEN ?1 AND ?2
-ON CONFLICT DO NOTHING

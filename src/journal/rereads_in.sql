@@ -1,1 +1,0 @@
-SELECT id, rereads FROM stay WHERE rereads IS NOT NULL AND intended = ?1

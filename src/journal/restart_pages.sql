@@ -1,1 +1,0 @@
-DELETE FROM page WHERE stay = ?1

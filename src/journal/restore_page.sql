@@ -1,1 +1,0 @@
-UPDATE page SET body = ?3 WHERE stay = ?1 AND number = ?2

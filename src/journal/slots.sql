@@ -1,1 +1,0 @@
-SELECT id, sent_ms, free_ms FROM slot ORDER BY id

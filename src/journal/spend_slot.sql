@@ -1,1 +1,0 @@
-INSERT INTO slot (sent_ms, free_ms) VALUES (?1, ?2)

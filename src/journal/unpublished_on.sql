@@ -1,1 +1,0 @@
-SELECT count(*) FROM stay INDEXED BY stay_unpublished WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL
