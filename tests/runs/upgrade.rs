@@ -3,6 +3,9 @@
 //! `fixtures/format-1` was made by the version before: two files on each of three dates, a second reading of one date that
 //! was not concluded, a run that was killed with three stays pending, and a rebuild of the last date that failed after it
 //! had recorded its intent.
+//!
+//! `fixtures/format-2` likewise: two files on each of three dates, a refresh of one date that was stopped half-way, six
+//! stays that are pending, and an API that refuses requests for another 20 seconds.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use vcq::{
     command::{status::status, verify::verify},
     dates::Dates,
+    endpoint::Endpoint,
     error::ExitCode,
     journal::{Identity, Journal, JournalError},
     simulator::{
@@ -27,8 +31,37 @@ use crate::{
     world::{Orders, World},
 };
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+/// What an older version left, and when.
+struct Fixture {
+    format: u8,
+    now: &'static str,
+    /// What `verify` says of it besides what is right.
+    fault: &'static str,
+    /// Which of its dates are complete.
+    complete: [bool; 3],
+    /// Requests that are left to be sent, for pending stays and second readings.
+    left: u64,
+}
+
+const FIXTURES: [Fixture; 2] = [
+    Fixture {
+        format: 1,
+        now: "2026-11-25T15:00:00Z",
+        fault: "FAIL  date=2026-03-04  a publication was cut",
+        complete: [true, false, false],
+        left: 3,
+    },
+    Fixture {
+        format: 2,
+        now: "2026-11-25T21:00:00Z",
+        fault: "dataset and journal agree",
+        complete: [false; 3],
+        left: 8,
+    },
+];
+
+fn fixture(format: u8) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}"))
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -45,7 +78,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The tenant that the older version asked, and what it left.
-fn world() -> World {
+fn world(fixture: &Fixture) -> World {
     let first_day = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
     let tenant = TenantSettings {
         seed: 7,
@@ -58,43 +91,63 @@ fn world() -> World {
     };
     let stays = Tenant::new(tenant.clone()).stays().collect();
     let mut world = World::new(Settings { tenant, ..Settings::default() }, &[], stays);
-    copy(&fixture(), &world.path("."));
-    world.now = "2026-11-25T15:00:00Z".parse().unwrap();
+    copy(&self::fixture(fixture.format), &world.path("."));
+    world.now = fixture.now.parse().unwrap();
     world
 }
 
 #[test]
 fn what_an_older_version_began_goes_on_with_no_request_repeated() {
-    let mut world = world();
-    let faults = |world: &World| verify(&world.config, &world.start()).unwrap().to_string();
-    let before = faults(&world);
-    assert!(before.contains("FAIL  date=2026-03-04  a publication was cut"), "{before}");
-    let statuses = status(&world.config, &world.start()).unwrap().dates;
-    assert_eq!(statuses.iter().map(|date| date.complete).collect::<Vec<_>>(), [true, false, false]);
+    for fixture in FIXTURES {
+        let mut world = world(&fixture);
+        let faults = |world: &World| verify(&world.config, &world.start()).unwrap().to_string();
+        let before = faults(&world);
+        assert!(before.contains(fixture.fault), "{before}");
+        let statuses = status(&world.config, &world.start()).unwrap().dates;
+        assert_eq!(statuses.iter().map(|date| date.complete).collect::<Vec<_>>(), fixture.complete);
 
-    let life = world.export();
-    assert_eq!((life.exit, life.sent), (Some(0), 3), "those that were pending");
-    assert_eq!(world.sent.iter().map(|sent| &sent.stay).collect::<BTreeSet<_>>().len(), 3);
-    check_complete(&world);
-    assert_eq!(verify(&world.config, &world.start()).unwrap().exit_code(), ExitCode::Complete, "{}", faults(&world));
+        let life = world.export();
+        assert_eq!((life.exit, life.sent), (Some(0), fixture.left), "format {}: what was pending", fixture.format);
+        assert_eq!(world.sent.iter().map(|sent| &sent.stay).collect::<BTreeSet<_>>().len() as u64, fixture.left);
+        check_complete(&world);
+        assert_eq!(
+            verify(&world.config, &world.start()).unwrap().exit_code(),
+            ExitCode::Complete,
+            "{}",
+            faults(&world)
+        );
 
-    let of_refresh = NaiveDate::from_ymd_opt(2026, 3, 3).unwrap();
-    let dates = Some(Dates { first: of_refresh, last: of_refresh });
-    let life = world.live_one(Orders { refresh: dates, ..world.orders() });
-    assert_eq!(
-        (life.exit, life.sent, life.count("/refreshed/same")),
-        (Some(0), 0, 4),
-        "its second readings were paid for"
-    );
-    check_complete(&world);
+        let of_refresh = NaiveDate::from_ymd_opt(2026, 3, 3).unwrap();
+        let dates = Some(Dates { first: of_refresh, last: of_refresh });
+        let life = world.live_one(Orders { refresh: dates, ..world.orders() });
+        assert_eq!(
+            (life.exit, life.sent, life.count("/refreshed/same")),
+            (Some(0), 0, 4),
+            "format {}: its second readings were paid for",
+            fixture.format
+        );
+        check_complete(&world);
 
-    let copied = fs::read(world.path("state/journal.sqlite.format-1")).unwrap();
-    assert_eq!(&copied[60..64], [0, 0, 0, 1], "the copy has the format that it had");
+        let copied = fs::read(world.path(&format!("state/journal.sqlite.format-{}", fixture.format))).unwrap();
+        assert_eq!(copied[60..64], [0, 0, 0, fixture.format], "the copy has the format that it had");
+    }
+}
+
+/// The API would answer a request before with a refusal, for which the whole of the run waits.
+#[test]
+fn a_refusal_that_an_older_version_recorded_is_waited_for() {
+    let mut world = world(&FIXTURES[1]);
+    let journal = Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
+    let refused_until = "2026-11-25T21:00:20Z".parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(journal.gate_ms(Endpoint::Quality).unwrap(), Some(refused_until.timestamp_millis()));
+    drop(journal);
+    world.export();
+    assert!(world.sent.iter().all(|sent| sent.at >= refused_until));
 }
 
 #[test]
 fn an_upgrade_that_fails_leaves_the_journal_as_it_was() {
-    let world = world();
+    let world = world(&FIXTURES[0]);
     // A folder stands where the copy is to be begun.
     let obstacle = world.path("state/journal.sqlite.format-1.unfinished");
     fs::create_dir(&obstacle).unwrap();
