@@ -90,9 +90,9 @@ DEFECTS = [
         [
             (
                 "src/store/lock.rs",
-                'disk.exchange(&fresh, &root, &folder_name(date)).map_err(DiskError::io("exchange", &live))?;',
+                "let exchanged = disk.exchange(&fresh, &root, &folder_name(date));",
                 'disk.remove(&live).map_err(DiskError::io("remove", &live))?;\n'
-                '            disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;',
+                "            let exchanged = disk.rename(&fresh, &root, &folder_name(date));",
             )
         ],
     ),
@@ -129,8 +129,9 @@ DEFECTS = [
         [
             (
                 "src/journal/file.rs",
-                "INDEXED BY stay_unpublished SET intended = ?2 WHERE date = ?1 AND state = 1 AND samples > 0 AND file IS NULL",
-                "SET intended = ?2 WHERE date = ?1 AND state = 1 AND samples > 0",
+                "UPDATE stay INDEXED BY stay_unpublished SET intended = ?2\n"
+                "        WHERE date = ?1 AND state = 1 /* done */ AND samples > 0 AND file IS NULL",
+                "UPDATE stay SET intended = ?2 WHERE date = ?1 AND state = 1 /* done */ AND samples > 0",
             )
         ],
     ),
@@ -284,15 +285,15 @@ DEFECTS = [
             (
                 "src/journal/page.rs",
                 "        let page = params![stay, number, samples, next_token, digest, body];\n"
-                '        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;\n',
+                '        db.prepare_cached(LAND_PAGE)?.execute(page)?;\n',
                 "",
             ),
             (
                 "src/journal/page.rs",
-                '        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;\n',
-                '        db.prepare_cached(include_str!("land_stay.sql"))?.execute(progress)?;\n'
+                '        db.prepare_cached(LAND_STAY)?.execute(progress)?;\n',
+                '        db.prepare_cached(LAND_STAY)?.execute(progress)?;\n'
                 "        let page = params![stay, number, samples, next_token, digest, body];\n"
-                '        db.prepare_cached(include_str!("land_page.sql"))?.execute(page)?;\n',
+                '        db.prepare_cached(LAND_PAGE)?.execute(page)?;\n',
             ),
         ],
         every(4),
@@ -311,10 +312,10 @@ DEFECTS = [
         [
             (
                 "src/fetch.rs",
-                "self.pace.take(slot, now, now + free_after);",
+                "self.tracks[endpoint].pace.take(slot, now, now + free_after);",
                 "self.pace.take(slot, now, now + pace::HOLD);",
             ),
-            ("src/fetch/answer.rs", "        self.pace.answered(sent.slot, now);\n", ""),
+            ("src/fetch/answer.rs", "        self.tracks[endpoint].pace.answered(sent.slot, now);\n", ""),
         ],
     ),
     Defect(
@@ -327,7 +328,7 @@ DEFECTS = [
         "an alarm leaves settled what raised it",
         "runs",
         "limits::answers_that_say_nothing_stop_the_run_after_200",
-        [("src/fetch/answer.rs", "        self.unsettle_suspects(&suspects)?;\n", "")],
+        [("src/fetch/quality.rs", "        self.unsettle_suspects(&suspects)?;\n", "")],
     ),
     Defect(
         "a refresh gives up what has changed",
@@ -351,19 +352,19 @@ DEFECTS = [
         "a restart forgets the slots that are taken",
         "runs",
         "quota::restarts_do_not_overrun_the_quota",
-        [("src/fetch.rs", "for slot in journal.slots()? {", "for slot in journal.slots()?.into_iter().take(0) {")],
+        [("src/fetch/track.rs", "for slot in journal.slots(endpoint)? {", "for slot in journal.slots(endpoint)?.into_iter().take(0) {")],
     ),
     Defect(
         "what waited beside the stays of an alarm goes before the next night",
         "runs",
         "limits::the_night_after_a_wrong_manifest_costs_its_own_requests",
-        [("src/fetch/answer.rs", "        self.journal.set_aside(if are_own { Aside::Own } else { Aside::All })?;\n", "")],
+        [("src/fetch/quality.rs", "        self.journal.set_aside(if are_own { Aside::Own } else { Aside::All })?;\n", "")],
     ),
     Defect(
         "success without samples is a good sign",
         "runs",
         "limits::a_run_whose_answers_are_empty_is_not_complete",
-        [("src/fetch/answer.rs", "self.unless_suspect(task, Sign::Empty)?", "self.unless_suspect(task, Sign::Known)?")],
+        [("src/fetch/quality.rs", "self.unless_suspect(task, Sign::Empty)?", "self.unless_suspect(task, Sign::Known)?")],
     ),
     Defect(
         "refusals are borne for ever",
@@ -377,7 +378,7 @@ DEFECTS = [
         "clock::a_refusal_under_a_wrong_clock_does_not_outlive_it",
         [
             (
-                "src/fetch.rs",
+                "src/fetch/track.rs",
                 "Ok(left.filter(|left| (Duration::from_millis(1)..=THROTTLED_MAX).contains(left)))",
                 "Ok(left.map(|left| left.min(THROTTLED_MAX)))",
             )
@@ -387,7 +388,7 @@ DEFECTS = [
         "a refusal leaves the gate open",
         "runs",
         "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
-        [("src/fetch/answer.rs", "        self.pace.close_gate(now + wait);\n", "")],
+        [("src/fetch/answer.rs", "        self.tracks[endpoint].pace.close_gate(now + wait);\n", "")],
     ),
     Defect(
         "a throttled answer counts as an attempt",
@@ -401,7 +402,7 @@ DEFECTS = [
                 "        (self.terms.emit)(Event::Refused { wait });\n"
                 "        task.attempts += 1;\n"
                 "        if task.attempts >= self.terms.config.retry.attempts_max {\n"
-                '            return self.settle(&task, State::Failed, "throttled".into(), None);\n'
+                '            return self.settle(&task, crate::journal::State::Failed, "throttled".into(), None);\n'
                 "        }\n",
             ),
         ],
@@ -416,10 +417,10 @@ DEFECTS = [
     Defect(
         "99991403 is taken for 99991400",
         "lib",
-        "feishu::api::tests::every_code_of_the_table_has_its_meaning_whatever_the_status",
+        "feishu::answer::tests::every_code_of_the_table_has_its_meaning_whatever_the_status",
         [
             (
-                "src/feishu/api.rs",
+                "src/feishu/answer.rs",
                 "(99_991_403..=99_991_403, Meaning::MonthUsedUp)",
                 "(99_991_403..=99_991_403, Meaning::Throttled)",
             )
@@ -430,16 +431,16 @@ DEFECTS = [
         "runs",
         "faults::a_verdict_concerns_its_stay_alone",
         [
-            ("src/fetch/answer.rs", "self.journal.token_seen(queued.id, token)?", "token.is_empty()"),
-            ("src/fetch/answer.rs", "queued.pages + 1 >= pages_max", "queued.pages + 1 >= pages_max * 1000"),
+            ("src/fetch/quality.rs", "self.journal.token_seen(queued.id, token)?", "token.is_empty()"),
+            ("src/fetch/quality.rs", "queued.pages + 1 >= pages_max", "queued.pages + 1 >= pages_max * 1000"),
         ],
     ),
     Defect(
         "`has_more` is passed over",
         "lib",
-        "feishu::api::tests::a_page_says_what_comes_after_it",
+        "feishu::answer::tests::a_page_says_what_comes_after_it",
         [
-            ("src/feishu/api.rs", "(Some(true) | None, Some(token)) => Next::Token(token),", "(_, Some(_)) => Next::End,")
+            ("src/feishu/page.rs", "(Some(true) | None, Some(token)) => Next::Token(token),", "(_, Some(_)) => Next::End,")
         ],
     ),
     Defect(
@@ -454,7 +455,7 @@ DEFECTS = [
         "faults::absent_stays_of_young_meetings_are_asked_for_again",
         [
             (
-                "src/fetch/answer.rs",
+                "src/fetch/quality.rs",
                 "return self.settle(&task, State::Young, said.text, said.log_id);",
                 "return self.settle(&task, State::Absent, said.text, said.log_id);",
             )
@@ -464,15 +465,15 @@ DEFECTS = [
         "a paging without end leaves its pages behind",
         "runs",
         "matrix::all_requests_of_an_hour_are_struck",
-        [("src/fetch/answer.rs", "                    self.journal.restart(task.queued.id)?;\n", "")],
+        [("src/fetch/quality.rs", "                    self.journal.restart(task.stay().id)?;\n", "")],
     ),
     Defect(
         "a list is taken for an object",
         "lib",
-        "feishu::api::tests::what_is_not_the_documented_json_is_never_a_page",
+        "feishu::answer::tests::what_is_not_the_documented_json_is_never_a_page",
         [
             (
-                "src/feishu/api.rs",
+                "src/feishu/page.rs",
                 "json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok())?",
                 "serde_json::from_str(json).ok()",
             )
@@ -519,7 +520,7 @@ DEFECTS = [
         "texts of the server are printed as they are",
         "security",
         "texts_of_the_server_are_escaped",
-        [("src/feishu/api.rs", ".take(MESSAGE_CHARS_MAX).flat_map(char::escape_debug)", ".take(MESSAGE_CHARS_MAX)")],
+        [("src/feishu/answer.rs", ".take(MESSAGE_CHARS_MAX).flat_map(char::escape_debug)", ".take(MESSAGE_CHARS_MAX)")],
     ),
     Defect(
         "everybody may read the journal",
