@@ -48,6 +48,15 @@ pub struct Global {
     /// What to log on standard error: error, warn, info, debug, trace, or a filter such as `vcq=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "VCQ_LOG", default_value = "info")]
     pub log: String,
+    /// Log warnings and errors alone, whatever --log says, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log what happens to each stay too, whatever --log says
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Colours on standard error; `NO_COLOR` in the environment refuses them too
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
     /// Form of the log lines
     #[arg(long, global = true, value_enum, env = "VCQ_LOG_FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -68,6 +77,15 @@ impl Cli {
 }
 
 impl Global {
+    /// The filter of log lines that the options come to.
+    pub fn log_filter(&self) -> &str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "warn",
+            (_, true) => "info,vcq=debug",
+            _ => &self.log,
+        }
+    }
+
     /// Those of every command.
     pub fn overrides(&self) -> Vec<Override> {
         let given = [
@@ -86,6 +104,28 @@ pub struct Times {
     /// What times without a zone mean: `utc`, or an offset such as `+08:00` or `-03:30`; without it they are refused
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub naive_times: Option<String>,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl Color {
+    /// Whether to colour, where the environment refuses it or not; `None`: on a terminal.
+    pub fn is_wanted(self, is_refused: bool) -> Option<bool> {
+        match self {
+            Self::Auto => is_refused.then_some(false),
+            Self::Always => Some(true),
+            Self::Never => Some(false),
+        }
+    }
 }
 
 /// Form of the log lines.

@@ -95,6 +95,13 @@ pub enum Event<'a> {
         /// When, from now on.
         wait: Duration,
     },
+    /// There is no access token yet; it is asked for again.
+    NoToken {
+        /// Why.
+        why: &'a str,
+        /// When, from now on.
+        wait: Duration,
+    },
     /// A stay is read from its first page again: the API no longer knows its page token.
     Restarted {
         /// Which.

@@ -15,14 +15,13 @@ use std::{
 
 use chrono::Utc;
 use clap::{CommandFactory, Parser};
-use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, ExportArgs, Global, LogFormat},
+    cli::{ArchiveCommand, Cli, Command, ExportArgs, LogFormat},
     command::{
         adopt::adopt,
         archive,
@@ -42,7 +41,11 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     file,
-    observe::{Observers, log::check_filter, progress::Progress},
+    observe::{
+        Observers,
+        progress::Progress,
+        terminal::{Form, start_log},
+    },
     printable::{self, Printable},
     start::{Heard, Signals, Start, Stop},
 };
@@ -101,8 +104,7 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
         Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. } => Config::load(None, [], &[])?,
         _ => load_config(&cli)?,
     };
-    let progress = Progress::new(config.rate.requests_per_minute);
-    start_log(&cli.global, progress.bar())?;
+    let progress = show(&cli, &config, start)?;
     match cli.command {
         Command::Demo(_) if !cli.global.overrides().is_empty() => Err(Error::Usage(
             "the demo has a folder, an API and a rate of its own: of these it takes `--dir` alone".into(),
@@ -197,6 +199,21 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
     }
 }
 
+/// Begins to show what happens: log lines, and the progress above which they stand.
+fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
+    let progress = Progress::new(config.rate.requests_per_minute, start, config.timezone);
+    if cli.global.quiet {
+        progress.bar().set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let form = Form {
+        is_json: cli.global.log_format == LogFormat::Json,
+        is_colored: cli.global.color.is_wanted(is_color_refused()),
+        zone: config.timezone,
+    };
+    start_log(cli.global.log_filter(), form, start, progress.bar())?;
+    Ok(progress)
+}
+
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     match command {
         ArchiveCommand::Export(args) => {
@@ -283,58 +300,17 @@ fn variable((name, value): (OsString, OsString)) -> Result<(String, String), Err
     }
 }
 
+/// Whether the environment wants no colours (<https://no-color.org>).
+fn is_color_refused() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
+    let no_color = env::var_os("NO_COLOR");
+    no_color.is_some_and(|value| !value.is_empty())
+}
+
 fn app_secret() -> Option<SecretString> {
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
     let secret = env::var("VCQ_APP_SECRET").ok();
     secret.filter(|secret| !secret.is_empty()).map(SecretString::from)
-}
-
-/// Log lines go above the progress line, so that neither tears the other.
-fn start_log(global: &Global, bar: ProgressBar) -> Result<(), Error> {
-    let no_filter = |why: &dyn std::error::Error| {
-        let given = Printable(&global.log);
-        Error::Usage(format!("--log `{given}` is no level and no filter: {}", Chain(why)))
-    };
-    check_filter(&global.log).map_err(|unknown| Error::Usage(format!("--log {unknown}")))?;
-    let filter = EnvFilter::try_new(&global.log).map_err(|error| no_filter(&error))?;
-    let writer = AboveProgress { bar, format: global.log_format };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-    match global.log_format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-#[derive(Clone)]
-struct AboveProgress {
-    bar: ProgressBar,
-    format: LogFormat,
-}
-
-impl<'a> MakeWriter<'a> for AboveProgress {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self.clone()
-    }
-}
-
-impl Write for AboveProgress {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let line = String::from_utf8_lossy(bytes);
-        let line = match self.format {
-            LogFormat::Text => printable::lines(&line),
-            LogFormat::Json => printable::json(&line),
-        };
-        // A line that is lost must not end a run: the subscriber would panic over it.
-        self.bar.suspend(|| io::stderr().write_all(line.as_bytes()).ok());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Runs `work` on one thread.

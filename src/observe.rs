@@ -1,9 +1,12 @@
 //! What a run shows while it goes on: log lines, the progress line and the file of metrics.
 
+mod faults;
 pub mod log;
 pub mod metrics;
 pub mod progress;
 pub mod report;
+pub mod terminal;
+mod words;
 
 use std::{cell::RefCell, path::PathBuf, time::Duration};
 
@@ -14,7 +17,7 @@ use crate::{
     event::Event,
     file::{self, Readers},
     journal::Lane,
-    observe::{log::log, metrics::Metrics, progress::Progress},
+    observe::{faults::Faults, log::log, metrics::Metrics, progress::Progress},
     start::Start,
 };
 
@@ -22,13 +25,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Observers {
     progress: RefCell<Progress>,
+    faults: RefCell<Faults>,
     textfile: RefCell<Option<Textfile>>,
 }
 
 impl Observers {
     /// The log and `progress`.
     pub fn new(progress: Progress) -> Self {
-        Self { progress: RefCell::new(progress), textfile: RefCell::new(None) }
+        Self { progress: RefCell::new(progress), faults: RefCell::default(), textfile: RefCell::new(None) }
     }
 
     /// The metrics of a run of `lane` at `path` besides; they are written at once, so that it can be seen that it runs.
@@ -43,7 +47,8 @@ impl Observers {
     /// Tells all of them of one event.
     pub fn take(&self, event: &Event<'_>) {
         log(event);
-        self.progress.borrow_mut().take(event);
+        self.faults.borrow_mut().take(event);
+        self.progress.borrow_mut().take(event, self.faults.borrow().in_last_minute());
         if let Some(textfile) = self.textfile.borrow_mut().as_mut() {
             textfile.take(event);
         }

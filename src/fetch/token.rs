@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
 use super::{Ended, Terms, retry};
+use crate::event::Event;
 use crate::feishu::{
     answer::{Remedy, Said},
     auth::tenant::{Token, TokenError, read_token, token_request},
@@ -126,7 +127,11 @@ async fn request_token(terms: &Terms<'_>, patience: Patience) -> Result<Token, T
             TokenError::Denied(..) => None,
         };
         match wait {
-            Some(wait) => sleep(wait.max(Duration::from_millis(1))).await,
+            Some(wait) => {
+                let wait = wait.max(Duration::from_millis(1));
+                (terms.emit)(Event::NoToken { why: &error.why(), wait });
+                sleep(wait).await;
+            }
             None => return Err(error),
         }
     }

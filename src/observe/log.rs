@@ -3,13 +3,15 @@
 
 use tracing::{debug, info, trace, warn};
 
+use super::words::duration;
 use crate::{event::Event, journal::Rereading, printable::Printable};
 
 /// Writes the line of one event, if it has one.
 pub fn log(event: &Event<'_>) {
     match event {
         Event::ManifestRead { file, rows, ignored_columns } => {
-            info!(file, rows, ?ignored_columns, "manifest read");
+            let ignored_columns = serde_json::to_string(ignored_columns).unwrap_or_default();
+            info!(file, rows, %ignored_columns, "manifest read");
         }
         Event::NoRows { manifest } => warn!(manifest, "the manifest has no rows"),
         Event::ManifestCut { file, rows } => info!(file, rows, "manifest not read to its end"),
@@ -32,10 +34,10 @@ pub fn log(event: &Event<'_>) {
         Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
         Event::Fetching => info!("fetching"),
         Event::Sent | Event::Waiting { .. } | Event::Waited { .. } | Event::Tallied { .. } => {}
-        Event::Answered { outcome, took } => trace!(outcome, ?took, "answer"),
-        Event::Refused { wait } => warn!(?wait, "the API refuses requests; all of them wait"),
+        Event::Answered { outcome, took } => trace!(outcome, took = duration(*took), "answer"),
+        Event::Refused { wait } => warn!(wait = duration(*wait), "the API refuses requests; all of them wait"),
         Event::Retry { stay, why, wait } => {
-            debug!(?stay, why, ?wait, "fault, to be asked again");
+            debug!(?stay, why, wait = duration(*wait), "fault, to be asked again");
         }
         Event::Restarted { stay } => {
             debug!(?stay, "restarted");
@@ -43,7 +45,10 @@ pub fn log(event: &Event<'_>) {
         }
         Event::Landed { samples } => trace!(samples, "page landed"),
         Event::Settled { stay, state, reason, log_id } => debug!(?stay, ?state, reason, log_id, "settled"),
-        Event::Outage { lasted, why } => warn!(?lasted, why, "no useful answer from the API; trying once a minute"),
+        Event::Outage { lasted, why } => {
+            warn!(lasted = duration(*lasted), why, "no useful answer from the API; trying once a minute");
+        }
+        Event::NoToken { why, wait } => debug!(why, wait = duration(*wait), "no access token, to be asked again"),
         Event::Unsettled { state, stays } => info!(stays, was = state.name(), "settled stays are pending again"),
         Event::TokenRenewed => info!("access token renewed"),
         Event::Published { date, name, samples, bytes, .. } => {

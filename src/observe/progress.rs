@@ -1,44 +1,69 @@
-//! Progress on a terminal: a fold over the run's events. Shows nothing when standard error is no terminal.
+//! Progress of a run: a fold over its events. On a terminal a bar at its foot; elsewhere a log line a minute.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
+use tracing::info;
 
-use crate::event::{Event, Wait};
-
-/// One line at the foot of the terminal.
-#[derive(Debug)]
-pub struct Progress {
-    bar: ProgressBar,
-    requests_per_minute: u32,
-    /// When requests of the last minute were sent.
-    sent: VecDeque<Instant>,
-    samples: u64,
-    stays: u64,
-    settled: u64,
-    requests_needed: u64,
-    pages: u64,
-    waiting_for: Option<Wait>,
-}
+use super::words::duration;
+use crate::{
+    event::{Event, Wait},
+    journal::State,
+    start::Start,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// From so much time left on, people want to know the clock time at which a run will be done.
+const CLOCK_FROM: Duration = Duration::from_secs(3_600);
+
+/// A run's progress, and where it is shown.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    start: Start,
+    zone: Tz,
+    requests_per_minute: u32,
+    /// When requests of the last minute were sent.
+    sent: VecDeque<Instant>,
+    state: Shown,
+    /// When the last log line said how far the run is.
+    logged: Option<Instant>,
+}
+
+/// What is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shown {
+    stays: u64,
+    settled: u64,
+    failed: u64,
+    samples: u64,
+    pages: u64,
+    requests_needed: u64,
+    requests_in_last_minute: usize,
+    faults: u64,
+    left: Duration,
+    done_at: Option<String>,
+    waiting_for: Option<Wait>,
+}
+
 impl Progress {
-    /// Progress drawn on standard error if that is a terminal, or hidden.
-    pub fn new(requests_per_minute: u32) -> Self {
+    /// Progress drawn on standard error if that is a terminal, with clock times of `zone`.
+    pub fn new(requests_per_minute: u32, start: &Start, zone: Tz) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-        bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well formed"));
+        let style = ProgressStyle::with_template("{bar:12} {percent:>3}% {wide_msg}");
+        bar.set_style(style.expect("the template is well formed").progress_chars("=> "));
         Self {
             bar,
+            start: start.clone(),
+            zone,
             requests_per_minute,
             sent: VecDeque::new(),
-            samples: 0,
-            stays: 0,
-            settled: 0,
-            requests_needed: 0,
-            pages: 0,
-            waiting_for: None,
+            state: Shown::default(),
+            logged: None,
         }
     }
 
@@ -47,22 +72,31 @@ impl Progress {
         self.bar.clone()
     }
 
-    /// Takes one event in.
-    pub fn take(&mut self, event: &Event<'_>) {
+    /// Takes one event in; `faults` is how many there were in the last minute.
+    pub(super) fn take(&mut self, event: &Event<'_>, faults: u64) {
+        self.state.faults = faults;
         match event {
             Event::Enqueued { rows, .. } => {
-                self.stays = rows.stays + rows.asked_again;
-                self.settled = rows.landed + rows.settled;
-                self.requests_needed = rows.requests + rows.asked_again;
+                self.state.stays = rows.stays + rows.asked_again;
+                self.state.settled = rows.landed + rows.settled;
+                self.state.requests_needed = rows.requests + rows.asked_again;
             }
             Event::Sent => self.sent.push_back(Instant::now()),
             Event::Landed { samples } => {
-                self.samples += u64::from(*samples);
-                self.pages += 1;
+                self.state.samples += u64::from(*samples);
+                self.state.pages += 1;
             }
-            Event::Settled { .. } => self.settled += 1,
-            Event::Unsettled { stays, .. } => self.settled = self.settled.saturating_sub(*stays),
-            Event::Waiting { cause, .. } => self.waiting_for = Some(*cause),
+            Event::Settled { state, .. } => {
+                self.state.settled += 1;
+                self.state.failed += u64::from(matches!(state, State::Failed | State::Rejected));
+            }
+            Event::Unsettled { state, stays } => {
+                self.state.settled = self.state.settled.saturating_sub(*stays);
+                if matches!(state, State::Failed | State::Rejected) {
+                    self.state.failed = self.state.failed.saturating_sub(*stays);
+                }
+            }
+            Event::Waiting { cause, .. } => self.state.waiting_for = Some(*cause),
             Event::Queued => {
                 self.bar.set_message("waiting: another vcq process of this state folder is fetching");
                 self.bar.tick();
@@ -70,33 +104,108 @@ impl Progress {
             }
             _ => return,
         }
-        self.draw();
+        self.show();
     }
 
-    /// Removes the line.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    fn draw(&mut self) {
-        if self.bar.is_hidden() {
-            self.sent.clear();
-            return;
-        }
+    fn show(&mut self) {
         while self.sent.front().is_some_and(|at| at.elapsed() > MINUTE) {
             self.sent.pop_front();
         }
-        let left = self.requests_needed.saturating_sub(self.pages);
-        let seconds_left = left * 60 / u64::from(self.requests_per_minute.max(1));
-        let waiting = self.waiting_for.map(|wait| format!(" · waits for {}", wait.name())).unwrap_or_default();
-        self.bar.set_message(format!(
-            "{}/{} stays · {} samples · {} requests/min · {} left{waiting}",
-            self.settled,
-            self.stays,
-            self.samples,
-            self.sent.len(),
-            humantime::format_duration(Duration::from_secs(seconds_left)),
-        ));
+        let now = Instant::now();
+        let is_due = now - *self.logged.get_or_insert(now) >= MINUTE;
+        if self.bar.is_hidden() && !is_due {
+            return;
+        }
+        self.measure();
+        if self.bar.is_hidden() {
+            self.logged = Some(now);
+            info!("{}", self.state);
+            return;
+        }
+        self.bar.set_length(self.state.requests_needed.max(self.state.pages));
+        self.bar.set_position(self.state.pages);
+        self.bar.set_message(self.state.to_string());
         self.bar.tick();
+    }
+
+    fn measure(&mut self) {
+        let state = &mut self.state;
+        state.requests_in_last_minute = self.sent.len();
+        let left = state.requests_needed.saturating_sub(state.pages);
+        state.left = Duration::from_secs(left * 60 / u64::from(self.requests_per_minute.max(1)));
+        state.done_at = (state.left >= CLOCK_FROM).then(|| done_at(self.start.now(), state.left, self.zone));
+    }
+}
+
+/// When a run will be done, by the clocks of `zone`.
+fn done_at(now: DateTime<Utc>, left: Duration, zone: Tz) -> String {
+    let now = now.with_timezone(&zone);
+    let done = now + left;
+    let form = if done.date_naive() == now.date_naive() { "%H:%M" } else { "%a %d %b %H:%M" };
+    done.format(form).to_string()
+}
+
+/// The most important first: a narrow terminal shows no more.
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stays, settled, failed, samples, requests_in_last_minute, faults, .. } = self;
+        write!(f, "{} left", duration(self.left))?;
+        if let Some(done_at) = &self.done_at {
+            write!(f, ", done {done_at}")?;
+        }
+        write!(f, " · {settled}/{stays} stays")?;
+        for (count, what) in [(failed, "failed"), (faults, "faults/min")] {
+            if *count > 0 {
+                write!(f, " · {count} {what}")?;
+            }
+        }
+        write!(f, " · {requests_in_last_minute} requests/min")?;
+        if let Some(wait) = self.waiting_for {
+            write!(f, " · waits for {}", wait.name())?;
+        }
+        write!(f, " · {samples} samples")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_most_comes_first() {
+        let calm = Shown { stays: 40, settled: 12, samples: 360, left: Duration::from_secs(17), ..Shown::default() };
+        let busy = Shown {
+            failed: 2,
+            faults: 7,
+            requests_in_last_minute: 99,
+            left: Duration::from_secs(7_260),
+            done_at: Some("14:05".into()),
+            waiting_for: Some(Wait::Quota),
+            ..calm.clone()
+        };
+        assert_eq!(calm.to_string(), "17 s left · 12/40 stays · 0 requests/min · 360 samples");
+        assert_eq!(
+            busy.to_string(),
+            "2 h 1 min left, done 14:05 · 12/40 stays · 2 failed · 7 faults/min · 99 requests/min · waits for the quota \
+             · 360 samples"
+        );
+    }
+
+    #[test]
+    fn a_day_is_told_where_it_is_another_one() {
+        let now = "2026-03-08T01:30:00Z".parse().unwrap();
+        for (hours, zone, expected) in [
+            (2, Tz::UTC, "03:30"),
+            (2, Tz::Asia__Shanghai, "11:30"),
+            (30, Tz::UTC, "Mon 09 Mar 07:30"),
+            (23, Tz::UTC, "Mon 09 Mar 00:30"),
+        ] {
+            assert_eq!(done_at(now, Duration::from_secs(hours * 3_600), zone), expected);
+        }
     }
 }

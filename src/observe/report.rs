@@ -235,6 +235,7 @@ impl Report {
             | Event::Fetching
             | Event::Refused { .. }
             | Event::Retry { .. }
+            | Event::NoToken { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }
             | Event::Unsettled { .. }

@@ -115,6 +115,12 @@ pub enum DiskError {
         /// What stands there.
         path: PathBuf,
     },
+    /// Something else stands where a folder belongs: a file, or a link, wherever it leads.
+    #[error("`{}` is no folder, or a link to one", path.display())]
+    NoFolder {
+        /// What stands there.
+        path: PathBuf,
+    },
     /// Another process publishes or rebuilds at this moment.
     #[error("another process is publishing: it holds `{}`", staging.display())]
     Busy {
@@ -132,7 +138,7 @@ impl DiskError {
     /// True if it is known that nothing has become visible, whatever stands there.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } => true,
+            Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } | Self::NoFolder { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::CrossesDevices,
             Self::OtherFileSystem { .. } | Self::Busy { .. } => false,
         }
@@ -147,7 +153,7 @@ impl DiskError {
                 "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \
                  write into this dataset, give each its own `output`",
             ),
-            Self::Stranger { .. } => Some("move it away, and run again: nothing is lost"),
+            Self::Stranger { .. } | Self::NoFolder { .. } => Some("move it away, and run again: nothing is lost"),
             Self::Busy { .. } => Some("run again when it has ended"),
         }
     }
@@ -174,7 +180,7 @@ fn hint_of(source: &io::Error) -> Option<&'static str> {
 pub(super) fn open_folder(path: &Path) -> Result<File, DiskError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| match io::Error::from(errno) {
-        error if error.kind() == io::ErrorKind::NotADirectory => DiskError::Stranger { path: path.to_owned() },
+        error if error.kind() == io::ErrorKind::NotADirectory => DiskError::NoFolder { path: path.to_owned() },
         error => DiskError::io("open", path)(error),
     })
 }

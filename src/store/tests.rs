@@ -481,13 +481,13 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     fs::write(target.join(FIRST.to_string()), "one").unwrap();
     symlink(&target, elsewhere.join("date=2025-03-02")).unwrap();
     let part = || sealed(&publisher, SECOND, "two").unwrap();
-    assert!(matches!(publisher.put_if_absent(day, part()), Err(DiskError::Stranger { .. })));
-    assert!(matches!(publisher.replace(day, part(), &[FIRST].into()), Err(DiskError::Stranger { .. })));
+    assert!(matches!(publisher.put_if_absent(day, part()), Err(DiskError::NoFolder { .. })));
+    assert!(matches!(publisher.replace(day, part(), &[FIRST].into()), Err(DiskError::NoFolder { .. })));
     assert!(matches!(dataset.confirm(day, FIRST), Err(DiskError::Stranger { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 
     symlink(&target, home.path().join("other.staging")).unwrap();
-    assert!(matches!(local(&home.path().join("other")), Err(DiskError::Stranger { .. })));
+    assert!(matches!(local(&home.path().join("other")), Err(DiskError::NoFolder { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 }
 
@@ -496,7 +496,7 @@ fn an_output_that_is_a_file_or_vanishes_is_reported() {
     let (home, output) = home();
     let file = home.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(matches!(local(&file), Err(DiskError::Stranger { .. })));
+    assert!(matches!(local(&file), Err(DiskError::NoFolder { .. })));
     assert!(matches!(local(&file.join("quality")), Err(DiskError::Io { operation: "create", .. })));
 
     let publisher = local(&output).unwrap().lock().unwrap();

@@ -51,6 +51,16 @@ pub enum TokenError {
     Denied(Said, Remedy),
 }
 
+impl TokenError {
+    /// What was said, for log lines.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Transient(said) | Self::Denied(said, _) => format!("no access token: {said}"),
+            Self::NoWay(error) => format!("no access token: {error}"),
+        }
+    }
+}
+
 const CREDENTIALS_REMEDY: Remedy = Remedy(
     "check VCQ_APP_ID and VCQ_APP_SECRET (or `app_id` and `app_secret_file`), and that `base_url` is the host of this \
      app: open.feishu.cn for Feishu, open.larksuite.com for Lark",

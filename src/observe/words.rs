@@ -1,0 +1,41 @@
+//! Quantities as people write them.
+
+use std::time::Duration;
+
+/// A duration in its two largest units: `2 d 5 h`, `5 min`, `12 s`, `300 ms`.
+pub(super) fn duration(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = duration.as_secs();
+    let Some(first) = UNITS.iter().position(|(length_s, _)| seconds >= *length_s) else {
+        return format!("{} ms", duration.as_millis());
+    };
+    let (length_s, unit) = UNITS[first];
+    let (count, rest) = (seconds / length_s, seconds % length_s);
+    match UNITS.get(first + 1).map(|(length_s, unit)| (rest / length_s, unit)) {
+        Some((smaller, smaller_unit)) if smaller > 0 => format!("{count} {unit} {smaller} {smaller_unit}"),
+        _ => format!("{count} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        for (milliseconds, expected) in [
+            (0, "0 ms"),
+            (87, "87 ms"),
+            (1_000, "1 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min"),
+            (87_432, "1 min 27 s"),
+            (3_600_000, "1 h"),
+            (7_260_000, "2 h 1 min"),
+            (190_800_000, "2 d 5 h"),
+            (172_859_000, "2 d"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
+        }
+    }
+}
