@@ -2,8 +2,8 @@
 //!
 //! One loop owns everything: it picks the next task, of whichever endpoint has a turn, sends, and takes answers in one after
 //! the other. Each endpoint has a pace and a memory of its own (`track.rs`); what a page of it comes to is in a file of its own
-//! (`quality.rs`), behind the seam in `work.rs`. Requests under way are futures that it polls; they own nothing but their request. So the order of effects is that
-//! of the loop, and stopping means to pick nothing more.
+//! (`quality.rs`), behind the seam in `work.rs`. Requests under way are futures that it polls; they own nothing but their
+//! request. So the order of effects is that of the loop, and stopping means to pick nothing more.
 
 pub mod calendar;
 pub mod pace;
@@ -137,6 +137,8 @@ struct Loop<'a> {
     jitter: StdRng,
     in_flight: FuturesUnordered<LocalBoxFuture<'a, Arrival>>,
     outage: Outage,
+    /// Answers about what was asked for that the journal did not take.
+    unrecorded: u32,
     /// True if the last page was a large one.
     bodies_are_large: bool,
     ending: Option<Ended>,
@@ -168,12 +170,28 @@ impl<'a> Loop<'a> {
             jitter,
             in_flight: FuturesUnordered::new(),
             outage: Outage::default(),
+            unrecorded: 0,
             bodies_are_large: false,
             ending: None,
         })
     }
 
     async fn run(mut self) -> Result<Ended, Error> {
+        let worked = self.work().await;
+        // Whatever ended it: what is under way is paid for.
+        let drained = self.drain().await;
+        let done = match worked.and(drained) {
+            Ok(()) => self.journal.write_slots().map_err(Error::from),
+            Err(Error::Journal(source)) if self.unrecorded > 0 => {
+                Err(Error::Unrecorded { answers: self.unrecorded, source })
+            }
+            Err(error) => Err(error),
+        };
+        done.map(|()| self.ending.unwrap_or(Ended::Complete))
+    }
+
+    /// Sends and takes in until an end is in sight.
+    async fn work(&mut self) -> Result<(), Error> {
         while self.ending.is_none() {
             match self.step()? {
                 Step::Send(task) => self.send(*task)?,
@@ -181,9 +199,7 @@ impl<'a> Loop<'a> {
                 Step::Finish => self.finish()?,
             }
         }
-        self.drain().await?;
-        self.journal.write_slots()?;
-        Ok(self.ending.unwrap_or(Ended::Complete))
+        Ok(())
     }
 
     /// The scope's stays are settled, or a limit is reached.
@@ -314,9 +330,11 @@ impl<'a> Loop<'a> {
     }
 
     /// Waits for the requests under way, as long as they may take: what is paid for is not thrown away. Whoever is in a
-    /// hurry gives the stop signal a second time, which ends the process.
+    /// hurry gives the stop signal a second time, which ends the process. An answer that cannot be recorded keeps none of
+    /// the others from being; the first error is returned.
     async fn drain(&mut self) -> Result<(), Error> {
         let patience = Instant::now() + slot_time(&self.terms.config.api);
+        let mut drained = Ok(());
         loop {
             let arrival = tokio::select! {
                 biased;
@@ -324,8 +342,8 @@ impl<'a> Loop<'a> {
                 () = sleep_until(patience) => None,
             };
             match arrival {
-                Some(arrival) => self.take_in(arrival)?,
-                None => return Ok(()),
+                Some(arrival) => drained = drained.and(self.take_in(arrival)),
+                None => return drained,
             }
         }
     }

@@ -6,7 +6,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop,
+    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Sent,
     anomaly::Sign,
     calendar::quota_month,
     outage,
@@ -22,6 +22,7 @@ use crate::{
     feishu::{
         answer::{Judgement, Outcome, Remedy, Said},
         meaning, no_permission_remedy,
+        transport::{Answer, TransportError},
     },
 };
 
@@ -36,6 +37,13 @@ impl Loop<'_> {
         let outcome = meaning(endpoint, &answer, wall);
         (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.at });
         self.note(endpoint, &outcome);
+        let is_about_work = matches!(outcome, Outcome::Page(_) | Outcome::Judged(..));
+        let done = self.act(sent, outcome, answer);
+        self.unrecorded += u32::from(is_about_work && done.is_err());
+        done
+    }
+
+    fn act(&mut self, sent: Sent, outcome: Outcome, answer: Result<Answer, TransportError>) -> Result<(), Error> {
         let is_known = answer.as_ref().is_err_and(|error| error.is_known);
         let generation = sent.token_generation;
         let task = sent.task;

@@ -62,7 +62,8 @@ impl Loop<'_> {
     pub(super) fn page_of_stay(&mut self, mut task: StayTask, page: &Page, answer: &Answer) -> Result<(), Error> {
         if let Some(fault) = self.paging_fault(&task.work, page)? {
             if self.is_in_doubt(Quality, task.work.id, Sign::OffContract)? {
-                return self.requeue_stay(task);
+                self.requeue(task, Duration::ZERO);
+                return Ok(());
             }
             let reason = match fault {
                 PagingFault::OfPage(reason) => reason,
@@ -83,7 +84,8 @@ impl Loop<'_> {
         task.work.samples += page.items;
         task.work.page_token = Some(token.clone());
         task.tries = Tries::none(Instant::now());
-        self.requeue_stay(task)
+        self.requeue(task, Duration::ZERO);
+        Ok(())
     }
 
     /// The stay is read to its end. One without any sample says little: those of a young meeting may still come, and no
@@ -99,7 +101,8 @@ impl Loop<'_> {
             self.tracks[Quality].anomaly.note_young();
             return self.settle(stay, State::Young, "no samples so far".into(), answer.log_id.clone());
         } else if self.is_in_doubt(Quality, stay.id, Sign::Empty)? {
-            return self.requeue_stay(task);
+            self.requeue(task, Duration::ZERO);
+            return Ok(());
         }
         self.land(stay, page, answer)?;
         self.settled(stay, State::Done, None, None)
@@ -147,7 +150,8 @@ impl Loop<'_> {
             return self.settle(&task.work, State::Young, said.text, said.log_id);
         }
         if self.is_in_doubt(Quality, task.work.id, Sign::Unknown)? {
-            return self.requeue_stay(task);
+            self.requeue(task, Duration::ZERO);
+            return Ok(());
         }
         self.settle(&task.work, State::Absent, said.text, said.log_id)
     }
@@ -166,7 +170,8 @@ impl Loop<'_> {
         }
         // Of a stay that was refused before, and is named again, it says nothing new of the run.
         if !task.work.is_asked_again && self.is_in_doubt(Quality, task.work.id, sign)? {
-            return self.requeue_stay(task);
+            self.requeue(task, Duration::ZERO);
+            return Ok(());
         }
         self.settle(&task.work, State::Rejected, said.text, said.log_id)
     }
@@ -182,10 +187,6 @@ impl Loop<'_> {
         (stay.pages, stay.samples, stay.page_token) = (0, 0, None);
         stay.restarts += 1;
         (self.terms.emit)(Event::Restarted { stay: &stay.stay });
-        self.requeue_stay(task)
-    }
-
-    fn requeue_stay(&mut self, task: StayTask) -> Result<(), Error> {
         self.requeue(task, Duration::ZERO);
         Ok(())
     }
@@ -221,21 +222,22 @@ impl Loop<'_> {
     /// Takes back that stays failed.
     pub(super) fn unsettle_stays(&mut self, stays: &[StayId]) -> Result<(), Error> {
         let unsettled = self.journal.unsettle(stays)?;
-        self.are_pending_again(unsettled)
+        self.are_pending_again(unsettled);
+        Ok(())
     }
 
     /// Takes back what was settled by answers that are in doubt.
     pub(super) fn unsettle_suspect_stays(&mut self, stays: &[StayId]) -> Result<(), Error> {
         let unsettled = self.journal.unsettle_suspects(stays)?;
-        self.are_pending_again(unsettled)
+        self.are_pending_again(unsettled);
+        Ok(())
     }
 
-    fn are_pending_again(&mut self, unsettled: impl IntoIterator<Item = (State, u64)>) -> Result<(), Error> {
+    fn are_pending_again(&mut self, unsettled: impl IntoIterator<Item = (State, u64)>) {
         for (state, stays) in unsettled {
             (self.terms.emit)(Event::Unsettled { state, stays });
         }
         self.tracks[Quality].settled_before = StayId::MIN;
-        Ok(())
     }
 
     /// The stays of the bad answers are pending again, for they may be none of theirs; later runs ask neither for them nor
