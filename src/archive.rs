@@ -9,7 +9,8 @@
 //!
 //! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. A body is
 //! what the API sent, byte for byte: what is built from it again is the same file under the same name. A body that is
-//! not one line stands in `body` with blanks for its line ends, and as it was sent in the string `body_text`.
+//! not one line, or begins with a byte order mark, stands in `body` without the mark and with blanks for its line ends, and
+//! as it was sent in the string `body_text`.
 
 mod ndjson;
 mod parquet;

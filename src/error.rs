@@ -54,6 +54,17 @@ pub enum Error {
     /// The journal refused.
     #[error("journal")]
     Journal(#[from] JournalError),
+    /// The journal refused while answers were under way, and some of them are lost.
+    #[error(
+        "{answers} {} could not be recorded, and will be asked for again: journal",
+        if *answers == 1 { "answer that is paid for" } else { "answers that are paid for" }
+    )]
+    Unrecorded {
+        /// How many.
+        answers: u32,
+        /// What the journal said of the first one.
+        source: JournalError,
+    },
     /// The dataset or another file on disk.
     #[error("dataset")]
     Disk(#[from] DiskError),
@@ -119,9 +130,10 @@ impl Error {
             Self::Archive { source, .. } if source.is_usage() => ExitCode::Usage,
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
-            Self::Journal(error) if error.is_usage() => ExitCode::Usage,
-            Self::Journal(error) if error.is_busy() => ExitCode::Again,
+            Self::Journal(error) | Self::Unrecorded { source: error, .. } if error.is_usage() => ExitCode::Usage,
+            Self::Journal(error) | Self::Unrecorded { source: error, .. } if error.is_busy() => ExitCode::Again,
             Self::Journal(_)
+            | Self::Unrecorded { .. }
             | Self::Archive { .. }
             | Self::Disk(_)
             | Self::File { .. }
@@ -140,6 +152,12 @@ impl Error {
             Self::Access { remedy, .. } => Some(remedy.to_string()),
             Self::Upstream(_) => Some("nothing is lost: run the same command again to continue".into()),
             Self::Journal(error) => error.hint().map(Into::into),
+            Self::Unrecorded { source, .. } if source.is_busy() => {
+                Some("another process holds the journal: end it, or wait for it, and run again".into())
+            }
+            Self::Unrecorded { .. } => {
+                Some("check room and permissions on the state folder's disk, then run again to continue".into())
+            }
             Self::Disk(error) => error.hint().map(Into::into),
             Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
             Self::Mismatch { remedies, .. } => Some(remedies.clone()),

@@ -17,23 +17,25 @@ use self::{
 };
 use crate::endpoint::Endpoint;
 
-/// What of the protocol is an endpoint's own.
+/// What of the protocol is an endpoint's own, besides the request for a page.
 struct Row {
     /// Reads the body of a success.
     read_page: fn(&[u8]) -> Option<page::Page>,
     /// What to do about its 121005.
     no_permission: Remedy,
+    /// What to do when the app, or the token, lacks its scope.
+    no_scope: Remedy,
 }
 
 fn row(endpoint: Endpoint) -> Row {
     match endpoint {
-        Endpoint::Quality => Row { read_page: quality::read_page, no_permission: quality::NO_PERMISSION_REMEDY },
+        Endpoint::Quality => quality::ROW,
     }
 }
 
 /// Decides what an endpoint's answer, or its absence, means. `now` resolves a `Retry-After` date.
 pub fn meaning(endpoint: Endpoint, answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
-    classify(answer, now, row(endpoint).read_page)
+    classify(answer, now, &row(endpoint))
 }
 
 /// What to do when an endpoint refuses everything with "no permission".

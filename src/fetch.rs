@@ -1,8 +1,9 @@
 //! Phase 1: queue → pace → transport → classify → land.
 //!
-//! One loop owns everything: it picks the next stay, waits for a turn, sends, and takes answers in one after the other.
-//! Requests under way are futures that it polls; they own nothing but their request. So the order of effects is that
-//! of the loop, and stopping means to pick nothing more.
+//! One loop owns everything: it picks the next task, of whichever endpoint has a turn, sends, and takes answers in one after
+//! the other. Each endpoint has a pace and a memory of its own (`track.rs`); what a page of it comes to is in a file of its own
+//! (`quality.rs`), behind the seam in `work.rs`. Requests under way are futures that it polls; they own nothing but their
+//! request. So the order of effects is that of the loop, and stopping means to pick nothing more.
 
 pub mod calendar;
 pub mod pace;
@@ -12,12 +13,13 @@ mod anomaly;
 mod answer;
 mod outage;
 mod quality;
-mod task;
+mod refusals;
 mod token;
 mod track;
 mod until;
+mod work;
 
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
@@ -33,9 +35,9 @@ use self::{
     calendar::{quota_day, quota_month},
     outage::Outage,
     pace::{Turn, slot_time},
-    task::{Task, Work},
     token::Tokens,
     track::Tracks,
+    work::{Task, Tries},
 };
 use crate::{
     config::Config,
@@ -47,11 +49,11 @@ use crate::{
         auth::tenant::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
-    journal::{Journal, SlotId, StayId},
+    journal::{Journal, SlotId},
     start::Start,
 };
 
-/// Stays that wait for their next attempt or page; while there are so many, no further stay is begun.
+/// Tasks of an endpoint that wait for their next attempt or page; while there are so many, no further one is begun.
 const WAITING_MAX: usize = 256;
 
 /// An answer with a longer body than this is a large one: while they come, one request at a time is under way, for each
@@ -134,13 +136,9 @@ struct Loop<'a> {
     tokens: Tokens<'a>,
     jitter: StdRng,
     in_flight: FuturesUnordered<LocalBoxFuture<'a, Arrival>>,
-    /// Tasks between two requests.
-    waiting: Vec<Task>,
-    /// Stays in flight or waiting.
-    taken: BTreeSet<StayId>,
-    /// This process's stays before this one are settled.
-    settled_before: StayId,
     outage: Outage,
+    /// Answers about what was asked for that the journal did not take.
+    unrecorded: u32,
     /// True if the last page was a large one.
     bodies_are_large: bool,
     ending: Option<Ended>,
@@ -171,16 +169,29 @@ impl<'a> Loop<'a> {
             tokens: Tokens::new(terms),
             jitter,
             in_flight: FuturesUnordered::new(),
-            waiting: Vec::new(),
-            taken: BTreeSet::new(),
-            settled_before: StayId::MIN,
             outage: Outage::default(),
+            unrecorded: 0,
             bodies_are_large: false,
             ending: None,
         })
     }
 
     async fn run(mut self) -> Result<Ended, Error> {
+        let worked = self.work().await;
+        // Whatever ended it: what is under way is paid for.
+        let drained = self.drain().await;
+        let done = match worked.and(drained) {
+            Ok(()) => self.journal.write_slots().map_err(Error::from),
+            Err(Error::Journal(source)) if self.unrecorded > 0 => {
+                Err(Error::Unrecorded { answers: self.unrecorded, source })
+            }
+            Err(error) => Err(error),
+        };
+        done.map(|()| self.ending.unwrap_or(Ended::Complete))
+    }
+
+    /// Sends and takes in until an end is in sight.
+    async fn work(&mut self) -> Result<(), Error> {
         while self.ending.is_none() {
             match self.step()? {
                 Step::Send(task) => self.send(*task)?,
@@ -188,18 +199,18 @@ impl<'a> Loop<'a> {
                 Step::Finish => self.finish()?,
             }
         }
-        self.drain().await?;
-        self.journal.write_slots()?;
-        Ok(self.ending.unwrap_or(Ended::Complete))
+        Ok(())
     }
 
     /// The scope's stays are settled, or a limit is reached.
     fn finish(&mut self) -> Result<(), Error> {
         let may_alarm = self.ending.is_none() && matches!(self.terms.scope, Scope::Own);
-        let alarm = self.tracks[Endpoint::Quality].anomaly.at_the_end();
-        let alarm = alarm.filter(|_| may_alarm && self.terms.config.retry.stop_on_anomaly);
-        if let Some(alarm) = alarm {
-            return self.alarm(alarm);
+        if may_alarm && self.terms.config.retry.stop_on_anomaly {
+            for endpoint in Endpoint::ALL {
+                if let Some(alarm) = self.tracks[endpoint].anomaly.at_the_end() {
+                    return self.alarm(endpoint, alarm);
+                }
+            }
         }
         self.end(Ended::Complete);
         Ok(())
@@ -219,81 +230,60 @@ impl<'a> Loop<'a> {
         if self.in_flight.len() >= in_flight_max {
             return Ok(Step::Wait(Wait::Answers, None));
         }
-        let mut next = Step::Wait(Wait::Answers, None);
-        for endpoint in Endpoint::ALL {
-            next = match (next, self.step_of(endpoint, now)?) {
-                (_, send @ Step::Send(_)) => return Ok(send),
-                (Step::Wait(_, None), wait) => wait,
-                (Step::Wait(_, Some(at)), Step::Wait(cause, Some(sooner))) if sooner < at => {
-                    Step::Wait(cause, Some(sooner))
-                }
-                (next, _) => next,
-            };
-        }
-        Ok(next)
+        self.next_turn(now)
     }
 
-    /// What is next of one endpoint: to send, or to wait for something.
-    fn step_of(&mut self, endpoint: Endpoint, now: Instant) -> Result<Step, Error> {
-        let Some(task) = self.pick(endpoint, now)? else {
-            let of_endpoint = self.waiting.iter().filter(|task| task.work.endpoint() == endpoint);
-            let due = of_endpoint.map(|task| task.not_before).min();
-            let cause = if due.is_some() { Wait::Backoff } else { Wait::Answers };
-            return Ok(Step::Wait(cause, due));
-        };
-        let pace = &mut self.tracks[endpoint].pace;
-        let turn = if self.tokens.is_ready(now) { Ok(pace.turn(now)) } else { Err(Wait::Token) };
-        let (cause, until) = match turn {
-            Ok(Turn::Now) => return Ok(Step::Send(Box::new(task))),
-            Ok(Turn::Quota(at)) => (Wait::Quota, Some(at)),
-            Ok(Turn::Gate(at)) => (Wait::Refusal, Some(at)),
-            Err(cause) => (cause, None),
-        };
-        self.put_back(task);
-        Ok(Step::Wait(cause, until))
+    /// The task whose turn it is, or what is waited for, soonest of all endpoints. Endpoints share the requests under way and
+    /// nothing else: what one waits for holds up no other.
+    fn next_turn(&mut self, now: Instant) -> Result<Step, Error> {
+        let mut soonest: Option<(Wait, Instant)> = None;
+        for endpoint in self.tracks.longest_silent_first() {
+            let picked = self.pick(endpoint, now)?;
+            let track = &mut self.tracks[endpoint];
+            let wait = match picked {
+                None => track.next_due().map(|due| (Wait::Backoff, due)),
+                Some(task) => {
+                    let turn = self.tokens.is_ready(now).then(|| track.pace.turn(now));
+                    if turn == Some(Turn::Now) {
+                        return Ok(Step::Send(Box::new(task)));
+                    }
+                    track.put_back(task);
+                    match turn {
+                        None => return Ok(Step::Wait(Wait::Token, None)),
+                        Some(Turn::Quota(at)) => Some((Wait::Quota, at)),
+                        Some(Turn::Gate(at)) => Some((Wait::Refusal, at)),
+                        Some(Turn::Now) => None,
+                    }
+                }
+            };
+            soonest = soonest.into_iter().chain(wait).min_by_key(|(_, at)| *at);
+        }
+        Ok(soonest.map_or(Step::Wait(Wait::Answers, None), |(cause, at)| Step::Wait(cause, Some(at))))
     }
 
     fn has_work(&mut self) -> Result<bool, Error> {
-        let own_pending = match self.terms.scope {
-            Scope::Queued(is_wanted) => return Ok(is_wanted.get()),
-            Scope::Own => match self.journal.own_pending(self.settled_before)? {
-                // Another process may have asked again for stays that were settled.
-                None => self.journal.own_pending(StayId::MIN)?,
-                first_pending => first_pending,
-            },
-        };
-        self.settled_before = own_pending.unwrap_or(self.settled_before);
-        Ok(own_pending.is_some())
-    }
-
-    /// The endpoint's task that comes first by its place in the queue: one that waits and is due, or one not begun yet.
-    fn pick(&mut self, endpoint: Endpoint, now: Instant) -> Result<Option<Task>, Error> {
-        let due = self.waiting.iter().enumerate();
-        let due = due.filter(|(_, task)| task.work.endpoint() == endpoint && task.not_before <= now);
-        let due = due.min_by_key(|(_, task)| task.work.place()).map(|(position, _)| position);
-        let fresh = if self.waiting.len() < WAITING_MAX { self.next_fresh(endpoint)? } else { None };
-        Ok(match (due, fresh) {
-            (Some(position), Some(fresh)) if fresh.place() < self.waiting[position].work.place() => {
-                Some(Task::begin(fresh, now))
+        if let Scope::Queued(is_wanted) = self.terms.scope {
+            return Ok(is_wanted.get());
+        }
+        for endpoint in Endpoint::ALL {
+            if self.is_pending(endpoint)? {
+                return Ok(true);
             }
-            (Some(position), _) => Some(self.waiting.swap_remove(position)),
-            (None, fresh) => fresh.map(|fresh| Task::begin(fresh, now)),
+        }
+        Ok(false)
+    }
+
+    /// The task that comes first by its place in the queue of its endpoint: one that waits and is due, or work not begun yet.
+    fn pick(&mut self, endpoint: Endpoint, now: Instant) -> Result<Option<Task>, Error> {
+        let has_room = self.tracks[endpoint].waiting.len() < WAITING_MAX;
+        let fresh = if has_room { self.next_fresh(endpoint)? } else { None };
+        let track = &mut self.tracks[endpoint];
+        let begin = |work| Some(Task { work, tries: Tries::none(now) });
+        Ok(match (track.first_due(now), fresh) {
+            (Some(position), Some(fresh)) if fresh.place() < track.waiting[position].work.place() => begin(fresh),
+            (Some(position), _) => Some(track.waiting.swap_remove(position)),
+            (None, fresh) => fresh.and_then(begin),
         })
-    }
-
-    /// What comes next of what is not begun yet.
-    fn next_fresh(&self, endpoint: Endpoint) -> Result<Option<Work>, Error> {
-        match endpoint {
-            Endpoint::Quality => Ok(self.next_stay()?.map(Work::Stay)),
-        }
-    }
-
-    /// A task that was begun goes back to those that wait; one that was not stays in the journal's queue.
-    fn put_back(&mut self, task: Task) {
-        let Work::Stay(queued) = &task.work;
-        if self.taken.contains(&queued.id) {
-            self.waiting.push(task);
-        }
     }
 
     fn send(&mut self, task: Task) -> Result<(), Error> {
@@ -302,12 +292,13 @@ impl<'a> Loop<'a> {
         let free_after = slot_time(&self.terms.config.api);
         let free_ms = (wall + free_after).timestamp_millis();
         let slot = self.journal.spend(endpoint, wall.timestamp_millis(), free_ms, quota_day(wall))?;
-        self.tracks[endpoint].pace.take(slot, now, now + free_after);
-        let Work::Stay(queued) = &task.work;
-        self.taken.insert(queued.id);
+        let track = &mut self.tracks[endpoint];
+        track.pace.take(slot, now, now + free_after);
+        track.sent_at = Some(now);
+        track.taken.insert(task.work.id());
         (self.terms.emit)(Event::Sent);
         let (bearer, token_generation) = self.tokens.current();
-        let path_and_query = task.work.request(self.terms.config);
+        let path_and_query = task.work.page_request(&self.terms.config.api);
         let sending = self.terms.transport.send(Request { path_and_query, call: Call::Get { bearer } });
         let sent = Sent { task, slot, at: now, token_generation };
         self.in_flight.push(sending.map(|answer| (sent, answer)).boxed_local());
@@ -339,9 +330,11 @@ impl<'a> Loop<'a> {
     }
 
     /// Waits for the requests under way, as long as they may take: what is paid for is not thrown away. Whoever is in a
-    /// hurry gives the stop signal a second time, which ends the process.
+    /// hurry gives the stop signal a second time, which ends the process. An answer that cannot be recorded keeps none of
+    /// the others from being; the first error is returned.
     async fn drain(&mut self) -> Result<(), Error> {
         let patience = Instant::now() + slot_time(&self.terms.config.api);
+        let mut drained = Ok(());
         loop {
             let arrival = tokio::select! {
                 biased;
@@ -349,8 +342,8 @@ impl<'a> Loop<'a> {
                 () = sleep_until(patience) => None,
             };
             match arrival {
-                Some(arrival) => self.take_in(arrival)?,
-                None => return Ok(()),
+                Some(arrival) => drained = drained.and(self.take_in(arrival)),
+                None => return drained,
             }
         }
     }

@@ -279,6 +279,17 @@ async fn an_archive_holds_the_dates_asked_for_in_the_order_of_the_rows() {
 #[test]
 fn a_body_of_several_lines_comes_back_as_it_was_sent() {
     let body = "\n{\"code\": 0,\r\n \"data\": {\"participant_quality_list\": [{\"network\": {\"network_delay\":\n{ \"a\":  1 }}}]}}\n";
+    comes_back(body, body);
+}
+
+#[test]
+fn a_body_after_a_byte_order_mark_comes_back_as_it_was_sent() {
+    let body = "{\"code\":0,\"data\":{\"participant_quality_list\":[{\"network\":{\"network_delay\":\"8ms\"}}]}}";
+    comes_back(&format!("\u{feff}{body}"), body);
+}
+
+/// Archives a page with this body, and imports it elsewhere: the same dataset, and `json` for other engines.
+fn comes_back(body: &str, json: &str) {
     let home = Home::new();
     let mut journal = home.journal();
     let stay = Stay {
@@ -305,7 +316,7 @@ fn a_body_of_several_lines_comes_back_as_it_was_sent() {
     let text = fs::read_to_string(home.path("pages.ndjson")).unwrap();
     assert_eq!(text.lines().count(), 1);
     let line: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(line["body"], serde_json::from_str::<Value>(body).unwrap());
+    assert_eq!(line["body"], serde_json::from_str::<Value>(json).unwrap());
 }
 
 #[tokio::test(start_paused = true)]

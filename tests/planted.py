@@ -302,7 +302,19 @@ DEFECTS = [
         "answers under way are dropped at a stop",
         "runs",
         "limits::the_stop_signal_lands_the_answers_under_way",
-        [("src/fetch.rs", "        self.drain().await?;\n", "")],
+        [("src/fetch.rs", "let drained = self.drain().await;", "let drained: Result<(), Error> = Ok(());")],
+    ),
+    Defect(
+        "a journal that refuses one answer takes those under way with it",
+        "runs",
+        "journal::a_page_that_cannot_be_recorded_takes_none_of_those_under_way_with_it",
+        [
+            (
+                "src/fetch.rs",
+                "        let drained = self.drain().await;\n",
+                "        let drained = if worked.is_ok() { self.drain().await } else { Ok(()) };\n",
+            )
+        ],
     ),
     # Pace.
     Defect(
@@ -312,8 +324,8 @@ DEFECTS = [
         [
             (
                 "src/fetch.rs",
-                "self.tracks[endpoint].pace.take(slot, now, now + free_after);",
-                "self.pace.take(slot, now, now + pace::HOLD);",
+                "track.pace.take(slot, now, now + free_after);",
+                "track.pace.take(slot, now, now + pace::HOLD);",
             ),
             ("src/fetch/answer.rs", "        self.tracks[endpoint].pace.answered(sent.slot, now);\n", ""),
         ],
@@ -328,7 +340,7 @@ DEFECTS = [
         "an alarm leaves settled what raised it",
         "runs",
         "limits::answers_that_say_nothing_stop_the_run_after_200",
-        [("src/fetch/quality.rs", "        self.unsettle_suspects(&suspects)?;\n", "")],
+        [("src/fetch/quality.rs", "        self.unsettle_suspect_stays(&suspects)?;\n", "")],
     ),
     Defect(
         "a refresh gives up what has changed",
@@ -364,13 +376,13 @@ DEFECTS = [
         "success without samples is a good sign",
         "runs",
         "limits::a_run_whose_answers_are_empty_is_not_complete",
-        [("src/fetch/quality.rs", "self.unless_suspect(task, Sign::Empty)?", "self.unless_suspect(task, Sign::Known)?")],
+        [("src/fetch/quality.rs", "stay.id, Sign::Empty)?", "stay.id, Sign::Known)?")],
     ),
     Defect(
         "refusals are borne for ever",
         "runs",
         "limits::refusals_without_end_end_the_run",
-        [("src/fetch/answer.rs", "        let lasted = self.outage.refusal(now, wait);\n", "        let lasted = Duration::ZERO;\n")],
+        [("src/fetch/answer.rs", "        let lasted = track.refusals.refusal(now, wait);\n", "        let lasted = Some(Duration::ZERO);\n")],
     ),
     Defect(
         "a stored refusal is believed whatever the clock says",
@@ -388,7 +400,7 @@ DEFECTS = [
         "a refusal leaves the gate open",
         "runs",
         "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
-        [("src/fetch/answer.rs", "        self.tracks[endpoint].pace.close_gate(now + wait);\n", "")],
+        [("src/fetch/answer.rs", "        track.pace.close_gate(now + wait);\n", "")],
     ),
     Defect(
         "a throttled answer counts as an attempt",
@@ -400,9 +412,9 @@ DEFECTS = [
                 "src/fetch/answer.rs",
                 "        (self.terms.emit)(Event::Refused { wait });\n",
                 "        (self.terms.emit)(Event::Refused { wait });\n"
-                "        task.attempts += 1;\n"
-                "        if task.attempts >= self.terms.config.retry.attempts_max {\n"
-                '            return self.settle(&task, crate::journal::State::Failed, "throttled".into(), None);\n'
+                "        task.tries.attempts += 1;\n"
+                "        if task.tries.attempts >= self.terms.config.retry.attempts_max {\n"
+                '            return self.fail(&task.work, "throttled".into(), None);\n'
                 "        }\n",
             ),
         ],
@@ -431,14 +443,14 @@ DEFECTS = [
         "runs",
         "faults::a_verdict_concerns_its_stay_alone",
         [
-            ("src/fetch/quality.rs", "self.journal.token_seen(queued.id, token)?", "token.is_empty()"),
-            ("src/fetch/quality.rs", "queued.pages + 1 >= pages_max", "queued.pages + 1 >= pages_max * 1000"),
+            ("src/fetch/quality.rs", "self.journal.token_seen(stay.id, token)?", "token.is_empty()"),
+            ("src/fetch/quality.rs", "stay.pages + 1 >= pages_max", "stay.pages + 1 >= pages_max * 1000"),
         ],
     ),
     Defect(
         "`has_more` is passed over",
         "lib",
-        "feishu::answer::tests::a_page_says_what_comes_after_it",
+        "feishu::quality::tests::a_page_says_what_comes_after_it",
         [
             ("src/feishu/page.rs", "(Some(true) | None, Some(token)) => Next::Token(token),", "(_, Some(_)) => Next::End,")
         ],
@@ -456,8 +468,8 @@ DEFECTS = [
         [
             (
                 "src/fetch/quality.rs",
-                "return self.settle(&task, State::Young, said.text, said.log_id);",
-                "return self.settle(&task, State::Absent, said.text, said.log_id);",
+                "return self.settle(&task.work, State::Young, said.text, said.log_id);",
+                "return self.settle(&task.work, State::Absent, said.text, said.log_id);",
             )
         ],
     ),
@@ -465,7 +477,7 @@ DEFECTS = [
         "a paging without end leaves its pages behind",
         "runs",
         "matrix::all_requests_of_an_hour_are_struck",
-        [("src/fetch/quality.rs", "                    self.journal.restart(task.stay().id)?;\n", "")],
+        [("src/fetch/quality.rs", "                    self.journal.restart(task.work.id)?;\n", "")],
     ),
     Defect(
         "a list is taken for an object",

@@ -73,11 +73,12 @@ fn write_line(out: &mut impl Write, stay: &Stay, number: u32, body: &str) -> io:
     )?;
     serde_json::to_writer(&mut *out, participant.id())?;
     write!(out, ",\"page\":{number},\"body\":")?;
-    if body.trim() == body && !body.contains(['\n', '\r']) {
+    let json = body.strip_prefix('\u{feff}').unwrap_or(body).trim();
+    if json == body && !body.contains(['\n', '\r']) {
         out.write_all(body.as_bytes())?;
     } else {
         // In JSON a line end can only stand between tokens, where a blank means the same.
-        out.write_all(body.trim().replace(['\n', '\r'], " ").as_bytes())?;
+        out.write_all(json.replace(['\n', '\r'], " ").as_bytes())?;
         out.write_all(b",\"body_text\":")?;
         serde_json::to_writer(&mut *out, body)?;
     }

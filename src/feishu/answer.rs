@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    Row,
     page::{Page, object},
     transport::{Answer, TransportError},
 };
@@ -113,16 +114,17 @@ enum Meaning {
     MonthUsedUp,
     TokenRefused,
     Denied(Remedy),
+    /// The app, or the token, lacks the endpoint's scope.
+    NoScope,
     Transient,
     Judged(Judgement),
 }
 
 const APP_REMEDY: Remedy = Remedy("check app id and secret, and that the app is enabled and installed in this tenant");
-const SCOPE_REMEDY: Remedy = Remedy("grant the app the scope `vc:room:readonly` and publish a version of the app");
 const ADDRESS_REMEDY: Remedy = Remedy("add this machine's public address to the app's IP allowlist");
 const HEADER_REMEDY: Remedy = Remedy("the API did not see the access token: is there a proxy that drops headers?");
 
-/// Every code whose meaning is known; any other is a failure of its stay.
+/// Every code whose meaning is known; any other is a failure of what was asked for.
 const CODES: &[(RangeInclusive<i64>, Meaning)] = &[
     (99_991_400..=99_991_400, Meaning::Throttled),
     (1_000_004..=1_000_005, Meaning::Throttled),
@@ -136,10 +138,10 @@ const CODES: &[(RangeInclusive<i64>, Meaning)] = &[
     (99_991_543..=99_991_543, Meaning::Denied(APP_REMEDY)),
     (99_991_661..=99_991_661, Meaning::Denied(HEADER_REMEDY)),
     (99_991_662..=99_991_662, Meaning::Denied(APP_REMEDY)),
-    (99_991_672..=99_991_672, Meaning::Denied(SCOPE_REMEDY)),
+    (99_991_672..=99_991_672, Meaning::NoScope),
     (99_991_673..=99_991_673, Meaning::Denied(APP_REMEDY)),
-    (99_991_676..=99_991_676, Meaning::Denied(SCOPE_REMEDY)),
-    (99_991_679..=99_991_679, Meaning::Denied(SCOPE_REMEDY)),
+    (99_991_676..=99_991_676, Meaning::NoScope),
+    (99_991_679..=99_991_679, Meaning::NoScope),
     (126_009..=126_010, Meaning::Judged(Judgement::Absent)),
     (121_004..=121_004, Meaning::Judged(Judgement::Absent)),
     (121_002..=121_003, Meaning::Judged(Judgement::Rejected)),
@@ -158,13 +160,8 @@ const CODES: &[(RangeInclusive<i64>, Meaning)] = &[
     (105_001..=105_001, Meaning::Transient),
 ];
 
-/// Decides what an answer, or its absence, means. `now` resolves a `Retry-After` date; `read_page` reads the body of a
-/// success, if it is of the endpoint's documented form.
-pub fn classify(
-    answer: &Result<Answer, TransportError>,
-    now: DateTime<Utc>,
-    read_page: impl FnOnce(&[u8]) -> Option<Page>,
-) -> Outcome {
+/// Decides what an answer, or its absence, means. `now` resolves a `Retry-After` date; `row` is that of the endpoint.
+pub(super) fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>, row: &Row) -> Outcome {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Outcome::Transient(Said { text: error.to_string(), log_id: None }),
@@ -172,15 +169,15 @@ pub fn classify(
     match envelope(&answer.body) {
         Some(Envelope { code: 0, .. }) => {
             let off_contract = || Outcome::Judged(Judgement::OffContract, said_unreadable(answer));
-            read_page(&answer.body).map_or_else(off_contract, Outcome::Page)
+            (row.read_page)(&answer.body).map_or_else(off_contract, Outcome::Page)
         }
-        Some(envelope) => by_code(answer, &envelope, now),
+        Some(envelope) => by_code(answer, &envelope, now, row),
         None if answer.status == 429 => Outcome::Throttled { wait: throttled_for(answer, now) },
         None => Outcome::Transient(said_unreadable(answer)),
     }
 }
 
-fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>) -> Outcome {
+fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>, row: &Row) -> Outcome {
     let said = said(answer, envelope);
     let meaning = CODES.iter().find(|(codes, _)| codes.contains(&envelope.code)).map(|(_, meaning)| *meaning);
     match meaning {
@@ -188,6 +185,7 @@ fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>) -> Outcome 
         Some(Meaning::MonthUsedUp) => Outcome::MonthUsedUp(said),
         Some(Meaning::TokenRefused) => Outcome::TokenRefused(said),
         Some(Meaning::Denied(remedy)) => Outcome::Denied(said, remedy),
+        Some(Meaning::NoScope) => Outcome::Denied(said, row.no_scope),
         Some(Meaning::Transient) => Outcome::Transient(said),
         Some(Meaning::Judged(judgement)) => Outcome::Judged(judgement, said),
         None if answer.status >= 500 => Outcome::Transient(said),

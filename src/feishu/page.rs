@@ -17,7 +17,7 @@ pub struct Page {
 /// What comes after a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing: the stay is complete.
+    /// Nothing: it is the last.
     End,
     /// The page that this token asks for.
     Token(String),
@@ -42,25 +42,16 @@ pub(super) fn data<'a, D: Deserialize<'a> + Default>(body: &'a [u8]) -> Option<D
     data.map_or_else(|| Some(D::default()), |data| object(data.get()))
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Paging {
-    #[serde(default)]
-    has_more: Value,
-    #[serde(default)]
-    page_token: Value,
-}
-
 /// What comes after the page. `has_more` and `page_token` are read leniently: a page that was paid for is not thrown away
 /// because a truth value comes as text or a token as number. Where `has_more` says nothing, the token speaks for it.
-pub(super) fn next(body: &[u8]) -> Option<Next> {
-    let paging: Paging = data(body)?;
-    let has_more = match &paging.has_more {
+pub(super) fn next(has_more: &Value, page_token: &Value) -> Option<Next> {
+    let has_more = match has_more {
         Value::Null => None,
         Value::Bool(has_more) => Some(*has_more),
         Value::String(text) => Some(text.parse().ok()?),
         _ => return None,
     };
-    let token = match &paging.page_token {
+    let token = match page_token {
         Value::String(token) if token.trim().is_empty() => None,
         Value::String(token) => Some(token.clone()),
         Value::Number(token) => Some(token.to_string()),

@@ -1,9 +1,11 @@
 //! The endpoint `participant_quality_list`: the request for a page of a stay's samples, and what the page holds.
 
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
+    Row,
     answer::{Remedy, envelope},
     page::{Page, data, next},
 };
@@ -15,11 +17,15 @@ use crate::{
 
 const PATH: &str = "/open-apis/vc/v1/participant_quality_list";
 
-/// What to do about 121005.
-pub const NO_PERMISSION_REMEDY: Remedy = Remedy(
-    "the app needs the scope `vc:room:readonly`, and the person who created it the admin right \"Video conferencing > \
-     Meeting management\"; `vcq check` tells which is missing",
-);
+/// What of the protocol is this endpoint's own.
+pub(super) const ROW: Row = Row {
+    read_page,
+    no_permission: Remedy(
+        "the app needs the scope `vc:room:readonly`, and the person who created it the admin right \"Video conferencing > \
+         Meeting management\"; `vcq check` tells which is missing",
+    ),
+    no_scope: Remedy("grant the app the scope `vc:room:readonly` and publish a version of the app"),
+};
 
 /// The path and query that ask for the page at `page_token`, or for the first one.
 pub fn request(stay: &Stay, user_id_type: UserIdType, page_token: Option<&str>) -> String {
@@ -62,11 +68,18 @@ struct Data {
     /// Missing and null mean no samples; anything else than a list is not the documented form.
     #[serde(default, rename = "participant_quality_list")]
     _list: Option<Vec<IgnoredAny>>,
+    #[serde(default)]
+    has_more: Value,
+    #[serde(default)]
+    page_token: Value,
 }
 
 /// Reads the body of a success. A page is landed only if phase 2 can read it, so it is decoded once here.
-pub fn read_page(body: &[u8]) -> Option<Page> {
+fn read_page(body: &[u8]) -> Option<Page> {
     let items = decode(body, &mut Unknown::default(), |_| {}).ok()?;
-    data::<Data>(body)?;
-    Some(Page { items, next: next(body)? })
+    let data: Data = data(body)?;
+    Some(Page { items, next: next(&data.has_more, &data.page_token)? })
 }
+
+#[cfg(test)]
+mod tests;

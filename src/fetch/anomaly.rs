@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{config::UserIdType, journal::StayId};
+use super::work::WorkId;
+use crate::config::UserIdType;
 
 /// Answers that are looked at: the first ones of a run, and the last ones at any time.
 const ANSWERS: usize = 200;
@@ -105,7 +106,7 @@ impl Alarm {
 /// The last signs, each with its stay, and the counts of the run.
 #[derive(Debug, Default)]
 pub(super) struct Anomaly {
-    last: VecDeque<(Sign, StayId)>,
+    last: VecDeque<(Sign, WorkId)>,
     answers: usize,
     ids_refused: usize,
     empty: usize,
@@ -117,7 +118,7 @@ pub(super) struct Anomaly {
 impl Anomaly {
     /// Notes a sign. Returns the alarm once most of the last [`ANSWERS`] are bad ones, or most of at least
     /// [`ANSWERS_OF_IDS`] refuse ids.
-    pub(super) fn note(&mut self, sign: Sign, stay: StayId) -> Option<Alarm> {
+    pub(super) fn note(&mut self, sign: Sign, stay: WorkId) -> Option<Alarm> {
         self.is_any_known |= sign == Sign::Known;
         self.answers += 1;
         self.ids_refused += usize::from(sign == Sign::IdRefused);
@@ -163,7 +164,7 @@ impl Anomaly {
     }
 
     /// The stays of the bad signs: what they came to was no fault of theirs.
-    pub(super) fn suspects(&self) -> Vec<StayId> {
+    pub(super) fn suspects(&self) -> Vec<WorkId> {
         self.last.iter().filter(|(sign, _)| *sign != Sign::Known).map(|(_, stay)| *stay).collect()
     }
 }

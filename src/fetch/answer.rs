@@ -1,4 +1,4 @@
-//! What the loop does with an answer: one method for each outcome.
+//! What the loop does with an answer, of whichever endpoint: one method for each outcome.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Arrival, Ended, Loop,
+    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Sent,
+    anomaly::Sign,
     calendar::quota_month,
     outage,
     outage::PROBE_EVERY,
     pace::HOLD,
-    refuse_for, retry,
-    task::{Task, Work},
-    token,
+    refuse_for, retry, token,
+    work::{Task, WorkId},
 };
 use crate::{
     endpoint::Endpoint,
@@ -21,9 +21,8 @@ use crate::{
     event::Event,
     feishu::{
         answer::{Judgement, Outcome, Remedy, Said},
-        meaning,
-        page::Page,
-        transport::Answer,
+        meaning, no_permission_remedy,
+        transport::{Answer, TransportError},
     },
 };
 
@@ -38,11 +37,22 @@ impl Loop<'_> {
         let outcome = meaning(endpoint, &answer, wall);
         (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.at });
         self.note(endpoint, &outcome);
+        let is_about_work = matches!(outcome, Outcome::Page(_) | Outcome::Judged(..));
+        let done = self.act(sent, outcome, answer);
+        self.unrecorded += u32::from(is_about_work && done.is_err());
+        done
+    }
+
+    fn act(&mut self, sent: Sent, outcome: Outcome, answer: Result<Answer, TransportError>) -> Result<(), Error> {
         let is_known = answer.as_ref().is_err_and(|error| error.is_known);
         let generation = sent.token_generation;
         let task = sent.task;
         match outcome {
-            Outcome::Page(page) => self.page(task, &page, &answer.unwrap_or_default())?,
+            Outcome::Page(page) => {
+                let answer = answer.unwrap_or_default();
+                self.bodies_are_large = answer.body.len() > LARGE_BODY_BYTES;
+                self.page(task, &page, &answer)?;
+            }
             Outcome::Throttled { wait } => self.throttled(task, wait)?,
             Outcome::MonthUsedUp(said) => self.month_used_up(task, &said),
             Outcome::TokenRefused(said) => self.token_refused(task, generation, said),
@@ -53,30 +63,31 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn page(&mut self, task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
-        match task.work {
-            Work::Stay(_) => self.stay_page(task, page, answer),
-        }
-    }
-
+    /// What an answer says of what was asked for.
     fn judged(&mut self, task: Task, judgement: Judgement, said: Said) -> Result<(), Error> {
-        match task.work {
-            Work::Stay(_) => self.stay_judged(task, judgement, said),
-        }
-    }
-
-    fn given_up(&mut self, task: &Task, said: Said) -> Result<(), Error> {
-        match task.work {
-            Work::Stay(_) => self.stay_given_up(task, said),
+        match judgement {
+            Judgement::NoPermission => self.no_permission(task, said),
+            Judgement::Absent => self.absent(task, said),
+            Judgement::Rejected => self.rejected(task, said, Sign::Unknown),
+            Judgement::IdRefused => self.rejected(task, said, Sign::IdRefused),
+            Judgement::OffContract => self.off_contract(task, said),
+            Judgement::Failed => self.failed(task, said),
         }
     }
 
     fn throttled(&mut self, task: Task, wait: Duration) -> Result<(), Error> {
-        let (now, endpoint) = (Instant::now(), task.work.endpoint());
-        self.tracks[endpoint].pace.close_gate(now + wait);
+        let now = Instant::now();
+        let endpoint = task.work.endpoint();
+        let track = &mut self.tracks[endpoint];
+        track.pace.close_gate(now + wait);
         refuse_for(self.journal, endpoint, self.terms.start.now(), wait)?;
         (self.terms.emit)(Event::Refused { wait });
-        let lasted = self.outage.refusal(now, wait);
+        let lasted = track.refusals.refusal(now, wait);
+        if lasted.is_some() {
+            // The API is there, but for somebody else.
+            self.outage.answer();
+        }
+        let lasted = lasted.unwrap_or_default();
         if lasted >= self.terms.config.retry.outage_max {
             let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
             self.end(Ended::Early(format!(
@@ -95,11 +106,11 @@ impl Loop<'_> {
 
     /// The first refusal of a page costs a new token; the second one, with the new token, ends the run.
     fn token_refused(&mut self, mut task: Task, generation: u64, said: Said) {
-        if task.refused_with.is_some_and(|refused| refused < generation) {
+        if task.tries.refused_with.is_some_and(|refused| refused < generation) {
             self.end(Ended::Denied(said, token::REFUSED_AGAIN_REMEDY));
         }
         self.tokens.drop_generation(generation);
-        task.refused_with = Some(generation);
+        task.tries.refused_with = Some(generation);
         self.requeue(task, Duration::ZERO);
     }
 
@@ -110,10 +121,12 @@ impl Loop<'_> {
 
     /// What an answer shows besides what it says of what was asked for.
     fn note(&mut self, endpoint: Endpoint, outcome: &Outcome) {
+        let track = &mut self.tracks[endpoint];
         if !matches!(outcome, Outcome::Transient(_) | Outcome::Throttled { .. }) {
             self.outage.answer();
+            track.refusals.answer();
         }
-        let is_of_task = matches!(
+        let is_about_work = matches!(
             outcome,
             Outcome::Page(_)
                 | Outcome::Judged(
@@ -121,20 +134,72 @@ impl Loop<'_> {
                     _
                 )
         );
-        if is_of_task {
-            // It shows that the app may ask, and ends a row of "no permission".
-            let track = &mut self.tracks[endpoint];
-            track.permitted = true;
-            track.no_permission.clear();
+        if is_about_work {
+            track.is_answered();
         }
+    }
+
+    /// Notes what an answer says of the run. True if the run stops for what its answers say, and this one says no better: it
+    /// decides nothing of what was asked for, which is to be queued again; and what the answers before it decided is pending
+    /// again.
+    pub(super) fn is_in_doubt(&mut self, endpoint: Endpoint, id: WorkId, sign: Sign) -> Result<bool, Error> {
+        let alarm = self.tracks[endpoint].anomaly.note(sign, id).filter(|_| self.terms.config.retry.stop_on_anomaly);
+        if let Some(alarm) = alarm.filter(|_| self.ending.is_none()) {
+            self.alarm(endpoint, alarm)?;
+        }
+        let is_in_doubt = sign != Sign::Known && matches!(self.ending, Some(Ended::Suspicious(_)));
+        if is_in_doubt {
+            self.unsettle_suspects(endpoint, &[id])?;
+        }
+        Ok(is_in_doubt)
+    }
+
+    /// Ends the run, and sets aside what the answers of the endpoint cast doubt on.
+    pub(super) fn alarm(&mut self, endpoint: Endpoint, alarm: Alarm) -> Result<(), Error> {
+        self.end(Ended::Suspicious(alarm));
+        self.set_aside(endpoint, alarm)
+    }
+
+    /// Fails what was asked for; when it is the first answer of the endpoint or the last of a row, it fails nothing and ends
+    /// the run.
+    fn no_permission(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        if self.ending.is_none() {
+            let endpoint = task.work.endpoint();
+            let Some(failed_wrongly) = self.tracks[endpoint].no_permission(task.work.id()) else {
+                return self.fail(&task.work, said.text, said.log_id);
+            };
+            self.end(Ended::Denied(said, no_permission_remedy(endpoint)));
+            self.unsettle(endpoint, &failed_wrongly)?;
+        }
+        self.requeue(task, Duration::ZERO);
+        Ok(())
+    }
+
+    fn failed(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        if self.is_in_doubt(task.work.endpoint(), task.work.id(), Sign::OffContract)? {
+            self.requeue(task, Duration::ZERO);
+            return Ok(());
+        }
+        self.fail(&task.work, said.text, said.log_id)
+    }
+
+    /// Worth another attempt, for it may have been damaged on its way; but the API is there, so it is no outage.
+    fn off_contract(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        if self.is_in_doubt(task.work.endpoint(), task.work.id(), Sign::OffContract)? {
+            self.requeue(task, Duration::ZERO);
+            return Ok(());
+        }
+        self.attempt_again(task, said)
     }
 
     fn transient(&mut self, task: Task, said: Said, sent: Instant, is_known: bool) -> Result<(), Error> {
         let now = Instant::now();
         let sign = self.outage.fault(now, sent, is_known);
         if sign == outage::Sign::Begins {
-            let failed = self.outage.take_failed();
-            self.unsettle(&failed)?;
+            for endpoint in Endpoint::ALL {
+                let failed = self.outage.take_failed(endpoint);
+                self.unsettle(endpoint, &failed)?;
+            }
         }
         if let Some(lasted) = self.outage.lasted(now) {
             self.sit_out(task, lasted, sign, &said);
@@ -143,18 +208,20 @@ impl Loop<'_> {
         self.attempt_again(task, said)
     }
 
-    pub(super) fn attempt_again(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
-        task.attempts += 1;
+    fn attempt_again(&mut self, mut task: Task, said: Said) -> Result<(), Error> {
+        task.tries.attempts += 1;
         let jitter = self.jitter.random();
-        let Some(wait) = retry::backoff(task.attempts, self.terms.config.retry.attempts_max, jitter) else {
-            return self.given_up(&task, said);
+        let Some(wait) = retry::backoff(task.tries.attempts, self.terms.config.retry.attempts_max, jitter) else {
+            self.outage.failed(task.work.endpoint(), task.work.id());
+            let reason = format!("{} attempts, the last one: {said}", task.tries.attempts);
+            return self.fail(&task.work, reason, said.log_id);
         };
-        (self.terms.emit)(Event::Retry { stay: task.work.stay(), why: &said.text, wait });
+        (self.terms.emit)(task.work.retry(&said.text, wait));
         self.requeue(task, wait);
         Ok(())
     }
 
-    /// In an outage no stay loses an attempt: everything waits for one request to get through.
+    /// In an outage nothing loses an attempt: everything waits for one request to get through.
     fn sit_out(&mut self, task: Task, lasted: Duration, sign: outage::Sign, said: &Said) {
         if sign == outage::Sign::Begins {
             (self.terms.emit)(Event::Outage { lasted, why: &said.text });
@@ -169,9 +236,10 @@ impl Loop<'_> {
         self.requeue(task, Duration::ZERO);
     }
 
-    /// Puts a task back among those that wait.
-    pub(super) fn requeue(&mut self, mut task: Task, wait: Duration) {
-        task.put_off(wait);
-        self.waiting.push(task);
+    /// Puts a task back among those that wait, for its next page or attempt.
+    pub(super) fn requeue(&mut self, task: impl Into<Task>, wait: Duration) {
+        let mut task = task.into();
+        task.tries.not_before = Instant::now() + wait;
+        self.tracks[task.work.endpoint()].waiting.push(task);
     }
 }

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::journal::StayId;
+use super::work::WorkId;
+use crate::endpoint::Endpoint;
 
 /// Faults in a row, without any other answer, that mean an outage: four minutes of requests.
 const FAULTS_MIN: u32 = 400;
-
-/// Refusals in a row that are more than chance: each may be one of an hour.
-const REFUSALS_MIN: u32 = 5;
 
 /// How often one request tries whether the outage is over.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(60);
@@ -31,19 +29,15 @@ pub(super) enum Sign {
     Nothing,
 }
 
-/// The faults and the refusals since the last useful answer.
+/// The faults of all endpoints since the last answer.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     since: Option<Instant>,
-    refused_since: Option<Instant>,
-    refusals: u32,
-    /// Until when the last refusal closed the gate.
-    refused_until: Option<Instant>,
     faults: u32,
     /// When the last of these faults showed that there is an outage.
     declared: Option<Instant>,
-    /// Stays that failed for these faults.
-    failed: Vec<StayId>,
+    /// What failed for these faults.
+    failed: Vec<(Endpoint, WorkId)>,
 }
 
 impl Outage {
@@ -65,38 +59,19 @@ impl Outage {
         Sign::Begins
     }
 
-    /// Notes an answer that is neither fault nor refusal: whatever it says, the API is there.
+    /// Notes an answer: whatever it says, the API is there.
     pub(super) fn answer(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes that a request was refused for the quota, for `wait` from now on: the API is there, but for somebody else.
-    /// Returns for how long it has gone on so after the time that the first refusal named. Those of requests that were under
-    /// way when the gate was closed say nothing more.
-    pub(super) fn refusal(&mut self, now: Instant, wait: Duration) -> Duration {
-        let until = self.refused_until.unwrap_or(now);
-        self.refused_until = Some(until.max(now + wait));
-        if now < until {
-            return Duration::ZERO;
-        }
-        let since = *self.refused_since.get_or_insert(now + wait);
-        *self = Self {
-            refused_since: Some(since),
-            refusals: self.refusals.saturating_add(1),
-            refused_until: self.refused_until,
-            ..Self::default()
-        };
-        if self.refusals < REFUSALS_MIN { Duration::ZERO } else { now.saturating_duration_since(since) }
+    /// Notes what failed for its faults, which an outage would excuse.
+    pub(super) fn failed(&mut self, endpoint: Endpoint, id: WorkId) {
+        self.failed.push((endpoint, id));
     }
 
-    /// Notes that a stay failed for its faults, which an outage would excuse.
-    pub(super) fn failed(&mut self, stay: StayId) {
-        self.failed.push(stay);
-    }
-
-    /// The stays that failed for these faults, once.
-    pub(super) fn take_failed(&mut self) -> Vec<StayId> {
-        std::mem::take(&mut self.failed)
+    /// What of this endpoint failed for these faults, once.
+    pub(super) fn take_failed(&mut self, endpoint: Endpoint) -> Vec<WorkId> {
+        self.failed.extract_if(.., |(of, _)| *of == endpoint).map(|(_, id)| id).collect()
     }
 
     /// True while there is an outage: faults are nobody's fault, and one request at a time is enough to see its end.
@@ -122,10 +97,11 @@ mod tests {
             assert_eq!(outage.fault(start, start, false), Sign::Fault);
         }
         assert_eq!((outage.is_on(), outage.lasted(start)), (false, None));
-        outage.failed(7);
+        outage.failed(Endpoint::Quality, 7);
         assert_eq!(outage.fault(start + PROBE_EVERY, start, false), Sign::Begins, "the last of them shows it, once");
         assert_eq!(outage.lasted(start + 2 * PROBE_EVERY), Some(2 * PROBE_EVERY));
-        assert_eq!(outage.take_failed(), [7]);
+        assert_eq!(outage.take_failed(Endpoint::Quality), [7]);
+        assert!(outage.take_failed(Endpoint::Quality).is_empty(), "once");
         outage.answer();
         assert!(!outage.is_on());
         assert_eq!(outage.fault(start, start, false), Sign::Fault, "counting starts over");
@@ -158,22 +134,5 @@ mod tests {
             assert_eq!(outage.fault(start, start, true), Sign::Nothing);
         }
         assert!(!outage.is_on());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_last_until_an_answer_that_is_none() {
-        let start = Instant::now();
-        let mut outage = Outage::default();
-        let wait = PROBE_EVERY;
-        for under_way in 1..REFUSALS_MIN {
-            assert_eq!(outage.refusal(start + under_way * wait, wait), Duration::ZERO);
-            for _ in 0..REFUSALS_MIN {
-                assert_eq!(outage.refusal(start + under_way * wait, wait), Duration::ZERO, "sent before the first");
-            }
-        }
-        outage.fault(start, start, false);
-        assert_eq!(outage.refusal(start + 9 * wait, wait), 7 * wait, "a fault is no better answer");
-        outage.answer();
-        assert_eq!(outage.refusal(start + 10 * wait, wait), Duration::ZERO);
     }
 }

@@ -66,10 +66,14 @@ pub fn decode<'a>(
     unknown: &mut Unknown,
     mut each: impl FnMut(&Sample<'a>),
 ) -> Result<u32, DecodeError> {
-    let page = str::from_utf8(without_bom(page)).map_err(|error| DecodeError { offset: error.valid_up_to() })?;
-    match fast::decode(page, &mut each) {
+    let json = without_bom(page);
+    let damaged = |offset| DecodeError { offset: page.len() - json.len() + offset };
+    let json = str::from_utf8(json).map_err(|error| damaged(error.valid_up_to()))?;
+    match fast::decode(json, &mut each) {
         Ok(samples) => Ok(samples),
-        Err(fast::GaveUp { samples }) => any::decode(page, unknown, samples, each),
+        Err(fast::GaveUp { samples }) => {
+            any::decode(json, unknown, samples, each).map_err(|error| damaged(error.offset))
+        }
     }
 }
 

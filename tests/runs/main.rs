@@ -21,6 +21,7 @@ mod adopt;
 mod calm;
 mod clock;
 mod faults;
+mod journal;
 mod kills;
 mod lanes;
 mod limits;

@@ -2,13 +2,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    config::UserIdType,
-    feishu::{page::Next, quality},
-    stay::{MeetingNo, Participant, Stay},
+    endpoint::Endpoint,
+    feishu::{meaning, page::Next},
 };
 
 fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
-    super::classify(answer, now, quality::read_page)
+    meaning(Endpoint::Quality, answer, now)
 }
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -58,6 +57,25 @@ fn a_byte_order_mark_before_an_answer_is_passed_over() {
     let expected = Outcome::Page(Page { items: 1, next: Next::End });
     assert_eq!(classify(&Ok(answer(200, &format!("\u{feff}{page}"))), at()), expected);
     assert_eq!(name(400, "\u{feff}{\"code\":121005}"), "no_permission");
+}
+
+#[test]
+fn a_success_is_a_page_whatever_the_status() {
+    let page = Outcome::Page(Page { items: 1, next: Next::End });
+    for status in [200, 404, 429, 500] {
+        let body = r#"{"code":0,"msg":"success","data":{"participant_quality_list":[{}],"has_more":false}}"#;
+        assert_eq!(classify(&Ok(answer(status, body)), at()), page, "HTTP {status}");
+    }
+}
+
+/// What the endpoint needs is named by its row; what is wrong with the app is the same for every endpoint.
+#[test]
+fn a_missing_scope_is_that_of_the_endpoint() {
+    for (code, is_named) in [(99_991_672, true), (99_991_676, true), (99_991_679, true), (99_991_543, false)] {
+        let outcome = classify(&Ok(answer(400, &format!(r#"{{"code":{code},"msg":"m"}}"#))), at());
+        let Outcome::Denied(_, remedy) = outcome else { panic!("{code} is a denial") };
+        assert_eq!(remedy.to_string().contains("`vc:room:readonly`"), is_named, "{code}");
+    }
 }
 
 /// Of one row such a code says little; of most rows it says that the app or the kind of ids is another one.
@@ -140,40 +158,6 @@ fn a_missing_answer_is_transient() {
 }
 
 #[test]
-fn a_page_says_what_comes_after_it() {
-    let token = |token: &str| Next::Token(token.to_owned());
-    for (data, samples, next) in [
-        ("null", 0, Next::End),
-        ("{}", 0, Next::End),
-        (r#"{"participant_quality_list":null}"#, 0, Next::End),
-        (r#"{"participant_quality_list":[]}"#, 0, Next::End),
-        (r#"{"participant_quality_list":[{},{}],"has_more":false}"#, 2, Next::End),
-        (r#"{"participant_quality_list":[{}],"has_more":false,"page_token":"9"}"#, 1, Next::End),
-        (r#"{"participant_quality_list":[{}],"has_more":true,"page_token":"100"}"#, 1, token("100")),
-        (r#"{"has_more":true,"page_token":"100"}"#, 0, token("100")),
-        (r#"{"participant_quality_list":[{}],"has_more":"true","page_token":7}"#, 1, token("7")),
-        (r#"{"participant_quality_list":[{}],"has_more":"false","page_token":7}"#, 1, Next::End),
-        (r#"{"participant_quality_list":[{}],"has_more":null}"#, 1, Next::End),
-        (r#"{"participant_quality_list":[{}],"has_more":null,"page_token":"100"}"#, 1, token("100")),
-        (r#"{"participant_quality_list":[{}],"page_token":"100"}"#, 1, token("100")),
-        (r#"{"participant_quality_list":[{}],"page_token":" "}"#, 1, Next::End),
-        (r#"{"participant_quality_list":[],"has_more":true,"page_token":"100"}"#, 0, token("100")),
-        (r#"{"participant_quality_list":[],"page_token":"100"}"#, 0, token("100")),
-        (r#"{"participant_quality_list":[{}],"has_more":true}"#, 1, Next::TokenMissing),
-        (r#"{"participant_quality_list":[{}],"has_more":true,"page_token":""}"#, 1, Next::TokenMissing),
-        (r#"{"participant_quality_list":[{}],"has_more":true,"page_token":null}"#, 1, Next::TokenMissing),
-    ] {
-        for status in [200, 500] {
-            let body = format!(r#"{{"code":0,"msg":"success","data":{data}}}"#);
-            let expected = Outcome::Page(Page { items: samples, next: next.clone() });
-            assert_eq!(classify(&Ok(answer(status, &body)), at()), expected, "{data}");
-        }
-    }
-    let nothing = Outcome::Page(Page { items: 0, next: Next::End });
-    assert_eq!(classify(&Ok(answer(200, r#"{"code":0,"msg":"ok"}"#)), at()), nothing);
-}
-
-#[test]
 fn a_refusal_says_how_long_to_wait() {
     for (reset, retry_after, seconds) in [
         (Some("52"), None, 52.0),
@@ -220,26 +204,4 @@ fn a_redirect_is_named() {
     let answer = Answer { status: 302, location, ..Answer::default() };
     let Outcome::Transient(said) = classify(&Ok(answer), at()) else { panic!("a redirect passes") };
     assert!(said.text.contains("redirect to `https://elsewhere.example/\\u{7}` not followed"), "{said}");
-}
-
-#[test]
-fn a_page_is_asked_for_by_the_documented_parameters() {
-    let mut stay = Stay {
-        meeting_no: MeetingNo::parse("012345678").unwrap(),
-        meeting_start_s: 1,
-        meeting_end_s: 2,
-        join_s: 3,
-        participant: Participant::User("ou_a b&c".into()),
-    };
-    assert_eq!(
-        quality::request(&stay, UserIdType::UnionId, None),
-        "/open-apis/vc/v1/participant_quality_list?meeting_start_time=1&meeting_end_time=2&meeting_no=012345678\
-         &join_time=3&user_id=ou_a+b%26c&user_id_type=union_id&page_size=100"
-    );
-    stay.participant = Participant::Room("omm_1".into());
-    assert_eq!(
-        quality::request(&stay, UserIdType::OpenId, Some("t/1=")),
-        "/open-apis/vc/v1/participant_quality_list?meeting_start_time=1&meeting_end_time=2&meeting_no=012345678\
-         &join_time=3&room_id=omm_1&page_size=100&page_token=t%2F1%3D"
-    );
 }

@@ -5,9 +5,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::feishu::{
-    answer::{Remedy, Said, envelope, is_passing, said},
-    transport::{Answer, Call, Request, TransportError},
+use crate::{
+    feishu::{
+        answer::{Remedy, Said, envelope, is_passing, said},
+        transport::{Answer, Call, Request, TransportError},
+    },
+    read::decode::without_bom,
 };
 
 const PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
@@ -98,7 +101,7 @@ pub fn read_token(answer: &Result<Answer, TransportError>) -> Result<Token, Toke
         let passes = is_passing(envelope.code) || answer.status >= 500 || answer.status == 429;
         return Err(if passes { TokenError::Transient(said) } else { TokenError::Denied(said, CREDENTIALS_REMEDY) });
     }
-    let body: TokenBody = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
+    let body: TokenBody = serde_json::from_slice(without_bom(&answer.body)).map_err(|_| unreadable())?;
     if body.tenant_access_token.is_empty() {
         return Err(unreadable());
     }
@@ -136,9 +139,11 @@ mod tests {
             ("null", 1500),
         ] {
             let body = format!(r#"{{"code":0,"msg":"ok","tenant_access_token":"t-1","expire":{expire}}}"#);
-            let token = read(200, &body).ok().unwrap();
-            assert_eq!(token.renew_in, Duration::from_secs(seconds), "{expire}");
-            assert_eq!(token.secret.expose_secret(), "t-1");
+            for body in [&body, &format!("\u{feff}{body}")] {
+                let token = read(200, body).ok().unwrap();
+                assert_eq!(token.renew_in, Duration::from_secs(seconds), "{expire}");
+                assert_eq!(token.secret.expose_secret(), "t-1");
+            }
         }
     }
 

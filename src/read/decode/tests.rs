@@ -155,6 +155,9 @@ fn pages_that_are_odd() {
         ("[1]", 0, &[("page (array)", 1)]),
         (r#"{"data":3}"#, 0, &[("data (number)", 1)]),
         (r#"{"data":{"participant_quality_list":{"network":{}}}}"#, 0, &[("participant_quality_list (object)", 1)]),
+        ("\u{feff}{}", 0, &[]),
+        (&format!("\u{feff}{}", page_of("{},{}")), 2, &[]),
+        ("\u{feff} {\"data\":{\"new\":1,\"participant_quality_list\":[{}]}}", 1, &[]),
         (" {\r\n\t\"data\" : { \"participant_quality_list\" : [ { } , { } ] } } \n", 2, &[]),
         (r#"{"data":{"has_more":true,"page_token":"20","participant_quality_list":[{}]},"msg":"","code":0}"#, 1, &[]),
         (r#"{"data":{"participant_quality_list":[{}],"new":[1]},"log_id":"x","code":0}"#, 1, &[]),
@@ -176,6 +179,7 @@ fn pages_that_are_not_json() {
         (page[..page.len() - 1].to_owned(), page.len() - 1),
         (format!("{page}}}"), page.len() + 1),
         (format!("{pretty}}}"), pretty.len() + 1),
+        (format!("\u{feff}{page}}}"), page.len() + 4),
         (page.replace('x', "\u{1}"), page.find('x').unwrap()),
         (page.replace('x', r"\x"), page.find('x').unwrap() + 2),
     ] {

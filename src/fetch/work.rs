@@ -1,0 +1,158 @@
+//! What is asked for, of whichever endpoint: the seam between the loop and the landing of each endpoint.
+//!
+//! An endpoint has a variant of `Work` and an arm in each function here. What the arms do stands in the endpoint's own
+//! file.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Alarm, Loop, anomaly::Sign};
+use crate::{
+    config::Api,
+    endpoint::Endpoint,
+    error::Error,
+    event::Event,
+    feishu::{answer::Said, page::Page, quality, transport::Answer},
+    journal::{Lane, QueuedStay},
+};
+
+/// The number of what is asked for, among those of its endpoint.
+pub(super) type WorkId = i64;
+
+/// What is asked for: all pages of one thing.
+pub(super) enum Work {
+    /// The samples of a stay.
+    Quality(QueuedStay),
+}
+
+impl Work {
+    /// Where it is asked for.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Quality(_) => Endpoint::Quality,
+        }
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> WorkId {
+        match self {
+            Self::Quality(stay) => stay.id,
+        }
+    }
+
+    /// Its place in the queue of its endpoint; the smallest is the first.
+    pub(super) fn place(&self) -> (bool, Lane, WorkId) {
+        match self {
+            Self::Quality(stay) => (stay.is_suspect, stay.lane, stay.id),
+        }
+    }
+
+    /// The path and query that ask for its next page.
+    pub(super) fn page_request(&self, api: &Api) -> String {
+        match self {
+            Self::Quality(stay) => quality::request(&stay.stay, api.user_id_type, stay.page_token.as_deref()),
+        }
+    }
+
+    /// That its page is asked for again.
+    pub(super) fn retry<'a>(&'a self, why: &'a str, wait: Duration) -> Event<'a> {
+        match self {
+            Self::Quality(stay) => Event::Retry { stay: &stay.stay, why, wait },
+        }
+    }
+}
+
+/// Work that was begun: what went wrong on the way to its current page.
+pub(super) struct Task<W = Work> {
+    pub(super) work: W,
+    pub(super) tries: Tries,
+}
+
+/// How often the current page was asked for, and when it may be asked for again.
+#[derive(Clone, Copy)]
+pub(super) struct Tries {
+    /// Attempts that ended in a fault.
+    pub(super) attempts: u32,
+    /// The token generation with which the page was refused, if it was.
+    pub(super) refused_with: Option<u64>,
+    pub(super) not_before: Instant,
+}
+
+impl Tries {
+    /// A page that was not asked for yet.
+    pub(super) fn none(now: Instant) -> Self {
+        Self { attempts: 0, refused_with: None, not_before: now }
+    }
+}
+
+impl From<Task<QueuedStay>> for Task {
+    fn from(Task { work, tries }: Task<QueuedStay>) -> Self {
+        Self { work: Work::Quality(work), tries }
+    }
+}
+
+impl Loop<'_> {
+    /// Whether the scope has work of this endpoint that is not settled.
+    pub(super) fn is_pending(&mut self, endpoint: Endpoint) -> Result<bool, Error> {
+        match endpoint {
+            Endpoint::Quality => self.is_stay_pending(),
+        }
+    }
+
+    /// The first work of this endpoint that is not begun yet.
+    pub(super) fn next_fresh(&self, endpoint: Endpoint) -> Result<Option<Work>, Error> {
+        Ok(match endpoint {
+            Endpoint::Quality => self.next_stay()?.map(Work::Quality),
+        })
+    }
+
+    pub(super) fn page(&mut self, task: Task, page: &Page, answer: &Answer) -> Result<(), Error> {
+        let Task { work, tries } = task;
+        match work {
+            Work::Quality(work) => self.page_of_stay(Task { work, tries }, page, answer),
+        }
+    }
+
+    pub(super) fn absent(&mut self, task: Task, said: Said) -> Result<(), Error> {
+        let Task { work, tries } = task;
+        match work {
+            Work::Quality(work) => self.absent_stay(Task { work, tries }, said),
+        }
+    }
+
+    pub(super) fn rejected(&mut self, task: Task, said: Said, sign: Sign) -> Result<(), Error> {
+        let Task { work, tries } = task;
+        match work {
+            Work::Quality(work) => self.rejected_stay(Task { work, tries }, said, sign),
+        }
+    }
+
+    /// Settles the work as failed.
+    pub(super) fn fail(&mut self, work: &Work, reason: String, log_id: Option<String>) -> Result<(), Error> {
+        match work {
+            Work::Quality(stay) => self.fail_stay(stay, reason, log_id),
+        }
+    }
+
+    /// Takes back that work failed: what failed it was nothing of its own.
+    pub(super) fn unsettle(&mut self, endpoint: Endpoint, ids: &[WorkId]) -> Result<(), Error> {
+        match endpoint {
+            Endpoint::Quality => self.unsettle_stays(ids),
+        }
+    }
+
+    /// Takes back what the answers that raised an alarm have settled.
+    pub(super) fn unsettle_suspects(&mut self, endpoint: Endpoint, ids: &[WorkId]) -> Result<(), Error> {
+        match endpoint {
+            Endpoint::Quality => self.unsettle_suspect_stays(ids),
+        }
+    }
+
+    /// Sets aside what the alarm casts doubt on.
+    pub(super) fn set_aside(&mut self, endpoint: Endpoint, alarm: Alarm) -> Result<(), Error> {
+        match endpoint {
+            Endpoint::Quality => self.set_stays_aside(alarm),
+        }
+    }
+}
