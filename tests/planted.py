@@ -503,7 +503,7 @@ DEFECTS = [
         "surroundings::a_log_that_cannot_be_written_changes_no_byte",
         [
             (
-                "src/main.rs",
+                "src/observe/terminal.rs",
                 "self.bar.suspend(|| io::stderr().write_all(line.as_bytes()).ok());",
                 "self.bar.suspend(|| io::stderr().write_all(line.as_bytes()))?;",
             )

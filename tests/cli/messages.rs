@@ -317,9 +317,9 @@ fn folders_and_files_that_cannot_be_written() {
     let world = World::new(small());
     world.write("file", "");
     fs::create_dir(world.path("folder")).unwrap();
-    let moved = "hint: move it away and run again: nothing is lost";
+    let moved = "hint: move it away, and run again: nothing is lost";
     for (options, message) in [
-        ("--output file", format!("vcq: dataset: `HOME/file` was not put there by vcq\n{moved}")),
+        ("--output file", format!("vcq: dataset: `HOME/file` is no folder, or a link to one\n{moved}")),
         ("--output file/quality", "vcq: dataset: cannot create `HOME/file/quality`: Not a directory (os error 20)".into()),
         ("--output /proc/quality", "vcq: dataset: cannot create `/proc/quality`: No such file or directory (os error 2)".into()),
         ("--state /proc/state", "vcq: journal: cannot create the state folder `/proc/state`: No such file or directory (os error 2)\nhint: check `state` in the configuration and the folder's permissions".into()),
