@@ -164,9 +164,9 @@ pub enum Command {
         after_help = "Example: vcq archive export --from 2026-03-01 --to 2026-03-31 pages-2026-03.ndjson.zst"
     )]
     Archive(ArchiveCommand),
-    /// Read the dataset back and compare it with the journal
-    #[command(after_help = "Example: vcq verify")]
-    Verify,
+    /// Read the dataset back and compare it with the journal, and make sure that the journal itself is sound
+    #[command(after_help = "Example: vcq verify --quick")]
+    Verify(VerifyArgs),
     /// Take the stays of published files that the journal does not know into it, after it was lost or restored
     #[command(after_help = "Example: vcq adopt")]
     Adopt,
@@ -232,6 +232,14 @@ impl ExportArgs {
         let Self { files, format, require_rows, .. } = self;
         Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
     }
+}
+
+/// Options of `vcq verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Compare the dataset with the journal only; without this, the journal's structure and its landed pages are read too
+    #[arg(long)]
+    pub quick: bool,
 }
 
 /// Options of `vcq plan`.

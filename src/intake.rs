@@ -120,7 +120,7 @@ impl<'a> Intake<'a> {
     ) -> Result<Self, Error> {
         let rules = Rules { now_s: start.now().timestamp(), naive_times: config.naive_times };
         let (staging, stop) = (journal.stage()?, start.stop.clone());
-        let spool_folder = journal.folder().to_owned();
+        let spool_folder = journal.spool_folder();
         Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, whole_rows: 0, emit, stop })
     }
 

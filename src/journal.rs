@@ -7,6 +7,7 @@
 //! Each statement stands beside the function that runs it; schema and upgrades are files.
 
 mod adopt;
+mod damage;
 mod enqueue;
 mod file;
 mod import;
@@ -15,6 +16,7 @@ mod own;
 mod page;
 mod prune;
 mod quota;
+mod reader;
 mod reread;
 mod sort;
 mod stay;
@@ -23,6 +25,7 @@ mod upgrade;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -35,6 +38,7 @@ use crate::config::Config;
 
 pub use self::{
     adopt::NewFile,
+    damage::DamagedPages,
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
@@ -57,7 +61,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 const CACHE_KIB: i64 = 16 * 1024;
 
 /// The page cache of a further connection.
-const CACHE_AGAIN_KIB: i64 = 4 * 1024;
+const CACHE_ANOTHER_KIB: i64 = 4 * 1024;
 
 /// The log's pages are written to the database once there are so many: 16 MiB, as the page cache has.
 const LOG_PAGES: i64 = 4096;
@@ -74,7 +78,7 @@ pub struct Identity {
     pub user_id_type: String,
     /// Whose open ids they are; empty where no app is configured, as on a machine that only reads.
     pub app_id: String,
-    /// The API's host, without its port.
+    /// The API's host, without its port; empty where nothing is asked.
     pub host: String,
 }
 
@@ -87,6 +91,11 @@ impl Identity {
             app_id: config.app_id.clone(),
             host: config.api.base_url.host_str().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// What binds those who ask for nothing, and only work with what has landed: not whose ids they are, nor which host was asked.
+    pub fn of_landed(config: &Config) -> Self {
+        Self { app_id: String::new(), host: String::new(), ..Self::of(config) }
     }
 
     /// What the journal records of it.
@@ -119,7 +128,7 @@ pub enum JournalError {
         /// On what.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Written by another version.
     #[error("`{path}` has format {found}, this version reads formats 1 to {FORMAT}")]
@@ -147,17 +156,31 @@ pub enum JournalError {
         /// The configuration's value.
         configured: String,
     },
+    /// Written by an older version, where it cannot be upgraded.
+    #[error("`{path}` has format {found} and has to be upgraded to {FORMAT}, but its folder cannot be written")]
+    Old {
+        /// The database.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// What was written last stands in the log, which cannot be taken in.
+    #[error("the journal's log `{path}` has to be taken in, but its folder cannot be written")]
+    Log {
+        /// The log.
+        path: PathBuf,
+    },
     /// There is no journal where a command needs one.
     #[error("there is no journal at `{0}`")]
     Missing(PathBuf),
     /// Manifest rows could not be sorted through the disk.
     #[error("cannot sort the manifest's rows in the state folder")]
-    Sort(#[from] std::io::Error),
+    Sort(#[from] io::Error),
     /// A body could not be compressed.
     #[error("cannot compress a page")]
     Compress {
         /// What zstd said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A body is asked for that has been dropped.
     #[error("the landed pages of stay {stay} have been pruned")]
@@ -179,6 +202,11 @@ impl JournalError {
     /// True if the operator has to change the command or the configuration.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_) | Self::Pruned { .. })
+    }
+
+    /// True if SQLite found its own file damaged.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt))
     }
 
     /// True if another process holds the journal: that passes by itself.
@@ -207,6 +235,9 @@ impl JournalError {
             Self::Format { .. } => {
                 Some("use a version of vcq that is as new as the one that wrote it, or another `state` folder")
             }
+            Self::Old { .. } | Self::Log { .. } => Some(
+                "run `vcq status` as the user who owns the folder, or on a copy of all its files that can be written",
+            ),
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
@@ -223,6 +254,8 @@ impl JournalError {
 pub struct Journal {
     db: Connection,
     folder: PathBuf,
+    /// True if nothing may be changed: in the folder nothing is created either.
+    is_read_only: bool,
     /// Slots whose answer is there, not yet written.
     freed: Vec<(SlotId, i64)>,
 }
@@ -243,16 +276,14 @@ impl Journal {
 
     /// Opens the journal in `folder` only if there is one.
     pub fn open_existing(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
-        if !database_path(folder).exists() {
-            return Err(JournalError::Missing(folder.to_owned()));
-        }
+        look_for(folder)?;
         Self::open(folder, identity)
     }
 
     /// One more connection to the same journal, for another thread: with less memory, for it reads page after page once.
-    pub fn again(&self) -> Result<Self, JournalError> {
+    pub fn another(&self) -> Result<Self, JournalError> {
         let journal = Self::connect(&self.folder)?;
-        journal.db.pragma_update(None, "cache_size", -CACHE_AGAIN_KIB)?;
+        journal.db.pragma_update(None, "cache_size", -CACHE_ANOTHER_KIB)?;
         Ok(journal)
     }
 
@@ -272,7 +303,7 @@ impl Journal {
         db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "temp_store", "FILE")?;
-        Ok(Self { db, folder: folder.to_owned(), freed: Vec::new() })
+        Ok(Self { db, folder: folder.to_owned(), is_read_only: false, freed: Vec::new() })
     }
 
     fn begin(&self, identity: &Identity) -> Result<(), JournalError> {
@@ -331,6 +362,16 @@ impl Journal {
 
 fn database_path(folder: &Path) -> PathBuf {
     folder.join("journal.sqlite")
+}
+
+/// That there is a journal in `folder`.
+fn look_for(folder: &Path) -> Result<(), JournalError> {
+    let path = database_path(folder);
+    match fs::metadata(&path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(JournalError::Missing(folder.to_owned())),
+        Err(source) => Err(JournalError::Io { operation: "look at", path, source }),
+    }
 }
 
 /// Creates `folder` for its owner alone: it holds personal data.

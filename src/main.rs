@@ -33,7 +33,7 @@ use vcq::{
         rebuild::rebuild,
         simulate,
         status::status,
-        verify::verify,
+        verify::{verify, verify_quickly},
     },
     config::Config,
     credentials::credentials,
@@ -161,8 +161,8 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
             rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
         }
         Command::Archive(command) => run_archive(&command, &config, start),
-        Command::Verify => {
-            let verified = verify(&config, start)?;
+        Command::Verify(args) => {
+            let verified = if args.quick { verify_quickly(&config, start)? } else { verify(&config, start)? };
             print(&verified.to_string())?;
             Ok(verified.exit_code())
         }

@@ -99,7 +99,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     // What may have to wait for its writer has nothing to land yet.
     let on_disk = task.manifests.are_on_disk().then(|| around.start.hold());
     let run = Run::new(task, around, publisher, &emit);
-    let mut queue = journal.again()?;
+    let mut queue = journal.another()?;
     let (enqueued, fetched) =
         tokio::join!(biased; run.enqueue(&mut journal, &mut rejects), run.fetch_queued(&mut queue));
     let enqueued = match enqueued {

@@ -1,6 +1,7 @@
-//! `vcq plan`: what an export of a manifest would cost. No request is made and the queue is not changed.
+//! `vcq plan`: what an export of a manifest would cost. No request is made, the queue is not
+//! changed, and no folder or journal is created.
 
-use std::{cell::RefCell, fmt, path::Path, time::Duration};
+use std::{cell::RefCell, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::{
     event::Event,
     fetch::calendar::{quota_day, quota_month},
     intake::{Intake, Manifests, rejects::Rejects},
-    journal::{Identity, Journal},
+    journal::{Identity, Journal, JournalError},
     observe::report::share,
     printable::Printable,
     start::Start,
@@ -43,7 +44,7 @@ pub struct Plan {
     pub requests_per_month: Option<u64>,
     /// The requests as a share of the month's limit.
     pub share_of_month: Option<f64>,
-    /// Where the rejected rows are listed, if there are any.
+    /// Where the rejected rows are listed, if there are any and there is a state folder that can be written.
     pub rejects_file: Option<String>,
     /// The first rejected rows.
     pub rejects: Vec<String>,
@@ -58,8 +59,16 @@ const REJECTS_LISTED_MAX: usize = 20;
 ///
 /// If a manifest cannot be read, or the journal that is there was begun otherwise.
 pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Plan, Error> {
-    let journal = Journal::open(&config.state, &Identity::of(config))?;
-    let mut rejects = Rejects::at(Path::new(&config.state).join("plan-rejects.csv"), &manifests.files);
+    let journal = match Journal::read(&config.state, &Identity::of(config)) {
+        // Nothing is known yet, and nothing is begun by asking what it would cost.
+        Err(JournalError::Missing(_)) => Journal::nowhere(&config.state)?,
+        opened => opened?,
+    };
+    let mut rejects = if journal.has_folder() {
+        Rejects::at(config.state.join("plan-rejects.csv"), &manifests.files)
+    } else {
+        Rejects::unkept()
+    };
     let counts = RefCell::new((0, 0, Vec::new()));
     let without_rows = RefCell::new(Vec::new());
     let emit = |event: Event<'_>| {

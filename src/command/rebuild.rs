@@ -41,7 +41,7 @@ pub fn rebuild(
     if from > to {
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
-    let mut journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+    let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let publishing = publisher.begin(&journal)?;
     let dates = journal.landed_dates(from, to)?;

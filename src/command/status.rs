@@ -1,4 +1,5 @@
-//! `vcq status`: coverage by date, the queue, and the requests spent. Works while runs are under way.
+//! `vcq status`: coverage by date, the queue, and the requests spent. Works while runs are under way, and
+//! creates nothing.
 
 mod text;
 
@@ -86,7 +87,7 @@ pub struct Requests {
 ///
 /// If there is no journal, or it was begun with another configuration.
 pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
-    let journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+    let journal = Journal::read(&config.state, &Identity::of_landed(config))?;
     let [nightly, backfill] = journal.queued()?;
     let now = start.now();
     let minute_ago_ms = now.timestamp_millis() - 60_000;

@@ -1,4 +1,5 @@
-//! `vcq verify`: the dataset read back and compared with the journal, partition by partition.
+//! `vcq verify`: the dataset read back and compared with the journal, partition by partition; and the journal itself, its
+//! structure and its landed pages. Nothing is changed and nothing created.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
@@ -7,7 +8,7 @@ use chrono::NaiveDate;
 use crate::{
     config::Config,
     error::{Error, ExitCode},
-    journal::{FileRow, Identity, Journal, State},
+    journal::{DamagedPages, FileRow, Identity, Journal, State},
     printable::Printable,
     publish::look::{Depth, Fault, Look, look},
     start::Start,
@@ -22,6 +23,33 @@ pub struct Verified {
     strangers: Vec<PathBuf>,
     /// Done stays of dates that a process at work has yet to publish.
     waiting: Vec<(NaiveDate, u64)>,
+    /// What SQLite finds wrong with the journal's structure; none if it was not looked at.
+    structure: Option<Vec<String>>,
+    /// The landed pages; none if they were not looked at.
+    landed: Option<DamagedPages>,
+}
+
+/// Makes sure that the journal is sound, and compares the dataset with it as [`verify_quickly`] does.
+///
+/// # Errors
+///
+/// As those of [`verify_quickly`].
+pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
+    let mut journal = Journal::read(&config.state, &Identity::of_landed(config))?;
+    let stop = start.stop.clone();
+    let stopped = || Error::Stopped("the journal itself was not verified".into());
+    let structure = journal.structure_faults(move || stop.is_requested())?.ok_or_else(stopped)?;
+    let is_damaged = !structure.is_empty();
+    let verify_rest = || -> Result<Verified, Error> {
+        let landed = journal.damaged_pages(|| start.stop.is_requested())?.ok_or_else(stopped)?;
+        Ok(Verified { landed: Some(landed), ..compare(&journal, config, start)? })
+    };
+    let verified = match verify_rest() {
+        // What cannot be read for damage that has been found is no news.
+        Err(Error::Journal(error)) if is_damaged && error.is_corrupt() => Verified::default(),
+        verified => verified?,
+    };
+    Ok(Verified { structure: Some(structure), ..verified })
 }
 
 /// Compares every file under the dataset's folder with the journal, date by date, and makes sure that each done stay with
@@ -30,8 +58,11 @@ pub struct Verified {
 /// # Errors
 ///
 /// If journal or folder cannot be read; what differs is no error but a finding. [`Error::Stopped`] if it was told to stop.
-pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
-    let journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+pub fn verify_quickly(config: &Config, start: &Start) -> Result<Verified, Error> {
+    compare(&Journal::read(&config.state, &Identity::of_landed(config))?, config, start)
+}
+
+fn compare(journal: &Journal, config: &Config, start: &Start) -> Result<Verified, Error> {
     let dataset = Store::existing(start.disk.clone(), &config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
@@ -45,7 +76,7 @@ pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} dates verified", verified.dates.len())));
         }
-        let mut look = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?;
+        let mut look = look(journal, &dataset, date, dataset.list(date)?, Depth::Rows)?;
         look.faults.retain(|fault| match fault {
             Fault::Unpublished(stays) if is_fetching => {
                 verified.waiting.push((date, *stays));
@@ -59,14 +90,19 @@ pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
 }
 
 impl Verified {
-    /// 74 if something differs.
+    /// 74 if something differs or is damaged.
     pub fn exit_code(&self) -> ExitCode {
-        if self.fault_count() == 0 { ExitCode::Complete } else { ExitCode::Disk }
+        if self.fault_count() == 0 && !self.is_journal_damaged() { ExitCode::Complete } else { ExitCode::Disk }
     }
 
     /// What is not as it should be, by date.
     pub fn faults(&self) -> impl Iterator<Item = (NaiveDate, &Fault)> {
         self.dates.iter().flat_map(|(date, look)| look.faults.iter().map(|fault| (*date, fault)))
+    }
+
+    fn is_journal_damaged(&self) -> bool {
+        let structure = self.structure.iter().any(|faults| !faults.is_empty());
+        structure || self.landed.iter().any(|pages| !pages.damaged.is_empty())
     }
 
     fn fault_count(&self) -> usize {
@@ -90,10 +126,55 @@ impl fmt::Display for Verified {
         for (date, fault) in self.faults() {
             writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(date))?;
         }
+        if let Some(faults) = &self.structure {
+            write_structure(f, faults)?;
+        }
+        if let Some(pages) = &self.landed {
+            write_landed(f, pages)?;
+        }
         match self.fault_count() {
+            0 if self.is_journal_damaged() => writeln!(f, "the journal is damaged"),
             0 => writeln!(f, "dataset and journal agree"),
             1 => writeln!(f, "1 difference"),
             count => writeln!(f, "{count} differences"),
         }
     }
+}
+
+/// SQLite's findings, and the remedy of all together.
+fn write_structure(f: &mut fmt::Formatter<'_>, faults: &[String]) -> fmt::Result {
+    if faults.is_empty() {
+        return writeln!(f, "ok    journal  its structure is sound");
+    }
+    for fault in faults {
+        writeln!(f, "FAIL  journal  {}", Printable(fault))?;
+    }
+    let remedy = "stop all runs, keep a copy of the state folder, and restore the journal from a backup (`vcq adopt` takes in \
+                  what was published since)";
+    if faults.iter().all(|fault| fault.contains("index")) {
+        writeln!(f, "      {remedy}; where only indexes are named, `sqlite3 journal.sqlite REINDEX` mends them")
+    } else {
+        writeln!(f, "      {remedy}")
+    }
+}
+
+/// The landed pages by date, each with its remedy.
+fn write_landed(f: &mut fmt::Formatter<'_>, DamagedPages { looked_at, damaged }: &DamagedPages) -> fmt::Result {
+    if damaged.is_empty() {
+        return writeln!(f, "ok    journal  {looked_at} landed pages are what was landed");
+    }
+    for (date, pages) in damaged {
+        match date {
+            Some(date) => writeln!(
+                f,
+                "FAIL  date={date}  {pages} landed pages are damaged: restore the journal from a backup, or `vcq export \
+                 --refresh {date}` asks for the date again; what is published of it is not touched"
+            )?,
+            None => writeln!(
+                f,
+                "FAIL  journal  {pages} landed pages are damaged and of no stay: restore the journal from a backup"
+            )?,
+        }
+    }
+    Ok(())
 }

@@ -32,6 +32,8 @@ const OF_A_RUN: (&str, &str) = ("rejects-", ".csv");
 pub struct Rejects {
     path: PathBuf,
     is_input: bool,
+    /// False if they go nowhere.
+    is_kept: bool,
     writer: Option<RejectsWriter<BufWriter<File>>>,
 }
 
@@ -43,7 +45,12 @@ impl Rejects {
             (Ok(input), Ok(path)) => input == path,
             _ => false,
         };
-        Self { is_input: inputs.iter().any(same), path, writer: None }
+        Self { is_input: inputs.iter().any(same), is_kept: true, path, writer: None }
+    }
+
+    /// Rejects that stand in no file, where none may be created.
+    pub fn unkept() -> Self {
+        Self { path: PathBuf::new(), is_input: false, is_kept: false, writer: None }
     }
 
     /// Those of a run: beside its report, if that is a file, or else in the state folder, where `(began, seed)` tells the
@@ -75,6 +82,9 @@ impl Rejects {
 
     /// Adds one.
     pub fn write(&mut self, manifest: &str, lines: Lines, reject: &Reject) -> Result<(), Error> {
+        if !self.is_kept {
+            return Ok(());
+        }
         let written = self.writer().and_then(|writer| writer.write(manifest, lines, reject));
         written.map_err(|source| self.error(source))
     }
@@ -88,7 +98,7 @@ impl Rejects {
     /// Puts the file in place, and returns its path if there were rejects.
     pub fn finish(&mut self) -> Result<Option<PathBuf>, Error> {
         let Some(writer) = self.writer.take() else {
-            if !self.is_input {
+            if self.is_kept && !self.is_input {
                 file::remove(&self.path)?;
             }
             return Ok(None);

@@ -23,7 +23,7 @@ const ROWS_PER_TRANSACTION: u64 = 20_000;
 impl Journal {
     /// Begins to stage manifest rows: they stand in a file without a name, which ends with this process.
     pub fn stage(&self) -> Result<Staging, JournalError> {
-        Ok(Staging { sorter: Sorter::new(&self.folder)?, record: Vec::new() })
+        Ok(Staging { sorter: Sorter::new(&self.spool_folder())?, record: Vec::new() })
     }
 
     /// Begins to merge the staged rows into the queue and to make them this process's own.

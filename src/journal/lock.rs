@@ -1,7 +1,10 @@
 //! Locks between processes: held by the kernel, so they end with their process however it ends.
+//!
+//! Who only reads the journal shares a lock with others who do, and creates no file for it.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io,
     os::unix::fs::OpenOptionsExt,
 };
 
@@ -12,7 +15,8 @@ const PUBLISH_LOCK: &str = "publish.lock";
 /// Held for as long as the value lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    /// None if the one who holds it only reads, and nobody has taken it ever.
+    _file: Option<File>,
 }
 
 impl Journal {
@@ -26,34 +30,48 @@ impl Journal {
         self.try_lock(PUBLISH_LOCK)
     }
 
-    /// The right to change the dataset; waits for a process that is publishing or rebuilding.
+    /// The right to change the dataset, or to rely on nobody changing it; waits for a process that is publishing or rebuilding.
     pub fn lock_publishing(&self) -> Result<Lock, JournalError> {
         let file = self.open_lock(PUBLISH_LOCK)?;
-        file.lock().map_err(|source| self.lock_error(PUBLISH_LOCK, source))?;
+        let locked = match &file {
+            Some(file) if self.is_read_only => file.lock_shared(),
+            Some(file) => file.lock(),
+            None => Ok(()),
+        };
+        locked.map_err(|source| self.lock_error(PUBLISH_LOCK, source))?;
         Ok(Lock { _file: file })
     }
 
     fn try_lock(&self, name: &'static str) -> Result<Option<Lock>, JournalError> {
         let file = self.open_lock(name)?;
-        match file.try_lock() {
+        let locked = match &file {
+            Some(file) if self.is_read_only => file.try_lock_shared(),
+            Some(file) => file.try_lock(),
+            None => Ok(()),
+        };
+        match locked {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(self.lock_error(name, source)),
         }
     }
 
-    fn open_lock(&self, name: &'static str) -> Result<File, JournalError> {
+    fn open_lock(&self, name: &'static str) -> Result<Option<File>, JournalError> {
         let path = self.folder().join(name);
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| JournalError::Io { operation: "open", path, source })
+        let mut options = OpenOptions::new();
+        if self.is_read_only {
+            options.read(true);
+        } else {
+            options.create(true).truncate(false).write(true).mode(0o600);
+        }
+        match options.open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if self.is_read_only && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(JournalError::Io { operation: "open", path, source }),
+        }
     }
 
-    fn lock_error(&self, name: &'static str, source: std::io::Error) -> JournalError {
+    fn lock_error(&self, name: &'static str, source: io::Error) -> JournalError {
         JournalError::Io { operation: "lock", path: self.folder().join(name), source }
     }
 }

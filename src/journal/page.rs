@@ -26,7 +26,7 @@ const ZSTD_LEVEL: i32 = 7;
 const LARGE_FRAME_BYTES: usize = 1 << 20;
 
 /// Bytes kept of a body's SHA-256.
-const DIGEST_BYTES: usize = 16;
+pub(super) const DIGEST_BYTES: usize = 16;
 
 /// Forgets the landed pages of a stay.
 pub(super) fn drop_pages(db: &Connection, stay: StayId) -> rusqlite::Result<()> {
@@ -54,14 +54,12 @@ pub struct NewPage<'a> {
 /// Reads the landed bodies of one stay after the other into the same buffer.
 pub struct StayPages<'journal> {
     statement: CachedStatement<'journal>,
-    zstd: Decompressor<'static>,
-    body: Vec<u8>,
+    reader: BodyReader,
 }
 
 impl<'journal> StayPages<'journal> {
     pub(super) fn new(statement: CachedStatement<'journal>) -> Self {
-        let zstd = Decompressor::new().expect("a decompressor without a dictionary needs memory only");
-        Self { statement, zstd, body: Vec::new() }
+        Self { statement, reader: BodyReader::new() }
     }
 
     /// Hands every body of `stay` to `each`, first page first.
@@ -80,14 +78,31 @@ impl<'journal> StayPages<'journal> {
             let number = row.get(0).map_err(JournalError::from)?;
             let landed = row.get_ref(1).map_err(JournalError::from)?;
             let landed = landed.as_blob_or_null().unwrap_or_default().ok_or(JournalError::Pruned { stay })?;
-            let damaged = || JournalError::Body { stay, number };
-            self.body.clear();
-            let bytes = body_bytes(landed).filter(|bytes| *bytes <= BODY_BYTES_MAX).ok_or_else(damaged)?;
-            self.body.reserve(bytes);
-            self.zstd.decompress_to_buffer(landed, &mut self.body).map_err(|_| damaged())?;
-            each(number, &self.body)?;
+            each(number, self.reader.read(landed).ok_or(JournalError::Body { stay, number })?)?;
         }
         Ok(())
+    }
+}
+
+/// Reads one landed body after the other into the same buffer.
+pub(super) struct BodyReader {
+    zstd: Decompressor<'static>,
+    body: Vec<u8>,
+}
+
+impl BodyReader {
+    pub(super) fn new() -> Self {
+        let zstd = Decompressor::new().expect("a decompressor without a dictionary needs memory only");
+        Self { zstd, body: Vec::new() }
+    }
+
+    /// The body of a landed frame; none if its checksum or its size says that it is not what was landed.
+    pub(super) fn read(&mut self, landed: &[u8]) -> Option<&[u8]> {
+        let bytes = body_bytes(landed).filter(|bytes| *bytes <= BODY_BYTES_MAX)?;
+        self.body.clear();
+        self.body.reserve(bytes);
+        self.zstd.decompress_to_buffer(landed, &mut self.body).ok()?;
+        Some(&self.body)
     }
 }
 

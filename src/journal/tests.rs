@@ -725,3 +725,81 @@ fn a_busy_journal_is_to_be_tried_again() {
         assert_eq!(Error::from(JournalError::from(failure)).exit_code(), expected);
     }
 }
+
+#[test]
+fn a_journal_is_read_without_a_trace() {
+    let home = Home::new();
+    assert!(matches!(Journal::read(home.0.path(), &identity()), Err(JournalError::Missing(_))));
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    drop(journal);
+    let names = || {
+        let names = fs::read_dir(home.0.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<BTreeSet<_>>()
+    };
+    let before = names();
+    let reader = Journal::read(home.0.path(), &identity()).unwrap();
+    let _publishing = reader.lock_publishing().unwrap();
+    assert!(reader.try_lock_fetching().unwrap().is_some());
+    assert_eq!(reader.queued().unwrap(), [1, 0]);
+    assert!(reader.db.execute("DELETE FROM stay", []).is_err(), "nothing can be changed");
+    drop(reader);
+    assert_eq!(names(), before);
+    // Whoever only works with what has landed is of no app and asks no host; others are.
+    let elsewhere = Identity { app_id: "cli_2".into(), host: "open.larksuite.com".into(), ..identity() };
+    assert!(matches!(Journal::read(home.0.path(), &elsewhere), Err(JournalError::Identity { .. })));
+    let landed = Identity { app_id: String::new(), host: String::new(), ..elsewhere };
+    Journal::read(home.0.path(), &landed).unwrap();
+    Journal::open_existing(home.0.path(), &landed).unwrap();
+    assert!(Journal::open(home.0.path(), &identity()).is_ok(), "and leaves its identity as it was");
+}
+
+#[test]
+fn readers_share_the_right_to_rely_on_the_dataset() {
+    let home = Home::new();
+    let writer = home.open();
+    drop(writer.lock_publishing().unwrap());
+    let read = || Journal::read(home.0.path(), &identity()).unwrap();
+    let (one, two) = (read(), read());
+    let _reading = (one.lock_publishing().unwrap(), two.lock_publishing().unwrap());
+    assert!(writer.try_lock_publishing().unwrap().is_none());
+}
+
+#[test]
+fn damaged_pages_are_found_by_their_digests() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay_on(1, 2)]);
+    let (first, second) = (1, 2);
+    for id in [first, second] {
+        journal.land(&page(id, 0, None), 0).unwrap();
+    }
+    let look = |journal: &Journal| journal.damaged_pages(|| false).unwrap().unwrap();
+    assert_eq!(look(&journal), DamagedPages { looked_at: 2, ..DamagedPages::default() });
+    assert_eq!(journal.damaged_pages(|| true).unwrap(), None);
+    // A frame that is sound, but of another page.
+    journal.db.execute("UPDATE page SET digest = zeroblob(16) WHERE stay = ?1", [second]).unwrap();
+    assert_eq!(look(&journal).damaged, [(Some(date(1)), 1)].into());
+    // A body that is gone, though nobody pruned it.
+    journal.db.execute("DELETE FROM body WHERE id = (SELECT body FROM page WHERE stay = ?1)", [first]).unwrap();
+    assert_eq!(look(&journal).damaged, [(Some(date(0)), 1), (Some(date(1)), 1)].into());
+    // Pruned pages are no damage.
+    journal.db.execute("UPDATE page SET body = NULL", []).unwrap();
+    assert_eq!(look(&journal), DamagedPages::default());
+}
+
+#[test]
+fn a_damaged_index_is_found() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1), stay(2)]);
+    assert_eq!(journal.structure_faults(|| false).unwrap(), Some(Vec::new()));
+    journal.db.execute_batch("PRAGMA writable_schema = ON").unwrap();
+    // An index that says it is a partial one no more lacks what it left out.
+    let sql = "UPDATE sqlite_schema SET sql = 'CREATE INDEX stay_again ON stay (settled_at)' WHERE name = 'stay_again'";
+    journal.db.execute(sql, []).unwrap();
+    drop(journal);
+    let mut journal = Journal::read(home.0.path(), &identity()).unwrap();
+    let faults = journal.structure_faults(|| false).unwrap().unwrap();
+    assert!(faults.iter().any(|fault| fault.contains("stay_again")), "{faults:?}");
+}

@@ -158,7 +158,7 @@ impl Publishing {
             }
         };
         let workers = self.settings.workers.min(dates.len());
-        let journals = (0..workers).map(|_| journal.again()).collect::<Result<Vec<_>, _>>()?;
+        let journals = (0..workers).map(|_| journal.another()).collect::<Result<Vec<_>, _>>()?;
         thread::scope(|scope| {
             let replace_in_turn = &replace_in_turn;
             let spawn = |journal| scope.spawn(move || replace_in_turn(journal));

@@ -197,9 +197,8 @@ fn this_process_cannot_be_dumped() {
     fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(world.path("pipe.csv"), fs::Permissions::from_mode(0o666)).unwrap();
     let plan = Running(command.spawn().unwrap());
-    while !world.path("state/journal.sqlite").exists() {
-        std::thread::yield_now();
-    }
+    // Opening it to write ends once the plan reads it.
+    let _pipe = File::options().write(true).open(world.path("pipe.csv")).unwrap();
     // What cannot be dumped is not its user's to look into either.
     let memory = fs::metadata(format!("/proc/{}/mem", plan.0.id())).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&memory), 0);
@@ -243,4 +242,55 @@ fn a_report_lists_what_another_run_published_of_its_stays() {
     let rows: u64 = files.iter().map(|file| file["rows"].as_u64().unwrap()).sum();
     assert_eq!(rows, world.rows().len() as u64);
     assert!(files.iter().any(|file| file["by"] == "another run"), "{report}");
+}
+
+#[test]
+fn who_only_asks_creates_nothing_and_reads_a_state_that_cannot_be_written() {
+    let world = World::new(small());
+    world.write("bad.csv", "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id\n1,2,3,4,ou_1\n");
+    let names = |folder: &str| world.files(folder).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let before = names("");
+    world.out("plan --manifest manifest.csv");
+    assert_eq!(world.run("plan --manifest bad.csv").code, Some(65));
+    assert_eq!(world.run("status").code, Some(2));
+    assert_eq!(world.run("verify").code, Some(2));
+    world.out("check");
+    assert_eq!(names(""), before);
+    assert!(!world.path("state").exists() && !world.path("quality").exists());
+
+    world.out("export --manifest manifest.csv");
+    let before = names("");
+    // Somebody else, who may read and no more; another app and host matter to none who asks for nothing.
+    let open = |path: &str, mode| fs::set_permissions(world.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    open("", 0o755);
+    open("state", 0o755);
+    for name in names("state") {
+        open(&format!("state/{name}"), 0o644);
+    }
+    for line in ["status", "verify", "verify --quick"] {
+        let mut command = world.vcq(line);
+        command.env("VCQ_APP_ID", "cli_other").env("VCQ_API_BASE_URL", "https://open.larksuite.com");
+        let ran = world.ran(command.uid(65_534).gid(65_534));
+        assert_eq!(ran.code, Some(0), "{line}: {}{}", ran.out, ran.err);
+    }
+    assert_eq!(names(""), before);
+}
+
+#[test]
+fn damage_of_the_journal_itself_is_told_with_its_remedy() {
+    let world = World::new(small());
+    world.out("export --manifest manifest.csv");
+    let sound = world.out("verify");
+    assert!(sound.contains("structure is sound") && sound.contains("landed pages are what was landed"), "{sound}");
+    let journal = rusqlite::Connection::open(world.path("state/journal.sqlite")).unwrap();
+    journal.execute("UPDATE page SET digest = zeroblob(16) WHERE stay = 1", []).unwrap();
+    let ran = world.run("verify");
+    assert_eq!(ran.code, Some(74), "{}", ran.out);
+    assert!(ran.out.contains(" landed pages are damaged: restore the journal"), "{}", ran.out);
+    assert!(
+        ran.out.contains("vcq export --refresh 20") && ran.out.ends_with("the journal is damaged\n"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(world.run("verify --quick").code, Some(0), "it looks at the dataset only");
 }

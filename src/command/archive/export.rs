@@ -56,7 +56,7 @@ pub fn export(config: &Config, from: NaiveDate, to: NaiveDate, path: &Path) -> R
     }
     let form = super::form_of(path)?;
     file::refuse_input("the archive", path, &[], config)?;
-    let journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+    let journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let dates = journal.known_dates(from, to)?;
     for date in &dates {
         refuse_pruned(&journal, *date)?;

@@ -35,7 +35,7 @@ pub struct Pruned {
 ///
 /// If there is no journal or its disk fails. Cut anywhere, the same command again continues.
 pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned, Error> {
-    let mut journal = Journal::open_existing(&config.state, &Identity::of(config))?;
+    let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let mut pruned = Pruned::default();
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
     let dataset = Store::existing(start.disk.clone(), &config.output)?;

@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
         let (sender, receiver) = mpsc::channel(DATES_READY_MAX);
         let tell = |told: Told| told.emit(emit);
         let stop = around.start.stop.clone();
-        let publishing = publishing::publish_ready(receiver, journal.again()?, self.publisher.clone(), stop, &tell);
+        let publishing = publishing::publish_ready(receiver, journal.another()?, self.publisher.clone(), stop, &tell);
         let sender = Cell::new(Some(sender));
         let date_ready = |date| {
             if let Some(open) = sender.take() {

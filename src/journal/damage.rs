@@ -1,0 +1,94 @@
+//! What of the journal itself is damaged: its own structure, and landed pages that are no longer what was landed.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use rusqlite::params;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Journal, JournalError,
+    page::{BodyReader, DIGEST_BYTES},
+    stay::date_from_row,
+};
+
+/// Landed pages compared in one reading of the database: between two of them its log can be taken in.
+const PAGES_PER_READING: i64 = 1000;
+
+/// Faults of the structure that are told one by one.
+const FAULTS_MAX: u32 = 20;
+
+/// Steps of SQLite between two looks at whether to go on: some milliseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 100_000;
+
+/// Landed pages that were compared with their digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DamagedPages {
+    /// Pages whose bodies are there.
+    pub looked_at: u64,
+    /// Those that are not what was landed, by the date of their stays; none for those whose stay is not there.
+    pub damaged: BTreeMap<Option<NaiveDate>, u64>,
+}
+
+impl Journal {
+    /// What SQLite finds wrong with the database, tables and indexes, at most some twenty lines of it; none if `stop` said so.
+    pub fn structure_faults(
+        &mut self,
+        stop: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Option<Vec<String>>, JournalError> {
+        self.db.progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))?;
+        let found = self.integrity();
+        self.db.progress_handler(0, None::<fn() -> bool>)?;
+        match found {
+            Ok(lines) => Ok(Some(lines.into_iter().filter(|line| line != "ok").collect())),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn integrity(&self) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.db.prepare(&format!("PRAGMA integrity_check({FAULTS_MAX})"))?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// Reads every landed page and compares it with its digest, page after page; none if `stop` said so.
+    pub fn damaged_pages(&self, stop: impl Fn() -> bool) -> Result<Option<DamagedPages>, JournalError> {
+        // A second reading is of its stay's date.
+        const PAGES: &str = "
+            SELECT page.stay, page.number, page.digest, body.zstd, coalesce(stay.date, first.date)
+            FROM page LEFT JOIN body ON body.id = page.body
+                LEFT JOIN stay ON stay.id = page.stay
+                LEFT JOIN stay AS first ON first.id = stay.rereads
+            WHERE (page.stay, page.number) > (?1, ?2) AND page.body IS NOT NULL
+            ORDER BY page.stay, page.number LIMIT ?3";
+        let mut pages = DamagedPages::default();
+        let mut reader = BodyReader::new();
+        let mut last = (i64::MIN, 0_i64);
+        loop {
+            if stop() {
+                return Ok(None);
+            }
+            let mut statement = self.db.prepare_cached(PAGES)?;
+            let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING])?;
+            let mut read = 0;
+            while let Some(row) = rows.next()? {
+                read += 1;
+                last = (row.get(0)?, row.get(1)?);
+                let digest = row.get_ref(2)?.as_blob().unwrap_or_default();
+                let frame = row.get_ref(3)?.as_blob_or_null().unwrap_or_default().unwrap_or_default();
+                pages.looked_at += 1;
+                let is_sound = reader.read(frame).is_some_and(|body| Sha256::digest(body)[..DIGEST_BYTES] == *digest);
+                if !is_sound {
+                    let date = match row.get_ref(4)? {
+                        rusqlite::types::ValueRef::Null => None,
+                        _ => Some(date_from_row(row, 4)?),
+                    };
+                    *pages.damaged.entry(date).or_default() += 1;
+                }
+            }
+            if read < PAGES_PER_READING {
+                return Ok(Some(pages));
+            }
+        }
+    }
+}
