@@ -115,7 +115,7 @@ fn queue(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| bencher.iter(|| black_box(pick(&journal, &taken))));
     }
     let body = page(0);
-    let queue = journal.again().expect("a journal can be opened again");
+    let queue = journal.another().expect("a journal can be opened again");
     group.bench_function("land a page", |bencher| {
         bencher.iter_batched(
             || pick(&queue, &BTreeSet::new()),
