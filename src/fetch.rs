@@ -119,6 +119,9 @@ pub async fn fetch(journal: &mut Journal, terms: &Terms<'_>) -> Result<Ended, Er
     Loop::new(journal, terms)?.run().await
 }
 
+/// The number of what is asked for, among those of its endpoint.
+type WorkId = i64;
+
 /// A request under way.
 struct Sent {
     task: Task,

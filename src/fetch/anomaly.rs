@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::work::WorkId;
+use super::WorkId;
 use crate::config::UserIdType;
 
 /// Answers that are looked at: the first ones of a run, and the last ones at any time.

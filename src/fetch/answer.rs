@@ -6,14 +6,8 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Sent,
-    anomaly::Sign,
-    calendar::quota_month,
-    outage,
-    outage::PROBE_EVERY,
-    pace::HOLD,
-    refuse_for, retry, token,
-    work::{Task, WorkId},
+    Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Sent, WorkId, anomaly::Sign, calendar::quota_month, outage,
+    outage::PROBE_EVERY, pace::HOLD, refuse_for, retry, token, work::Task,
 };
 use crate::{
     endpoint::Endpoint,

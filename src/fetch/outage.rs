@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::work::WorkId;
+use super::WorkId;
 use crate::endpoint::Endpoint;
 
 /// Faults in a row, without any other answer, that mean an outage: four minutes of requests.

@@ -13,11 +13,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::{
-    Terms,
+    Terms, WorkId,
     anomaly::Anomaly,
     pace::{Pace, slot_time},
     refusals::Refusals,
-    work::{Task, WorkId},
+    work::Task,
 };
 use crate::{
     endpoint::Endpoint,

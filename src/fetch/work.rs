@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Alarm, Loop, anomaly::Sign};
+use super::{Alarm, Loop, WorkId, anomaly::Sign};
 use crate::{
     config::Api,
     endpoint::Endpoint,
@@ -16,9 +16,6 @@ use crate::{
     feishu::{answer::Said, page::Page, quality, transport::Answer},
     journal::{Lane, QueuedStay},
 };
-
-/// The number of what is asked for, among those of its endpoint.
-pub(super) type WorkId = i64;
 
 /// What is asked for: all pages of one thing.
 pub(super) enum Work {
