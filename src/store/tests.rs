@@ -483,7 +483,7 @@ fn a_link_is_followed_to_the_output_and_nowhere_else() {
     let part = || sealed(&publisher, SECOND, "two").unwrap();
     assert!(matches!(publisher.put_if_absent(day, part()), Err(DiskError::NoFolder { .. })));
     assert!(matches!(publisher.replace(day, part(), &[FIRST].into()), Err(DiskError::NoFolder { .. })));
-    assert!(matches!(dataset.confirm(day, FIRST), Err(DiskError::Stranger { .. })));
+    assert!(matches!(dataset.confirm(day, FIRST), Err(DiskError::NoFolder { .. })));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 
     symlink(&target, home.path().join("other.staging")).unwrap();
