@@ -140,8 +140,10 @@ fn the_first_signal_ends_a_command_that_waits_for_a_pipe() {
             let mut command = world.vcq(&format!("{line} --log debug"));
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
             let mut waiting = Running(command.spawn().unwrap());
-            // It listens once its journal is there, long before it asks for a row.
-            while !world.path("state/journal.sqlite").exists() {
+            // It listens long before it asks for a row: a pipe that it reads can be written to, and an export has a journal.
+            let _pipe =
+                line.contains("pipe.csv").then(|| File::options().write(true).open(world.path("pipe.csv")).unwrap());
+            while line.starts_with("export") && !world.path("state/journal.sqlite").exists() {
                 std::thread::yield_now();
             }
             waiting.signal(signal);
