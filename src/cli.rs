@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
     command::simulate::SimulateArgs, config::Override, dates::Dates, intake::Manifests, journal::Lane, manifest::Format,
@@ -104,6 +104,34 @@ pub struct Times {
     /// What times without a zone mean: `utc`, or an offset such as `+08:00` or `-03:30`; without it they are refused
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub naive_times: Option<String>,
+}
+
+impl ValueEnum for Lane {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Nightly, Self::Backfill]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Nightly => "Before everything else",
+            Self::Backfill => "When no nightly stay waits",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Csv, Self::JsonLines, Self::Parquet]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Csv => PossibleValue::new("csv").help("Comma-separated, the first line names the columns"),
+            Self::JsonLines => PossibleValue::new("jsonl").alias("ndjson").help("One JSON object a line"),
+            Self::Parquet => PossibleValue::new("parquet").help("Apache Parquet"),
+        })
+    }
 }
 
 /// When to colour.

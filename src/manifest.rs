@@ -41,12 +41,11 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A form in which a manifest can come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated, the first line names the columns.
     Csv,
     /// One JSON object a line.
-    #[value(name = "jsonl", alias = "ndjson")]
     JsonLines,
     /// Apache Parquet.
     Parquet,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, Utc};
+use clap::{ValueEnum, builder::PossibleValue};
 use tokio::net::TcpListener;
 
 use crate::simulator::{
@@ -21,6 +22,24 @@ use crate::simulator::{
     tenant::{STAYS_MAX, Tenant, TenantSettings},
     token::TokenSettings,
 };
+
+impl ValueEnum for WindowKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Sliding, Self::Fixed, Self::Bucket, Self::Weighted]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Sliding => PossibleValue::new("sliding").help("The last 60 s before each request"),
+            Self::Fixed => {
+                PossibleValue::new("fixed").help("Minutes one after the other, with a phase that the seed decides")
+            }
+            Self::Bucket => PossibleValue::new("bucket").help("A token bucket that is refilled evenly"),
+            Self::Weighted => PossibleValue::new("weighted")
+                .help("Fixed minutes, the one before weighted by the share of it that lies in the last 60 s"),
+        })
+    }
+}
 
 /// Run the simulated Feishu tenant as a server, for trying things out and for tests.
 ///

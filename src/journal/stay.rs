@@ -19,12 +19,22 @@ pub(super) const INSERT: &str = "
     ON CONFLICT (meeting_start, meeting_no, join_time, participant, kind) WHERE rereads IS NULL DO NOTHING";
 
 /// Priority in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Before everything else.
     Nightly,
     /// When no nightly stay waits.
     Backfill,
+}
+
+impl Lane {
+    /// The word on the command line, in reports and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nightly => "nightly",
+            Self::Backfill => "backfill",
+        }
+    }
 }
 
 /// What is known of a stay.

@@ -181,11 +181,7 @@ impl Metrics {
     }
 
     fn label(&self) -> String {
-        let lane = match self.lane {
-            Lane::Nightly => "nightly",
-            Lane::Backfill => "backfill",
-        };
-        format!("lane=\"{lane}\"")
+        format!("lane=\"{}\"", self.lane.name())
     }
 }
 

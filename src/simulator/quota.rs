@@ -13,7 +13,7 @@ use super::random::{Purpose, stream};
 pub(super) const MINUTE_US: i64 = 60_000_000;
 
 /// How the server counts the requests of a minute. The API's documentation does not say which one it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {
     /// The last 60 s before each request.
     Sliding,
