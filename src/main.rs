@@ -217,7 +217,7 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     match command {
         ArchiveCommand::Export(args) => {
-            print(&archive::export::export(config, args.from, args.to, &args.file)?.to_string())?;
+            print(&archive::export::export(config, (args.from, args.to), &args.file, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         ArchiveCommand::Import { files, .. } => {

@@ -99,7 +99,7 @@ impl Home {
     }
 
     fn export(&self, name: &str) -> Result<Exported, Error> {
-        export(&self.config, NaiveDate::MIN, NaiveDate::MAX, &self.path(name))
+        export(&self.config, (NaiveDate::MIN, NaiveDate::MAX), &self.path(name), &start())
     }
 
     /// Every file of the dataset.
@@ -260,7 +260,7 @@ async fn an_archive_holds_the_dates_asked_for_in_the_order_of_the_rows() {
     fetch(&home, &tenant).await;
     let date = |day| NaiveDate::from_ymd_opt(2025, 3, day).unwrap();
     let path = home.path("day.ndjson");
-    assert_eq!(export(&home.config, date(4), date(4), &path).unwrap().dates, 1);
+    assert_eq!(export(&home.config, (date(4), date(4)), &path, &start()).unwrap().dates, 1);
     let mut keys = Vec::new();
     for line in fs::read_to_string(&path).unwrap().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -271,8 +271,32 @@ async fn an_archive_holds_the_dates_asked_for_in_the_order_of_the_rows() {
         keys.push((start_s, number("meeting_no"), number("join_time"), id, line["page"].as_u64().unwrap()));
     }
     assert!(!keys.is_empty() && keys.is_sorted());
-    let backwards = export(&home.config, date(5), date(4), &path).unwrap_err();
+    let backwards = export(&home.config, (date(5), date(4)), &path, &start()).unwrap_err();
     assert_eq!(backwards.to_string(), "--from 2025-03-05 lies after --to 2025-03-04");
+}
+
+/// What is under construction names participants: nothing of it stays behind.
+#[tokio::test(start_paused = true)]
+async fn an_export_and_a_prune_that_are_told_to_stop_leave_everything_as_it_was() {
+    let (tenant, home) = (simulator(60), Home::new());
+    fetch(&home, &tenant).await;
+    let path = home.write("pages.ndjson", "of an earlier month");
+    let before = home.journal_bytes();
+    let (stopper, stop) = Stop::new();
+    stopper.send_replace(true);
+    let told_to_stop = Start::new(|| start().now(), 0, stop);
+    let error = export(&home.config, (NaiveDate::MIN, NaiveDate::MAX), &path, &told_to_stop).unwrap_err();
+    assert_eq!(
+        (error.exit_code(), fs::read_to_string(&path).unwrap().as_str()),
+        (ExitCode::Interrupted, "of an earlier month")
+    );
+    let partial = fs::read_dir(home.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let partial: Vec<_> = partial.filter(|name| name.to_string_lossy().contains("partial")).collect();
+    assert!(partial.is_empty(), "{partial:?}");
+    let error = prune(&home.config, NaiveDate::MAX, &told_to_stop).unwrap_err();
+    assert_eq!(error.to_string(), "interrupted; 0 of 3 dates are pruned");
+    assert_eq!(home.journal_bytes(), before);
+    assert!(export(&home.config, (NaiveDate::MIN, NaiveDate::MAX), &path, &start()).unwrap().pages > 0);
 }
 
 /// Blanks count where a value that is no string is kept as it stands.
@@ -569,7 +593,8 @@ fn an_archive_goes_through_links_and_pipes_and_leaves_nothing_beside_it() {
     let hidden = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
     assert_eq!(names(home.path("far")).filter(hidden).count(), 0);
     assert_eq!(names(home.path("")).filter(hidden).count(), 0);
-    let inside = export(&home.config, NaiveDate::MIN, NaiveDate::MAX, &home.config.output.join("pages.ndjson"));
+    let inside =
+        export(&home.config, (NaiveDate::MIN, NaiveDate::MAX), &home.config.output.join("pages.ndjson"), &start());
     assert_eq!(inside.unwrap_err().exit_code(), ExitCode::Usage);
 }
 
@@ -930,7 +955,7 @@ fn only_what_is_published_is_pruned() {
     assert_eq!(prune(&home.config, first, &start()).unwrap().dates.len(), 0, "the date itself is kept");
     let pruned = prune(&home.config, later, &start()).unwrap();
     assert_eq!((pruned.dates[0].0, pruned.dates[0].1.pages, pruned.dates.len()), (first, 3, 1));
-    let second = export(&home.config, first.succ_opt().unwrap(), later, &home.path("half.ndjson")).unwrap();
+    let second = export(&home.config, (first.succ_opt().unwrap(), later), &home.path("half.ndjson"), &start()).unwrap();
     assert_eq!((second.stays, second.pages), (1, 1), "the half-read stay lost its page");
 }
 

@@ -234,13 +234,29 @@ pub(super) fn said(answer: &Answer, envelope: &Envelope) -> Said {
 
 fn said_unreadable(answer: &Answer) -> Said {
     let redirect = answer.location.as_deref().map(|to| format!(", redirect to `{}` not followed", printable(to)));
-    let text = format!(
-        "HTTP {} with a body of {} bytes that is not the documented JSON{}",
-        answer.status,
-        answer.body.len(),
-        redirect.unwrap_or_default()
+    let body = title_of_page(&answer.body).map_or_else(
+        || format!("a body of {} bytes that is not the documented JSON", answer.body.len()),
+        |title| format!("an HTML page instead of JSON (`{title}`)"),
     );
+    let text = format!("HTTP {} with {body}{}", answer.status, redirect.unwrap_or_default());
     Said { text, log_id: log_id(answer) }
+}
+
+/// The title of an HTML page, such as a gateway answers with; an empty one if it has none.
+fn title_of_page(body: &[u8]) -> Option<String> {
+    /// Where a page's title stands.
+    const HEAD_BYTES: usize = 16 << 10;
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]);
+    let lower = head.to_ascii_lowercase();
+    let start = lower.trim_start();
+    if !start.starts_with("<!doctype html") && !start.starts_with("<html") {
+        return None;
+    }
+    let title = lower.split_once("<title>").map_or(0..0, |(before, rest)| {
+        let begin = before.len() + "<title>".len();
+        begin..begin + rest.find("</title>").unwrap_or(0)
+    });
+    Some(printable(head[title].trim()))
 }
 
 fn log_id(answer: &Answer) -> Option<String> {

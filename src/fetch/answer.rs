@@ -217,10 +217,8 @@ impl Loop<'_> {
 
     /// In an outage nothing loses an attempt: everything waits for one request to get through.
     fn sit_out(&mut self, task: Task, lasted: Duration, sign: outage::Sign, said: &Said) {
-        if sign == outage::Sign::Begins {
-            (self.terms.emit)(Event::Outage { lasted, why: &said.text });
-        }
         if sign != outage::Sign::Nothing {
+            (self.terms.emit)(Event::Outage { lasted, why: &said.text });
             self.tracks.close_gates(Instant::now() + PROBE_EVERY);
         }
         if sign == outage::Sign::GoesOn && lasted >= self.terms.config.retry.outage_max {

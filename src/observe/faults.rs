@@ -10,14 +10,18 @@ use crate::event::Event;
 /// How often repeated faults are told.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// Kinds that are told apart; what others may be is told as one more.
+const KINDS_MAX: usize = 16;
+
 /// Faults of the last minute, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     kinds: BTreeMap<String, Kind>,
     told: Option<Instant>,
+    recent: u64,
 }
 
-/// Faults whose texts differ in numbers alone.
+/// Faults that the API gives the same code, or whose texts differ in numbers alone.
 #[derive(Debug)]
 struct Kind {
     /// Those that have not been told.
@@ -45,15 +49,19 @@ impl Faults {
         }
     }
 
-    /// How many there were since they were last told.
+    /// How many there were since they were last told, the first of a kind too.
     pub(super) fn in_last_minute(&self) -> u64 {
-        self.kinds.values().map(|kind| kind.count).sum()
+        self.recent
     }
 
     fn told_at(&mut self, event: &Event<'_>, now: Instant) -> Vec<Told> {
         let mut told = Vec::new();
         if let Event::Retry { why, .. } | Event::NoToken { why, .. } = event {
-            let kind: String = why.split(|c: char| c.is_ascii_digit()).collect();
+            self.recent += 1;
+            let mut kind = kind_of(why);
+            if self.kinds.len() >= KINDS_MAX && !self.kinds.contains_key(&kind) {
+                kind = "others".into();
+            }
             if let Some(kind) = self.kinds.get_mut(&kind) {
                 kind.count += 1;
                 (*why).clone_into(&mut kind.last);
@@ -64,10 +72,19 @@ impl Faults {
         }
         if now.saturating_duration_since(*self.told.get_or_insert(now)) >= EVERY {
             self.told = Some(now);
+            self.recent = 0;
             let more = self.kinds.values_mut().filter(|kind| kind.count > 0);
             told.extend(more.map(|kind| Told::More(std::mem::take(&mut kind.count), kind.last.clone())));
         }
         told
+    }
+}
+
+/// What the API says besides its code, it may say in another way each time.
+fn kind_of(why: &str) -> String {
+    match why.split_once("): ") {
+        Some((code, _)) if code.contains("code ") => code.to_owned(),
+        _ => why.split(|c: char| c.is_ascii_digit()).collect(),
     }
 }
 
@@ -85,10 +102,21 @@ mod tests {
         assert_eq!(faults.told_at(&fault("HTTP 502 of 99 bytes"), at(1)), [], "numbers make no other kind");
         assert_eq!(faults.told_at(&fault("refused"), at(2)), [Told::First("refused".into())]);
         assert_eq!(faults.told_at(&fault("HTTP 503 of 7 bytes"), at(59)), []);
-        assert_eq!(faults.in_last_minute(), 2);
+        assert_eq!(faults.in_last_minute(), 4);
         assert_eq!(faults.told_at(&Event::Sent, at(60)), [Told::More(2, "HTTP 503 of 7 bytes".into())]);
         assert_eq!(faults.told_at(&Event::Sent, at(200)), [], "a minute without faults is not told");
         assert_eq!(faults.told_at(&fault("refused"), at(201)), []);
         assert_eq!(faults.told_at(&Event::Sent, at(260)), [Told::More(1, "refused".into())]);
+    }
+
+    #[test]
+    fn what_the_api_says_besides_its_code_makes_no_other_kind() {
+        assert_eq!(kind_of("code 55001 (HTTP 500): trace 7f3a"), kind_of("code 55001 (HTTP 500): trace 9b21"));
+        assert_ne!(kind_of("code 55001 (HTTP 500): busy"), kind_of("code 65001 (HTTP 500): busy"));
+        let mut faults = Faults::default();
+        let start = Instant::now();
+        let texts: Vec<String> = ('a'..='z').map(String::from).collect();
+        let told = texts.iter().flat_map(|why| faults.told_at(&Event::NoToken { why, wait: Duration::ZERO }, start));
+        assert_eq!(told.count(), KINDS_MAX + 1);
     }
 }

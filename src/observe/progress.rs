@@ -97,6 +97,7 @@ impl Progress {
                 }
             }
             Event::Waiting { cause, .. } => self.state.waiting_for = Some(*cause),
+            Event::Waited { .. } => self.state.waiting_for = None,
             Event::Queued => {
                 self.bar.set_message("waiting: another vcq process of this state folder is fetching");
                 self.bar.tick();
@@ -154,11 +155,14 @@ fn done_at(now: DateTime<Utc>, left: Duration, zone: Tz) -> String {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stays, settled, failed, samples, requests_in_last_minute, faults, .. } = self;
-        write!(f, "{} left", duration(self.left))?;
-        if let Some(done_at) = &self.done_at {
-            write!(f, ", done {done_at}")?;
+        if !self.left.is_zero() {
+            write!(f, "{} left", duration(self.left))?;
+            if let Some(done_at) = &self.done_at {
+                write!(f, ", done {done_at}")?;
+            }
+            f.write_str(" · ")?;
         }
-        write!(f, " · {settled}/{stays} stays")?;
+        write!(f, "{settled}/{stays} stays")?;
         for (count, what) in [(failed, "failed"), (faults, "faults/min")] {
             if *count > 0 {
                 write!(f, " · {count} {what}")?;

@@ -201,7 +201,7 @@ fn pages_of_a_cut_archive_stay_landed() {
     let mut donor = Stage::new(1);
     donor.play(&export(everything())).unwrap();
     let cut = donor.world.path("cut.ndjson.zst");
-    archive::export::export(&donor.world.config, date_of(0), date_of(2), &cut).unwrap();
+    archive::export::export(&donor.world.config, (date_of(0), date_of(2)), &cut, &donor.world.start()).unwrap();
     let bytes = fs::read(&cut).unwrap();
     fs::write(&cut, &bytes[..bytes.len() - 200]).unwrap();
     let mut stage = Stage::new(1);

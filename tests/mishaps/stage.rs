@@ -289,7 +289,7 @@ impl Stage {
                 let path = self.world.path("pages.ndjson");
                 self.command(*ill, |stage, start| {
                     let config = &stage.world.config;
-                    archive::export::export(config, date_of(days.0), date_of(days.1), &path)?;
+                    archive::export::export(config, (date_of(days.0), date_of(days.1)), &path, start)?;
                     let imported = archive::import::import(std::slice::from_ref(&path), config, start)?;
                     let exit = imported.exit_code();
                     imported.unread.or(imported.failure).map_or(Ok(exit), Err)

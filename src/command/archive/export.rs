@@ -21,6 +21,7 @@ use crate::{
     journal::{Identity, Journal, JournalError, StayId, StayPages},
     printable::Printable,
     publish::file::refuse_pruned,
+    start::{Start, Stop},
     stay::Stay,
 };
 
@@ -49,8 +50,13 @@ pub struct Exported {
 /// # Errors
 ///
 /// [`Error::Pruned`] if pages of one of the dates have been dropped. [`Error::Usage`] if the file would lie where vcq's own
-/// files lie.
-pub fn export(config: &Config, from: NaiveDate, to: NaiveDate, path: &Path) -> Result<Exported, Error> {
+/// files lie. [`Error::Stopped`] if it was told to stop: what stood there before stands there still.
+pub fn export(
+    config: &Config,
+    (from, to): (NaiveDate, NaiveDate),
+    path: &Path,
+    start: &Start,
+) -> Result<Exported, Error> {
     if from > to {
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
@@ -61,9 +67,11 @@ pub fn export(config: &Config, from: NaiveDate, to: NaiveDate, path: &Path) -> R
     for date in &dates {
         refuse_pruned(&journal, *date)?;
     }
+    // What is under construction has personal data in it, and is taken away. Whoever reads a pipe may never read on.
+    let _held = file::is_file(path).then(|| start.hold());
     let mut failure = None;
     let exported = file::replace_with(path, Readers::Owner, |file| {
-        write(path, form, file, &journal, &dates).map_err(|error| {
+        write(path, form, file, &journal, (&dates, &start.stop)).map_err(|error| {
             failure = Some(error);
             io::ErrorKind::Other.into()
         })
@@ -76,7 +84,13 @@ fn write_error(path: &Path, source: io::Error) -> Error {
 }
 
 /// Writes the pages of these dates to `file`, which will stand at `path`.
-fn write(path: &Path, form: Form, file: &mut File, journal: &Journal, dates: &[NaiveDate]) -> Result<Exported, Error> {
+fn write(
+    path: &Path,
+    form: Form,
+    file: &mut File,
+    journal: &Journal,
+    (dates, stop): (&[NaiveDate], &Stop),
+) -> Result<Exported, Error> {
     let failed = |source| write_error(path, source);
     let bytes = Arc::new(AtomicU64::new(0));
     let output = Output::new(file.try_clone().map_err(failed)?, Arc::clone(&bytes));
@@ -85,7 +99,7 @@ fn write(path: &Path, form: Form, file: &mut File, journal: &Journal, dates: &[N
         exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
     };
     for date in dates {
-        archive.add_date(journal, *date)?;
+        archive.add_date(journal, *date, stop)?;
     }
     let Archive { writer, mut exported } = archive;
     writer.finish().map_err(failed)?;
@@ -99,10 +113,16 @@ struct Archive {
 }
 
 impl Archive {
-    fn add_date(&mut self, journal: &Journal, date: NaiveDate) -> Result<(), Error> {
+    fn add_date(&mut self, journal: &Journal, date: NaiveDate, stop: &Stop) -> Result<(), Error> {
         let mut bodies = journal.bodies()?;
         let stays_before = self.exported.stays;
         journal.each_landed(date, |id, stay, samples| {
+            if stop.is_requested() {
+                let Exported { dates, pages, .. } = self.exported;
+                return Err(Error::Stopped(format!(
+                    "{dates} dates, {pages} pages were written, and no archive is there"
+                )));
+            }
             self.exported.stays += 1;
             self.exported.samples += u64::from(samples);
             self.add_stay(&mut bodies, id, stay)

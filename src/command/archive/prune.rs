@@ -33,14 +33,22 @@ pub struct Pruned {
 ///
 /// # Errors
 ///
-/// If there is no journal or its disk fails. Cut anywhere, the same command again continues.
+/// If there is no journal or its disk fails. [`Error::Stopped`] if it was told to stop. Cut anywhere, the same command
+/// again continues.
 pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned, Error> {
     let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let mut pruned = Pruned::default();
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
     let dataset = Store::existing(start.disk.clone(), &config.output)?;
     let publishing = journal.lock_publishing()?;
-    for date in journal.known_dates(NaiveDate::MIN, last)? {
+    // A date that is begun is finished.
+    let _held = start.hold();
+    let dates = journal.known_dates(NaiveDate::MIN, last)?;
+    for date in &dates {
+        let date = *date;
+        if start.stop.is_requested() {
+            return Err(Error::Stopped(format!("{} of {} dates are pruned", pruned.dates.len(), dates.len())));
+        }
         let is_visible = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?
             .faults
             .iter()

@@ -26,6 +26,9 @@ use crate::{
 /// Dates that are ready and wait to be published; one more is published at the end of the run.
 const DATES_READY_MAX: usize = 1024;
 
+/// How often a process that waits for another one says so.
+const QUEUED_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// A stay of an earlier manifest is asked for again once its last answer is this old.
 const ASKED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
 
@@ -114,7 +117,7 @@ impl<'a> Run<'a> {
     /// Waits for the right to fetch, and fetches, until this process's stays are settled.
     pub(super) async fn settle_own(&self, journal: &mut Journal) -> Result<Ended, Error> {
         let mut stop = self.around.start.stop.clone();
-        let mut is_queued = false;
+        let mut told = None;
         let mut settled_before = StayId::MIN;
         loop {
             let first_pending = match journal.own_pending(settled_before)? {
@@ -127,9 +130,9 @@ impl<'a> Run<'a> {
             if let Some(_fetching) = journal.try_lock_fetching()? {
                 return self.fetch_and_publish(journal, Scope::Own).await;
             }
-            if !is_queued {
+            if told.is_none_or(|told: Instant| told.elapsed() >= QUEUED_TOLD_EVERY) {
                 (self.emit)(Event::Queued);
-                is_queued = true;
+                told = Some(Instant::now());
             }
             if self.task.until.is_some_and(|until| until.is_reached(self.around.start.now())) {
                 return Ok(Ended::Early("the time limit is reached while another process fetches".into()));
