@@ -25,7 +25,7 @@ const OFFSET_MINUTES_MAX: u32 = 14 * 60;
 ///
 /// ```
 /// use chrono::FixedOffset;
-/// use vcq::quality::{time::read_time, unit::Reading};
+/// use vcq::read::{time::read_time, unit::Reading};
 ///
 /// let china = FixedOffset::east_opt(8 * 3600).unwrap();
 /// assert_eq!(read_time("2022.12.23 11:16:00", china), Reading::Value(1_671_765_360));

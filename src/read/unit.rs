@@ -53,7 +53,7 @@ const ABSENT: [&str; 8] = ["", "-", "--", "—", "N/A", "n/a", "null", "/"];
 /// Times and resolutions have readers of their own; for their kinds no unit is accepted here.
 ///
 /// ```
-/// use vcq::quality::{column::Kind, unit::{Reading, read_number}};
+/// use vcq::{read::unit::{Reading, read_number}, tables::quality::Kind};
 ///
 /// assert_eq!(read_number(Kind::BitRate, "1.2 Mbps"), Reading::Value(1200.0));
 /// assert_eq!(read_number(Kind::Percent, "N/A"), Reading::Absent);
