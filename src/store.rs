@@ -143,8 +143,8 @@ impl Store {
 
     /// Looks for a file whose publication was cut at an unknown moment.
     ///
-    /// If it is visible, it is whole, and is made as durable as [`StoreLock::publish`] would have made it: the cut may
-    /// have come between the rename and its sync.
+    /// If it is visible, it is whole, and is made as durable as [`StoreLock::put_if_absent`] would have made it: the cut
+    /// may have come between the rename and its sync.
     pub fn confirm(&self, date: NaiveDate, name: FileName) -> Result<Option<PartFile>, DiskError> {
         let path = self.path_of(date, name);
         let Some(metadata) = found(fs::symlink_metadata(&path)).map_err(DiskError::io("look at", &path))? else {
