@@ -18,7 +18,7 @@ use crate::{
     intake::rejects::Rejects,
     journal::{Journal, Manifested, Staged, Staging},
     manifest::{self, Format, Lines, ManifestError, ManifestReader, Row, rules::Rules},
-    start::{Start, Stop},
+    start::Start,
 };
 
 /// Standard input, in the place of a file.
@@ -98,7 +98,7 @@ pub struct Intake<'a> {
     /// Rows so far of the manifest that is being read, a file or a folder.
     whole_rows: u64,
     emit: Emit<'a>,
-    stop: Stop,
+    start: Start,
 }
 
 /// The manifest that is being read.
@@ -119,9 +119,9 @@ impl<'a> Intake<'a> {
         emit: Emit<'a>,
     ) -> Result<Self, Error> {
         let rules = Rules { now_s: start.now().timestamp(), naive_times: config.naive_times };
-        let (staging, stop) = (journal.stage()?, start.stop.clone());
+        let (staging, start) = (journal.stage()?, start.clone());
         let spool_folder = journal.spool_folder();
-        Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, whole_rows: 0, emit, stop })
+        Ok(Self { manifests, rules, spool_folder, staging, opened: 0, reading: None, whole_rows: 0, emit, start })
     }
 
     /// Reads some rows, and writes those that break a rule to `rejects`; false once all manifests are read.
@@ -130,7 +130,7 @@ impl<'a> Intake<'a> {
     ///
     /// If a file cannot be read as a manifest at all: then nothing has been queued.
     pub fn step(&mut self, rejects: &mut Rejects) -> Result<bool, Error> {
-        if self.stop.is_requested() {
+        if self.start.stop.is_requested() {
             return Err(Error::Interrupted { queued: 0 });
         }
         for _ in 0..ROWS_PER_STEP {
@@ -151,6 +151,9 @@ impl<'a> Intake<'a> {
                     self.end_file(file, rows)?;
                 }
             }
+        }
+        if let Some(reading) = &self.reading {
+            self.start.count("rows read", reading.rows, None);
         }
         Ok(true)
     }

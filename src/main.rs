@@ -9,13 +9,15 @@ use std::{
     mem,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
-    process, thread,
+    process,
+    sync::OnceLock,
+    thread,
     time::Duration,
 };
 
 use chrono::Utc;
 use clap::{CommandFactory, Parser};
-use indicatif::ProgressDrawTarget;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -43,7 +45,7 @@ use vcq::{
     file,
     observe::{
         Observers,
-        progress::Progress,
+        progress::{Progress, counts},
         terminal::{Form, start_log},
     },
     printable::{self, Printable},
@@ -105,6 +107,24 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
         _ => load_config(&cli)?,
     };
     let progress = show(&cli, &config, start)?;
+    let bar = BAR.get_or_init(|| progress.bar());
+    let start = &start.clone().counting(counts(bar.clone()));
+    let ended = carry_out(cli, config, start, progress);
+    bar.finish_and_clear();
+    ended
+}
+
+/// The bar at the foot of the terminal, above which everything is printed.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+fn above_bar<T>(print: impl FnOnce() -> T) -> T {
+    match BAR.get() {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Demo(_) if !cli.global.overrides().is_empty() => Err(Error::Usage(
             "the demo has a folder, an API and a rate of its own: of these it takes `--dir` alone".into(),
@@ -380,13 +400,16 @@ fn start_now(stop: Stop) -> Start {
 /// Writes a line to standard error, if that can be written: the exit code says the same.
 fn tell(line: &str) {
     // On a full disk there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "{}", printable::lines(line));
+    let _ = above_bar(|| writeln!(io::stderr(), "{}", printable::lines(line)));
 }
 
 /// Prints data. A reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    match out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush()) {
+    let write = || {
+        let mut out = io::stdout().lock();
+        out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush())
+    };
+    match above_bar(write) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|source| Error::File { operation: "write to", path: "standard output".into(), source }),
     }

@@ -25,7 +25,11 @@ pub struct Start {
     /// The disk under the dataset.
     pub disk: Arc<dyn Disk>,
     holds: Arc<AtomicUsize>,
+    count: Arc<Count>,
 }
+
+/// Told how far a command is: what is counted, how many, and of how many, where that is known.
+type Count = dyn Fn(&str, u64, Option<u64>) + Send + Sync;
 
 /// While one is there, a command ends by itself once it is asked to: it has something to land or to finish.
 pub struct Hold(Arc<AtomicUsize>);
@@ -46,13 +50,31 @@ impl Drop for Hold {
 impl Start {
     /// A command that reads the wall clock by `wall`, on the machine's own disk.
     pub fn new(wall: impl Fn() -> DateTime<Utc> + Send + Sync + 'static, seed: u64, stop: Stop) -> Self {
-        Self { wall: Arc::new(wall), seed, stop, disk: Arc::new(LocalDisk), holds: Arc::default() }
+        Self {
+            wall: Arc::new(wall),
+            seed,
+            stop,
+            disk: Arc::new(LocalDisk),
+            holds: Arc::default(),
+            count: Arc::new(|_, _, _| ()),
+        }
     }
 
     /// The same on another disk.
     #[must_use]
     pub fn on(self, disk: Arc<dyn Disk>) -> Self {
         Self { disk, ..self }
+    }
+
+    /// The same, telling `count` how far it is.
+    #[must_use]
+    pub fn counting(self, count: impl Fn(&str, u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        Self { count: Arc::new(count), ..self }
+    }
+
+    /// Tells how far the command is: `done` of `total`, where that is known, of what is counted.
+    pub fn count(&self, what: &str, done: u64, total: Option<u64>) {
+        (self.count)(what, done, total);
     }
 
     /// Says that the command must not be ended from outside, until the hold is dropped.

@@ -49,6 +49,7 @@ pub fn rebuild(
     publishing.replace(&mut journal, &dates, &start.stop, |date, replaced| match replaced {
         Ok(publication) => {
             rebuilt.dates += 1;
+            start.count("dates", rebuilt.dates, Some(dates.len() as u64));
             rebuilt.texts.add(&publication.unreadable, &publication.unknown);
             told(&publication);
         }

@@ -72,7 +72,9 @@ fn compare(journal: &Journal, config: &Config, start: &Start) -> Result<Verified
     dates.extend(journal.coverage()?.iter().filter(|row| row.state == State::Done).map(|row| row.date));
     let is_fetching = journal.try_lock_fetching()?.is_none();
     let mut verified = Verified { strangers: found.strangers, ..Verified::default() };
-    for date in dates {
+    let count = dates.len() as u64;
+    for (number, date) in (0..).zip(dates) {
+        start.count("dates", number, Some(count));
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} dates verified", verified.dates.len())));
         }

@@ -143,6 +143,21 @@ impl Progress {
     }
 }
 
+/// Shows on `bar` how far a command is that has no events.
+pub fn counts(bar: ProgressBar) -> impl Fn(&str, u64, Option<u64>) + Send + Sync + 'static {
+    move |what, done, total| {
+        if let Some(total) = total {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+        bar.set_message(counted(what, done, total));
+    }
+}
+
+fn counted(what: &str, done: u64, total: Option<u64>) -> String {
+    total.map_or_else(|| format!("{done} {what}"), |total| format!("{done}/{total} {what}"))
+}
+
 /// When a run will be done, by the clocks of `zone`.
 fn done_at(now: DateTime<Utc>, left: Duration, zone: Tz) -> String {
     let now = now.with_timezone(&zone);
@@ -198,6 +213,12 @@ mod tests {
             "2 h 1 min left, done 14:05 · 12/40 stays · 2 failed · 7 faults/min · 99 requests/min · waits for the quota \
              · 360 samples"
         );
+    }
+
+    #[test]
+    fn a_total_is_told_where_it_is_known() {
+        assert_eq!(counted("dates", 3, Some(31)), "3/31 dates");
+        assert_eq!(counted("rows", 20_000, None), "20000 rows");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn export(
     let _held = file::is_file(path).then(|| start.hold());
     let mut failure = None;
     let exported = file::replace_with(path, Readers::Owner, |file| {
-        write(path, form, file, &journal, (&dates, &start.stop)).map_err(|error| {
+        write(path, form, file, &journal, (&dates, start)).map_err(|error| {
             failure = Some(error);
             io::ErrorKind::Other.into()
         })
@@ -89,7 +89,7 @@ fn write(
     form: Form,
     file: &mut File,
     journal: &Journal,
-    (dates, stop): (&[NaiveDate], &Stop),
+    (dates, start): (&[NaiveDate], &Start),
 ) -> Result<Exported, Error> {
     let failed = |source| write_error(path, source);
     let bytes = Arc::new(AtomicU64::new(0));
@@ -98,8 +98,9 @@ fn write(
         writer: ArchiveWriter::new(form, output).map_err(failed)?,
         exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
     };
-    for date in dates {
-        archive.add_date(journal, *date, stop)?;
+    for (number, date) in (0..).zip(dates) {
+        start.count("dates", number, Some(dates.len() as u64));
+        archive.add_date(journal, *date, &start.stop)?;
     }
     let Archive { writer, mut exported } = archive;
     writer.finish().map_err(failed)?;

@@ -92,6 +92,7 @@ pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Im
     };
     let mut landing = Importing {
         archives,
+        start,
         import: journal.import(config.timezone, rules.now_s)?,
         imported: Imported { naive_times: config.naive_times, ..Imported::default() },
     };
@@ -114,6 +115,7 @@ fn unreadable(path: &Path, source: ArchiveError) -> Error {
 /// An import under way.
 struct Importing<'a> {
     archives: &'a [PathBuf],
+    start: &'a Start,
     import: Import<'a>,
     imported: Imported,
 }
@@ -137,6 +139,7 @@ impl Importing<'_> {
 
     fn take_line(&mut self, page: Result<Entry<'_>, Refusal>, at: Manifested) -> Result<(), Error> {
         self.imported.pages += 1;
+        self.start.count("pages", self.imported.pages, None);
         match page {
             Ok(page) => self.take(&page, at),
             Err(refusal) => {
@@ -169,7 +172,7 @@ impl Importing<'_> {
     }
 
     fn finish(self) -> Result<Imported, Error> {
-        let Self { archives, import, mut imported } = self;
+        let Self { archives, import, mut imported, .. } = self;
         import.finish(|at, number, samples, taken| {
             imported.count(taken, number, samples, (&archives[at.file as usize], at.line));
             Ok::<_, Error>(())

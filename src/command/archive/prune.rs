@@ -44,8 +44,8 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
     // A date that is begun is finished.
     let _held = start.hold();
     let dates = journal.known_dates(NaiveDate::MIN, last)?;
-    for date in &dates {
-        let date = *date;
+    for (number, date) in (0..).zip(dates.iter().copied()) {
+        start.count("dates", number, Some(dates.len() as u64));
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} of {} dates are pruned", pruned.dates.len(), dates.len())));
         }
