@@ -138,6 +138,14 @@ pub enum JournalError {
         /// What it says.
         found: u32,
     },
+    /// An older version is at work in it, so that it cannot be upgraded now.
+    #[error("`{path}` has format {found}, and a run of the older version is at work in it")]
+    AtWork {
+        /// The database.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
     /// The copy that comes before an upgrade could not be made; the journal is as it was.
     #[error("cannot copy the journal to `{copy}` before upgrading it")]
     BackUp {
@@ -211,7 +219,11 @@ impl JournalError {
 
     /// True if another process holds the journal: that passes by itself.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
+        match self {
+            Self::Sql(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy),
+            Self::AtWork { .. } => true,
+            _ => false,
+        }
     }
 
     /// What to do, where the message does not say it.
@@ -227,6 +239,7 @@ impl JournalError {
                 }
                 _ => Some("check the state folder's disk and permissions, then run again: nothing is lost"),
             },
+            Self::AtWork { .. } => Some("run again when that run has ended: the journal is upgraded then"),
             Self::BackUp { .. } => {
                 Some("the copy needs as much room as the journal: free space and run again: nothing has changed")
             }
@@ -312,10 +325,16 @@ impl Journal {
         if found == 0 {
             self.db.execute_batch(include_str!("journal/schema.sql"))?;
             self.db.pragma_update(None, "user_version", FORMAT)?;
-        } else if found != FORMAT {
+        } else if found < FORMAT {
+            // A run of the older version that is still at work knows rows by numbers that an upgrade may change.
+            let at_work = || JournalError::AtWork { path: database_path(&self.folder), found };
+            let _fetching = self.try_lock_fetching()?.ok_or_else(at_work)?;
+            let _publishing = self.try_lock_publishing()?.ok_or_else(at_work)?;
             upgrade(&self.db, &self.folder, found)?;
+        } else if found > FORMAT {
+            return Err(JournalError::Format { path: database_path(&self.folder), found });
         }
-        // `check` and `plan` make a journal too, before the configuration is what it is to be.
+        // One without stays may be begun anew, by another configuration.
         if !self.has_stays()? {
             for (key, value) in identity.keys() {
                 self.set_meta(key, value)?;
@@ -333,7 +352,7 @@ impl Journal {
 
     fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
         match self.meta(key)? {
-            Some(journal) if !configured.is_empty() && journal != configured => {
+            Some(journal) if !journal.is_empty() && !configured.is_empty() && journal != configured => {
                 let key = Identity::configured_as(key);
                 Err(JournalError::Identity { key, journal, configured: configured.into() })
             }

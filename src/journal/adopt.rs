@@ -26,10 +26,10 @@ pub struct NewFile {
 const INSERT_FILE: &str = "INSERT INTO file (date, name, replaces, published, stays, samples, bytes, sha256)
     VALUES (?1, ?2, 0, 1, 0, 0, ?3, ?4)";
 /// Where a stay is, and how many samples have landed of it if it is done.
-const WHERE_IS: &str = "SELECT file, CASE WHEN state = 1 THEN samples END FROM stay WHERE id = ?1";
+const WHERE_IS: &str = "SELECT file, CASE WHEN state = 1 /* done */ THEN samples END FROM stay WHERE id = ?1";
 /// A stay is done, with as many samples as the file has of it; ?4 says whether its pages are kept.
 const HOLD: &str = "UPDATE stay
-    SET state = 1, file = ?2, intended = NULL, samples = ?3, pages = CASE WHEN ?4 THEN pages ELSE 0 END,
+    SET state = 1 /* done */, file = ?2, intended = NULL, samples = ?3, pages = CASE WHEN ?4 THEN pages ELSE 0 END,
         settled_at = coalesce(settled_at, ?5), reason = NULL, log_id = NULL
     WHERE id = ?1";
 const COUNTED: &str = "UPDATE file SET stays = ?2, samples = ?3 WHERE id = ?1";

@@ -378,7 +378,7 @@ impl Journal {
         // Two counts, each from an index alone: stays are many, and those in no file are few.
         const COVERAGE: &str = "
             SELECT date, state, stays, coalesce(unpublished, 0)
-            FROM (SELECT date, state, count(*) AS stays FROM first_reading GROUP BY date, state)
+            FROM (SELECT date, state, count(*) AS stays FROM stay WHERE date IS NOT NULL GROUP BY date, state)
             LEFT JOIN (
                 SELECT date, 1 /* done */ AS state, count(*) AS unpublished FROM stay
                 WHERE state = 1 /* done */ AND samples > 0 AND file IS NULL

@@ -79,7 +79,9 @@ impl Progress {
             Event::Enqueued { rows, .. } => {
                 self.state.stays = rows.stays + rows.asked_again;
                 self.state.settled = rows.landed + rows.settled;
+                // What has landed so far is not among them.
                 self.state.requests_needed = rows.requests + rows.asked_again;
+                self.state.pages = 0;
             }
             Event::Sent => self.sent.push_back(Instant::now()),
             Event::Landed { samples } => {

@@ -116,6 +116,11 @@ impl StoreLock {
         disk.create_file(&within).map_err(DiskError::io("create", &within))?;
         // No folder takes the place of one that is not empty, so nothing is moved; but whether it could be is asked first.
         let tried = fs::rename(&live, &probe);
+        if tried.is_ok() {
+            // A file system that lets it come about all the same.
+            fs::rename(&probe, &live).map_err(DiskError::io("put back", &live))?;
+            return Err(DiskError::io("exchange", &live)(io::ErrorKind::Unsupported.into()));
+        }
         self.remove(&probe)?;
         match tried {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Err(DiskError::io("exchange", &live)(error)),

@@ -162,3 +162,19 @@ fn an_upgrade_that_fails_leaves_the_journal_as_it_was() {
     Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
     assert!(!obstacle.exists());
 }
+
+/// It knows rows by numbers that an upgrade may change.
+#[test]
+fn a_journal_in_which_an_older_version_is_at_work_is_left_alone() {
+    for (fixture, lock) in FIXTURES.iter().zip(["fetch.lock", "publish.lock"]) {
+        let world = world(fixture);
+        let held = fs::File::create(world.path("state").join(lock)).unwrap();
+        held.lock().unwrap();
+        let error = Journal::open(&world.config.state, &Identity::of(&world.config)).err().unwrap();
+        assert!(matches!(error, JournalError::AtWork { found, .. } if found == u32::from(fixture.format)), "{error}");
+        assert!(error.is_busy() && error.hint().is_some());
+        assert!(!world.path(&format!("state/journal.sqlite.format-{}", fixture.format)).exists());
+        drop(held);
+        Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
+    }
+}
