@@ -56,7 +56,9 @@ pub fn rebuild(
         Err(error) => rebuilt.failures.push((date, error)),
     })?;
     rebuilt.failures.sort_unstable_by_key(|(date, _)| *date);
-    if rebuilt.failures.is_empty() && start.stop.is_requested() {
+    // A signal while the last date was built has cut nothing.
+    let is_cut = rebuilt.dates < dates.len() as u64 && start.stop.is_requested();
+    if rebuilt.failures.is_empty() && is_cut {
         return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
     }
     Ok(rebuilt)

@@ -19,6 +19,9 @@ use crate::{
 /// How often a process that waits for another one looks whether its turn has come.
 pub(super) const TURN_POLL: Duration = Duration::from_millis(500);
 
+/// What the thread that publishes may have told before the runtime's thread takes it in.
+const TOLD_MAX: usize = 1024;
+
 /// Whether a run has published what it meant to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Done {
@@ -79,10 +82,10 @@ pub(super) async fn publish_rest(
         Ok(None) => return (journal, Ok(Done::LeftToTheNextRun)),
         Err(error) => return (journal, Err(error)),
     };
-    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::channel(TOLD_MAX);
     let work = spawn_blocking(move || {
         // Whoever listens does so until the thread has ended.
-        let done = publish_all(&mut journal, &publishing, accept_fewer, &|told| drop(sender.send(told)));
+        let done = publish_all(&mut journal, &publishing, accept_fewer, &|told| drop(sender.blocking_send(told)));
         (journal, done)
     });
     while let Some(told) = receiver.recv().await {
