@@ -1,4 +1,5 @@
-//! Batches → the bytes of a part file, and back to what the journal can be compared with.
+//! Batches → the bytes of a part file, and back to what the journal can be compared with. Here those of `quality`, in
+//! [`listed`] those of the datasets that come from lists.
 
 use std::{
     io::Write,
@@ -15,7 +16,7 @@ use parquet::{
     errors::ParquetError,
     file::{
         metadata::KeyValue,
-        properties::{DEFAULT_CREATED_BY, EnabledStatistics, WriterProperties, WriterVersion},
+        properties::{DEFAULT_CREATED_BY, EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion},
         writer::SerializedFileWriter,
     },
     schema::types::{ColumnPath, SchemaDescriptor},
@@ -29,6 +30,7 @@ use crate::{
     tables::quality::{COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
 };
 
+pub mod listed;
 mod row_group;
 mod stay_runs;
 
@@ -82,17 +84,17 @@ fn time_type() -> DataType {
 
 /// Everything that decides a file's bytes besides its rows and [`FileFacts`]: the encoder's settings and its libraries.
 pub fn encoder() -> String {
-    settings(&properties(Vec::new()))
+    settings(&properties(Vec::new()), &PARQUET_SCHEMA)
 }
 
 /// The settings that make a difference, as text.
-fn settings(properties: &WriterProperties) -> String {
+fn settings(properties: &WriterProperties, schema: &SchemaDescriptor) -> String {
     let column = |path: &ColumnPath| {
         let (encoding, statistics) = (properties.encoding(path), properties.statistics_enabled(path));
         let bloom_filter = properties.bloom_filter_properties(path);
         format!("{path} {encoding:?} {} {statistics:?} {bloom_filter:?}", properties.dictionary_enabled(path))
     };
-    let columns: Vec<_> = PARQUET_SCHEMA.columns().iter().map(|leaf| column(leaf.path())).collect();
+    let columns: Vec<_> = schema.columns().iter().map(|leaf| column(leaf.path())).collect();
     format!(
         "{DEFAULT_CREATED_BY}, zstd {} level {ZSTD_LEVEL}, {:?}, row groups of {:?} rows or {UNPARSED_BYTES_MAX} bytes of texts, \
          pages of {} rows or {} bytes in steps of {}, dictionaries of {} bytes, statistics cut at {:?}, {}",
@@ -167,25 +169,26 @@ impl<W: Write + Send> PartWriter<W> {
     }
 }
 
-/// Values are plain or in a dictionary: Spark before 3.3 cannot read the encodings of differences and of streams, and other
-/// readers bend them.
 fn properties(metadata: Vec<KeyValue>) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
-        .set_created_by(concat!("vcq version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_max_row_group_row_count(Some(ROWS_MAX))
-        .set_write_batch_size(WRITE_BATCH_ROWS)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_key_value_metadata(Some(metadata));
-    for name in plain() {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
-    }
+    let mut builder = common_properties(plain()).set_key_value_metadata(Some(metadata));
     // Those of keys and times let a reader skip files. Those of measured values do not: nearly every day has both a small
     // delay and a large one.
     for column in COLUMNS.iter().filter(|column| column.kind != Kind::Time) {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(column.name), EnabledStatistics::None);
     }
     builder.build()
+}
+
+/// What holds for the files of every dataset. Values are in a dictionary, or plain if their column is named in `plain`: Spark
+/// before 3.3 cannot read the encodings of differences and of streams, and other readers bend them.
+fn common_properties(plain: impl Iterator<Item = &'static str>) -> WriterPropertiesBuilder {
+    let builder = WriterProperties::builder()
+        .set_created_by(concat!("vcq version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_max_row_group_row_count(Some(ROWS_MAX))
+        .set_write_batch_size(WRITE_BATCH_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    plain.fold(builder, |builder, name| builder.set_column_dictionary_enabled(ColumnPath::from(name), false))
 }
 
 /// Times and indices rise evenly: zstd finds more in them as they are than in places of a dictionary. A day of 40,000 rows
@@ -197,7 +200,7 @@ fn plain() -> impl Iterator<Item = &'static str> {
 }
 
 fn metadata(facts: &FileFacts<'_>) -> Vec<KeyValue> {
-    [
+    key_values([
         ("vcq.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("vcq.schema_version", SCHEMA_VERSION.to_string()),
         ("vcq.date", facts.date.to_string()),
@@ -205,10 +208,11 @@ fn metadata(facts: &FileFacts<'_>) -> Vec<KeyValue> {
         ("vcq.naive_utc_offset", facts.naive_offset.to_string()),
         ("vcq.stays", facts.stays.to_string()),
         ("vcq.samples", facts.samples.to_string()),
-    ]
-    .into_iter()
-    .map(|(key, value)| KeyValue::new(key.to_owned(), value))
-    .collect()
+    ])
+}
+
+fn key_values<const N: usize>(pairs: [(&str, String); N]) -> Vec<KeyValue> {
+    pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

@@ -2,5 +2,6 @@
 
 pub mod batch;
 pub mod decode;
+pub mod listed;
 pub mod time;
 pub mod unit;

@@ -1,8 +1,8 @@
-//! Keeps `config/COLUMNS.md` and the table of columns true to each other.
+//! Keeps `config/COLUMNS.md` and the tables of columns true to each other.
 
 use std::{fs, path::Path};
 
-use vcq::tables::quality::reference;
+use vcq::tables::reference;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "whoever changes the table asks for the new page this way")]
@@ -14,7 +14,7 @@ fn the_column_reference_is_up_to_date() {
     let page = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         page == reference(),
-        "config/COLUMNS.md differs from the table of columns; `VCQ_BLESS=1 cargo test --test columns` writes it anew, \
+        "config/COLUMNS.md differs from the tables of columns; `VCQ_BLESS=1 cargo test --test columns` writes it anew, \
          `git diff` then shows what changed"
     );
 }

@@ -1,4 +1,4 @@
-"""The dataset's columns, read from the reference of the project: config/COLUMNS.md."""
+"""The columns of the dataset `quality`, read from the reference of the project: config/COLUMNS.md."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,8 @@ def read():
     """All columns in the dataset's order as (name, type), and the metrics among them."""
     row = re.compile(r"\| `(\w+)` \| (\w+) \|(?: ([^|]*?) \| `(\w+)\.(\w+)` \|)?")
     columns, metrics = [], []
-    for line in REFERENCE.read_text(encoding="utf-8").splitlines():
+    quality, _, _ = REFERENCE.read_text(encoding="utf-8").partition("\n## meetings\n")
+    for line in quality.splitlines():
         if match := row.match(line):
             name, type_, unit, section, key = match.groups()
             columns.append((name, type_))

@@ -286,13 +286,13 @@ pub static UNPARSED: KeyColumn = KeyColumn {
     doc: "Column name → original text of each value that could not be read; null when there is none.",
 };
 
-/// The column reference, `config/COLUMNS.md`, from the tables above.
-pub fn reference() -> String {
+/// The section of this dataset in the column reference.
+pub(super) fn reference() -> String {
     let keys = KEY_COLUMNS.iter().map(key_row).collect::<Vec<_>>().join("\n");
     let sections = Section::ALL.map(section_table).join("\n\n");
     let unparsed = key_row(&UNPARSED);
     format!(
-        "{INTRODUCTION}\n{KEY_HEAD}\n{keys}\n\n{MEASURED}\n{sections}\n\n{UNREAD}\n{KEY_HEAD}\n{unparsed}\n\n{QUERY}\n{READERS}\n{TRIED_READERS}\n{ORIGIN}"
+        "{INTRODUCTION}\n{KEY_HEAD}\n{keys}\n\n{MEASURED}\n{sections}\n\n{UNREAD}\n{KEY_HEAD}\n{unparsed}\n\n{QUERY}"
     )
 }
 
@@ -317,7 +317,7 @@ fn section_table(section: Section) -> String {
         Section::CpuUsage => "CPU",
     };
     let rows = COLUMNS.iter().filter(|column| column.section == section).map(metric_row).collect::<Vec<_>>().join("\n");
-    format!("### {title}\n\n| column | type | unit | API | meaning |\n| --- | --- | --- | --- | --- |\n{rows}")
+    format!("#### {title}\n\n| column | type | unit | API | meaning |\n| --- | --- | --- | --- | --- |\n{rows}")
 }
 
 fn metric_row(column: &Column) -> String {
@@ -331,34 +331,21 @@ fn metric_row(column: &Column) -> String {
 }
 
 const INTRODUCTION: &str = "\
-# Columns
+## quality
 
 One row is one sample: one minute of one stay, which is one participant in one meeting from one join on. Rows are sorted
-by meeting start, meeting number, join time, participant, sample index. Every file has all columns, in the order of this
-page.
+by meeting start, meeting number, join time, participant, sample index.
 
-| type here | in Parquet | in DuckDB | in Spark |
-| --- | --- | --- | --- |
-| timestamp | INT64, TIMESTAMP(MICROS, UTC) | TIMESTAMP WITH TIME ZONE | TIMESTAMP |
-| double | DOUBLE | DOUBLE | DOUBLE |
-| int32 | INT32 | INTEGER | INT |
-| string | BYTE_ARRAY, STRING | VARCHAR | STRING |
-| map | MAP of STRING to STRING | MAP(VARCHAR, VARCHAR) | MAP<STRING, STRING> |
+### Which stay, which minute
 
-A timestamp is a point in time; DuckDB and Spark show it in the time zone of the session. `date` is in no file: readers
-take it from the folder's name `date=YYYY-MM-DD`. It is the date on which the meeting started, in the time zone of the
-configuration.
-
-## Which stay, which minute
-
-All but `sample_time` comes from the manifest or from counting. Meeting number, meeting start, join time and participant
-name a stay; together with `sample_index` they name a row.
+All but `sample_time` comes from the manifest, from the lists or from counting. Meeting number, meeting start, join time and
+participant name a stay; together with `sample_index` they name a row.
 ";
 
 const KEY_HEAD: &str = "| column | type | null | meaning |\n| --- | --- | --- | --- |";
 
 const MEASURED: &str = "\
-## What was measured
+### What was measured
 
 Every column below can be null: then the API gave no value (no such section or key, or a text such as `-` or `N/A`), or
 one that could not be read, which then stands in `unparsed`. A 0 is a zero that the API gave. Values are never NaN.
@@ -371,7 +358,7 @@ one that could not be read, which then stands in `unparsed`. A 0 is a zero that 
 ";
 
 const UNREAD: &str = "\
-## What could not be read
+### What could not be read
 
 How texts are read, each exactly to the decimal:
 
@@ -398,21 +385,6 @@ FROM (SELECT unnest(map_entries(unparsed)) AS entry FROM 'quality/*/*.parquet')
 GROUP BY ALL
 ORDER BY samples DESC;
 ```
-";
-
-const READERS: &str = "\
-## Readers
-
-Values are plain or in a dictionary, in pages of the first version, compressed with zstd: what readers have understood for
-as long as they have known zstd. Tried, oldest first, on files of this version (without texts in `unparsed`), column by
-column:
-";
-
-/// Made by `tests/python/old_readers.py`.
-const TRIED_READERS: &str = include_str!("readers.md");
-
-const ORIGIN: &str = "\
-This page is generated from the tables in `src/tables/quality.rs`; `VCQ_BLESS=1 cargo test --test columns` writes it.
 ";
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ const NAMES_MAX: usize = 256;
 /// How much of a name is kept.
 const NAME_CHARS_MAX: usize = 64;
 
-/// Counts, by name, of what no column comes from: `section`, `section.key`, and `section (type)` where another value
-/// stands in the place of an object.
+/// Counts, by name, of what no column comes from: `section`, `section.key`, `list.key`, and `section (type)` where another
+/// value stands in the place of an object.
 ///
 /// Holds at most 256 names of at most 64 characters; what comes after them is counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Unknown {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str) {
+    pub(in crate::read) fn add(&mut self, name: &str) {
         self.add_count(name.chars().take(NAME_CHARS_MAX).collect(), 1);
     }
 
