@@ -6,7 +6,8 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
-    command::simulate::SimulateArgs, config::Override, dates::Dates, intake::Manifests, journal::Lane, manifest::Format,
+    command::simulate::SimulateArgs, config::Override, dates::NamedDates, intake::Manifests, journal::Lane,
+    manifest::Format,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
@@ -171,9 +172,15 @@ pub enum Command {
     /// Watch the whole job against a simulated tenant: no account, no configuration
     #[command(after_help = "Example: vcq demo --dir /tmp/vcq-demo")]
     Demo(DemoArgs),
-    /// Ask the API for every stay of a manifest and publish the answers as Parquet; the same command again continues
-    #[command(after_help = "Example: vcq export --manifest participants.csv --report report.json")]
+    /// Ask the API for every stay of dates or of a manifest and publish the answers as Parquet; the same command again
+    /// continues
+    #[command(after_help = "Examples:
+  vcq export --discover yesterday --report report.json
+  vcq export --manifest participants.csv")]
     Export(ExportArgs),
+    /// Ask which meetings dates had and who took part, publish that, and queue the stays without asking for their samples
+    #[command(after_help = "Example: vcq discover 2026-03-01..2026-03-31 --write-manifest march.csv")]
+    Discover(DiscoverArgs),
     /// Check a manifest and say what its export costs; no request is made
     #[command(after_help = "Example: vcq plan --manifest participants.csv")]
     Plan(PlanArgs),
@@ -225,8 +232,12 @@ pub struct DemoArgs {
 pub struct ExportArgs {
     /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
     /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", required_unless_present = "refresh", num_args = 1..)]
+    #[arg(long = "manifest", value_name = "FILE", required_unless_present_any = ["refresh", "discover"], num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// Ask which meetings these dates had and who took part, and export their stays: DATE, DATE..DATE with both included,
+    /// yesterday, today, or 7d for the last seven days that are over
+    #[arg(long, value_name = "DATES", value_parser = dates)]
+    pub discover: Option<NamedDates>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -236,10 +247,9 @@ pub struct ExportArgs {
     #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
     #[command(flatten)]
     pub times: Times,
-    /// Ask again for the stays of these dates, and publish what differs: DATE, or DATE..DATE with both included
+    /// Ask again for the stays of these dates, list them again even if they are closed, and publish what differs
     #[arg(long, value_name = "DATES", value_parser = dates)]
-    pub refresh: Option<Dates>,
-
+    pub refresh: Option<NamedDates>,
     /// With --refresh: take an answer that has fewer minutes than have landed, too
     #[arg(long, requires = "refresh")]
     pub accept_fewer: bool,
@@ -260,6 +270,29 @@ impl ExportArgs {
         let Self { files, format, require_rows, .. } = self;
         Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
     }
+}
+
+/// Options of `vcq discover`.
+#[derive(Debug, Args)]
+pub struct DiscoverArgs {
+    /// DATE, DATE..DATE with both included, yesterday, today, or 7d for the last seven days that are over
+    #[arg(value_name = "DATES", value_parser = dates)]
+    pub dates: NamedDates,
+    /// List them again even if they are closed: listed so long after their end that nothing more was to come
+    #[arg(long)]
+    pub refresh: bool,
+    /// Write the manifest of their stays, as `vcq export --manifest` takes it: .csv, .jsonl or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub write_manifest: Option<PathBuf>,
+    /// What is nightly is asked for before what is backfill, whichever process brought it
+    #[arg(long, value_enum, default_value_t = Lane::Nightly)]
+    pub lane: Lane,
+    /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// Options of `vcq verify`.
@@ -382,12 +415,10 @@ fn date(text: &str) -> Result<NaiveDate, &'static str> {
     text.parse().map_err(|_| "must be a date such as 2026-03-31")
 }
 
-fn dates(text: &str) -> Result<Dates, &'static str> {
-    let (first, last) = text.split_once("..").unwrap_or((text, text));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(Dates { first, last }),
-        _ => Err("must be a date such as 2026-03-31, or a span of dates such as 2026-03-01..2026-03-31"),
-    }
+fn dates(text: &str) -> Result<NamedDates, &'static str> {
+    NamedDates::parse(text).ok_or(
+        "must be a date such as 2026-03-31, a span of dates such as 2026-03-01..2026-03-31, yesterday, today, or days such as 7d",
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 pub mod adopt;
 pub mod archive;
 pub mod check;
+pub mod cost;
 pub mod demo;
+pub mod discover;
 pub mod drop;
 pub mod export;
 pub mod plan;

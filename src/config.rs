@@ -2,7 +2,11 @@
 //!
 //! The defaults are `config/vcq.toml` itself, so that a key, its default and its documentation stand in one place.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use chrono::FixedOffset;
 use chrono_tz::Tz;
@@ -10,7 +14,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use url::Url;
 
-use crate::printable::Printable;
+use crate::{dataset::Dataset, printable::Printable};
 
 /// Every key with its documentation and default: the file that users copy.
 pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
@@ -45,6 +49,8 @@ pub struct Config {
     pub rate: Rate,
     /// What to do about faults that pass.
     pub retry: Retry,
+    /// What is discovered, and where it is published.
+    pub discover: Discover,
     /// What a time without a zone in a manifest or an archive means; none: it is refused.
     pub naive_times: Option<FixedOffset>,
     /// Where to write metrics for Prometheus, if anywhere.
@@ -76,6 +82,46 @@ pub struct Rate {
     /// Requests under way at the same time.
     pub in_flight_max: usize,
 }
+
+/// What discovery asks for, and what is published of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discover {
+    /// Folder of the dataset of meetings, if it is published.
+    pub meetings: Option<PathBuf>,
+    /// Folder of the dataset of participants, if it is published.
+    pub participants: Option<PathBuf>,
+    /// Whether meetings of other tenants are listed too.
+    pub include_external_meetings: bool,
+    /// Whether webinars are listed too.
+    pub include_webinar: bool,
+    /// Columns published besides those that everybody gets, each one of [`PERSONAL_COLUMNS`].
+    pub personal: Vec<String>,
+}
+
+impl Discover {
+    /// The folder of a dataset that comes from listings, if it is published.
+    pub fn folder(&self, dataset: Dataset) -> Option<&Path> {
+        match dataset {
+            Dataset::Quality => None,
+            Dataset::Meetings => self.meetings.as_deref(),
+            Dataset::Participants => self.participants.as_deref(),
+        }
+    }
+}
+
+/// The columns that are published only if `discover.personal` names them.
+pub const PERSONAL_COLUMNS: [&str; 10] = [
+    "participant_name",
+    "department",
+    "email",
+    "phone",
+    "mobile",
+    "employee_id",
+    "public_ip",
+    "internal_ip",
+    "meeting_topic",
+    "organizer",
+];
 
 /// What to do about faults that pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -263,10 +309,9 @@ impl Layers {
             retry: Retry {
                 attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
                 outage_max: self.duration("retry.outage_max", "a duration of 1m to 7d", "1m", "7d")?,
-                stop_on_anomaly: self.read("retry.stop_on_anomaly", "true or false", |v| {
-                    v.as_bool().or_else(|| v.as_str()?.parse().ok())
-                })?,
+                stop_on_anomaly: self.flag("retry.stop_on_anomaly")?,
             },
+            discover: self.check_discover()?,
             naive_times: self.read(
                 "manifest.naive_times",
                 "`utc`, a UTC offset such as `+08:00`, or empty",
@@ -300,6 +345,30 @@ impl Layers {
             requests_per_month: (per_month > 0).then_some(per_month),
             in_flight_max: self.integer("rate.in_flight_max", "a number from 1 to 64", 1..=64)?,
         })
+    }
+
+    fn check_discover(&self) -> Result<Discover, ConfigError> {
+        let rule = "a folder's path other than `/`, or empty";
+        let folder = |value: &Value| {
+            let is_below_root = |folder: &PathBuf| folder.file_name().is_some();
+            optional_path(value).filter(|folder| folder.as_ref().is_none_or(is_below_root))
+        };
+        Ok(Discover {
+            meetings: self.read("discover.meetings", rule, folder)?,
+            participants: self.read("discover.participants", rule, folder)?,
+            include_external_meetings: self.flag("discover.include_external_meetings")?,
+            include_webinar: self.flag("discover.include_webinar")?,
+            personal: self.read(
+                "discover.personal",
+                "a list of participant_name, department, email, phone, mobile, employee_id, public_ip, internal_ip, \
+                 meeting_topic, organizer",
+                personal,
+            )?,
+        })
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool, ConfigError> {
+        self.read(key, "true or false", |value| value.as_bool().or_else(|| value.as_str()?.parse().ok()))
     }
 
     fn integer<T>(
@@ -417,6 +486,18 @@ fn optional_path(value: &Value) -> Option<Option<PathBuf>> {
     value.as_str().map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
+/// A list of columns, or a text with commas between them, as the environment gives it; each once, in the order of the table.
+fn personal(value: &Value) -> Option<Vec<String>> {
+    let named: Vec<&str> = match value {
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Value::String(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
+        _ => return None,
+    };
+    let are_known = named.iter().all(|name| PERSONAL_COLUMNS.contains(name));
+    let in_order = PERSONAL_COLUMNS.iter().filter(|column| named.contains(column));
+    are_known.then(|| in_order.map(|column| (*column).to_owned()).collect())
+}
+
 #[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
 fn naive_times(value: &Value) -> Option<Option<FixedOffset>> {
     match value.as_str()? {
@@ -471,6 +552,13 @@ mod tests {
             },
             rate: Rate { requests_per_minute: 100, requests_per_month: None, in_flight_max: 16 },
             retry: Retry { attempts_max: 8, outage_max: Duration::from_secs(1800), stop_on_anomaly: true },
+            discover: Discover {
+                meetings: Some("meetings".into()),
+                participants: Some("participants".into()),
+                include_external_meetings: false,
+                include_webinar: false,
+                personal: Vec::new(),
+            },
             naive_times: None,
             metrics_textfile: None,
         };

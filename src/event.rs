@@ -1,16 +1,40 @@
 //! Everything that can happen in a run. Progress, report and log lines are folds over these events; nobody else counts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use chrono::NaiveDate;
 
 use crate::{
-    journal::{Enqueued, Lane, Rereading, State, Tally},
+    dataset::Dataset,
+    endpoint::Endpoint,
+    journal::{DateListing, Discovered, Enqueued, Lane, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
+    meeting::Meeting,
     read::batch::Unreadable,
     read::decode::Unknown,
     stay::Stay,
 };
+
+/// What is asked for: all pages of one thing.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// The samples of a stay.
+    Stay(&'a Stay),
+    /// The meetings of a date.
+    Date(NaiveDate),
+    /// The participants of a meeting.
+    Meeting(&'a Meeting),
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stay(stay) => write!(f, "{stay:?}"),
+            Self::Date(date) => write!(f, "meetings of {date}"),
+            Self::Meeting(meeting) => write!(f, "participants of {meeting}"),
+        }
+    }
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -73,23 +97,30 @@ pub enum Event<'a> {
     /// This process fetches.
     Fetching,
     /// A request was sent.
-    Sent,
+    Sent {
+        /// Where to.
+        endpoint: Endpoint,
+    },
     /// Its answer came, or did not.
     Answered {
+        /// Where from.
+        endpoint: Endpoint,
         /// The outcome's name.
         outcome: &'static str,
         /// How long it took.
         took: Duration,
     },
-    /// All requests wait until the API's refusal ends.
+    /// All requests of an endpoint wait until the API's refusal ends.
     Refused {
+        /// Whose.
+        endpoint: Endpoint,
         /// From now on.
         wait: Duration,
     },
-    /// A stay's request is made again.
+    /// A request is made again.
     Retry {
-        /// Whose.
-        stay: &'a Stay,
+        /// What for.
+        subject: Subject<'a>,
         /// Why.
         why: &'a str,
         /// When, from now on.
@@ -102,10 +133,10 @@ pub enum Event<'a> {
         /// When, from now on.
         wait: Duration,
     },
-    /// A stay is read from its first page again: the API no longer knows its page token.
+    /// What was asked for is read from its first page again: the API no longer knows its page token.
     Restarted {
-        /// Which.
-        stay: &'a Stay,
+        /// What.
+        subject: Subject<'a>,
     },
     /// The API has given no useful answer for a while; one request a minute tries whether it is back.
     Outage {
@@ -114,10 +145,44 @@ pub enum Event<'a> {
         /// The last fault.
         why: &'a str,
     },
-    /// A page is durable.
+    /// A page of samples is durable.
     Landed {
         /// Samples in it.
         samples: u32,
+    },
+    /// A page of a listing is durable, with all that it brings.
+    PageListed {
+        /// Meetings or attendances in it.
+        items: u32,
+        /// Of these, meetings without a number or a start that can be read.
+        unreadable: u32,
+    },
+    /// An attendance has an id, and gives no stay all the same.
+    AttendanceRejected {
+        /// Of which meeting.
+        meeting: &'a Meeting,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Nothing more will happen to a listing in this run.
+    Listed {
+        /// Of what.
+        subject: Subject<'a>,
+        /// Meetings or attendances that it has.
+        items: u32,
+        /// How it ended.
+        state: State,
+        /// Why, if it is not done.
+        reason: Option<&'a str>,
+        /// The `X-Tt-Logid` of the answer that said so.
+        log_id: Option<&'a str>,
+    },
+    /// What discovery has come to, by what the journal says, and how its dates stand.
+    Discovered {
+        /// Meetings, attendances and stays.
+        found: &'a Discovered,
+        /// How each date stands.
+        dates: &'a [(NaiveDate, DateListing)],
     },
     /// Nothing more will happen to a stay in this run.
     Settled {
@@ -165,6 +230,23 @@ pub enum Event<'a> {
         bytes: u64,
         /// Texts in it that could not be read.
         unreadable: &'a Unreadable,
+        /// What the API sent that no column comes from.
+        unknown: &'a Unknown,
+    },
+    /// A file of meetings or of participants is visible, in the place of the one before it.
+    ListedPublished {
+        /// Its dataset.
+        dataset: Dataset,
+        /// Its date.
+        date: NaiveDate,
+        /// Its name.
+        name: &'a str,
+        /// Rows in it.
+        rows: u64,
+        /// Its size.
+        bytes: u64,
+        /// Values in it that could not be read, by column.
+        unparsed: &'a BTreeMap<&'static str, u64>,
         /// What the API sent that no column comes from.
         unknown: &'a Unknown,
     },

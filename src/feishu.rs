@@ -5,7 +5,9 @@
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod meetings;
 pub mod page;
+pub mod participants;
 pub mod quality;
 pub mod transport;
 
@@ -30,6 +32,8 @@ struct Row {
 fn row(endpoint: Endpoint) -> Row {
     match endpoint {
         Endpoint::Quality => quality::ROW,
+        Endpoint::Meetings => meetings::ROW,
+        Endpoint::Participants => participants::ROW,
     }
 }
 

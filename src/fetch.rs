@@ -11,6 +11,7 @@ pub mod retry;
 
 mod anomaly;
 mod answer;
+mod listing;
 mod outage;
 mod quality;
 mod refusals;
@@ -73,14 +74,18 @@ pub struct Terms<'a> {
     pub credentials: &'a Credentials,
     /// When to send no more requests.
     pub until: Option<Until>,
-    /// Which stays to fetch for.
+    /// Whose work is to be settled.
     pub scope: Scope<'a>,
+    /// Where requests are sent to.
+    pub endpoints: &'a [Endpoint],
     /// Wall time, jitter and the stop signal.
     pub start: &'a Start,
     /// Where events go.
     pub emit: Emit<'a>,
     /// Told each date whose stays are all settled.
     pub date_ready: &'a dyn Fn(NaiveDate),
+    /// Told each date of whose meetings all is known that was asked for.
+    pub date_listed: &'a dyn Fn(NaiveDate),
 }
 
 /// Which stays have to be settled before fetching is complete; the queue's order is kept in any case.
@@ -240,7 +245,8 @@ impl<'a> Loop<'a> {
     /// nothing else: what one waits for holds up no other.
     fn next_turn(&mut self, now: Instant) -> Result<Step, Error> {
         let mut soonest: Option<(Wait, Instant)> = None;
-        for endpoint in self.tracks.longest_silent_first() {
+        let endpoints = self.tracks.longest_silent_first();
+        for endpoint in endpoints.into_iter().filter(|endpoint| self.terms.endpoints.contains(endpoint)) {
             let picked = self.pick(endpoint, now)?;
             let track = &mut self.tracks[endpoint];
             let wait = match picked {
@@ -268,8 +274,8 @@ impl<'a> Loop<'a> {
         if let Scope::Queued(is_wanted) = self.terms.scope {
             return Ok(is_wanted.get());
         }
-        for endpoint in Endpoint::ALL {
-            if self.is_pending(endpoint)? {
+        for endpoint in self.terms.endpoints {
+            if self.is_pending(*endpoint)? {
                 return Ok(true);
             }
         }
@@ -299,9 +305,9 @@ impl<'a> Loop<'a> {
         track.pace.take(slot, now, now + free_after);
         track.sent_at = Some(now);
         track.taken.insert(task.work.id());
-        (self.terms.emit)(Event::Sent);
+        (self.terms.emit)(Event::Sent { endpoint });
         let (bearer, token_generation) = self.tokens.current();
-        let path_and_query = task.work.page_request(&self.terms.config.api);
+        let path_and_query = task.work.page_request(self.terms.config);
         let sending = self.terms.transport.send(Request { path_and_query, call: Call::Get { bearer } });
         let sent = Sent { task, slot, at: now, token_generation };
         self.in_flight.push(sending.map(|answer| (sent, answer)).boxed_local());

@@ -141,28 +141,53 @@ pub fn refuse_input(what: &str, path: &Path, inputs: &[PathBuf], config: &Config
 ///
 /// [`Error::Usage`] naming both.
 pub fn refuse_overlap(config: &Config) -> Result<(), Error> {
-    let [state, others @ ..] = folders(config);
-    for (name, folder) in others {
-        let how = match (state.1.starts_with(&folder), folder.starts_with(&state.1)) {
-            (true, true) => "is",
-            (true, false) => "lies in",
-            (false, true) => "holds",
-            (false, false) => continue,
-        };
-        return Err(Error::Usage(format!(
-            "`state` is `{}`, which {how} {name} `{}`: give each a folder of its own, such as `state` and `quality`",
-            state.1.display(),
-            folder.display()
-        )));
+    let folders = folders(config);
+    let (name, state) = &folders[0];
+    for (position, (first_name, first)) in folders.iter().enumerate() {
+        for (other_name, other) in &folders[position + 1..] {
+            let how = match (first.starts_with(other), other.starts_with(first)) {
+                (true, true) => "is",
+                (true, false) => "lies in",
+                (false, true) => "holds",
+                (false, false) => continue,
+            };
+            let of = if first_name == name { "`state`" } else { first_name };
+            return Err(Error::Usage(format!(
+                "{of} is `{}`, which {how} {other_name} `{}`: give each a folder of its own, such as `{}`",
+                first.display(),
+                other.display(),
+                if state == first { "state` and `quality" } else { "quality`, `meetings` and `participants" },
+            )));
+        }
     }
     Ok(())
 }
 
-/// The folders that are vcq's own, by what they are called, wherever their paths lead.
-fn folders(config: &Config) -> [(&'static str, PathBuf); 3] {
+/// The folders that are vcq's own, by what they are called, wherever their paths lead: the journal's first, then of each dataset
+/// its own and its staging.
+fn folders(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let output = settled(&config.output);
     let staging = staging_of(&output);
-    [("the state folder", settled(&config.state)), ("the dataset's folder", output), ("the staging folder", staging)]
+    let mut folders = vec![
+        ("the state folder", settled(&config.state)),
+        ("the dataset's folder", output),
+        ("the staging folder", staging),
+    ];
+    let listed = [
+        (&config.discover.meetings, "the folder of `discover.meetings`", "the staging folder of `discover.meetings`"),
+        (
+            &config.discover.participants,
+            "the folder of `discover.participants`",
+            "the staging folder of `discover.participants`",
+        ),
+    ];
+    for (folder, name, staging_name) in listed {
+        if let Some(folder) = folder.as_deref().map(settled) {
+            let staging = staging_of(&folder);
+            folders.extend([(name, folder), (staging_name, staging)]);
+        }
+    }
+    folders
 }
 
 /// The path without links and dots, as far as it exists; the rest of it as it is.

@@ -8,9 +8,12 @@
 
 mod adopt;
 mod damage;
+mod discovered;
 mod enqueue;
 mod file;
 mod import;
+mod listed_file;
+mod listing;
 mod lock;
 mod own;
 mod page;
@@ -39,9 +42,12 @@ use crate::config::Config;
 pub use self::{
     adopt::NewFile,
     damage::DamagedPages,
+    discovered::{Discovered, Landed, ListedPageId, NewListedPage},
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
+    listed_file::ListedFile,
+    listing::{DateListing, Discovery, Listed, ListingId, MeetingId, QueuedListing},
     lock::Lock,
     page::{NewPage, StayPages},
     prune::Dropped,
@@ -52,7 +58,7 @@ pub use self::{
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -196,6 +202,18 @@ pub enum JournalError {
         /// The stay.
         stay: StayId,
     },
+    /// A page of a listing is asked for that has been dropped.
+    #[error("landed pages of listing {listing} have been pruned")]
+    PrunedListing {
+        /// The listing.
+        listing: ListingId,
+    },
+    /// A landed body of a listing does not decompress to what was landed.
+    #[error("page {page} of the listings is damaged")]
+    ListedBody {
+        /// The page.
+        page: ListedPageId,
+    },
     /// A landed body does not decompress to what was landed.
     #[error("page {number} of stay {stay} is damaged")]
     Body {
@@ -209,7 +227,14 @@ pub enum JournalError {
 impl JournalError {
     /// True if the operator has to change the command or the configuration.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Format { .. } | Self::Identity { .. } | Self::Missing(_) | Self::Pruned { .. })
+        matches!(
+            self,
+            Self::Format { .. }
+                | Self::Identity { .. }
+                | Self::Missing(_)
+                | Self::Pruned { .. }
+                | Self::PrunedListing { .. }
+        )
     }
 
     /// True if SQLite found its own file damaged.
@@ -254,7 +279,13 @@ impl JournalError {
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
-            Self::Pruned { .. } => Some("`vcq archive import` brings pages back from an archive that holds them"),
+            Self::ListedBody { .. } => Some(
+                "restore the journal from a backup, or list its date again (`vcq discover DATE --refresh`); other pages are not \
+                 touched",
+            ),
+            Self::Pruned { .. } | Self::PrunedListing { .. } => {
+                Some("`vcq archive import` brings pages back from an archive that holds them")
+            }
             Self::Body { .. } => Some(
                 "restore the journal from a backup, or ask again for the date (`vcq export --refresh DATE`); other pages are \
                  not touched",
@@ -271,6 +302,10 @@ pub struct Journal {
     is_read_only: bool,
     /// Slots whose answer is there, not yet written.
     freed: Vec<(SlotId, i64)>,
+    /// True if this process has dates to discover.
+    discovers: bool,
+    /// The last sighting and the last attendance that were looked at for what is this process's own.
+    owned_upto: (i64, i64),
 }
 
 impl Journal {
@@ -316,7 +351,14 @@ impl Journal {
         db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "temp_store", "FILE")?;
-        Ok(Self { db, folder: folder.to_owned(), is_read_only: false, freed: Vec::new() })
+        Ok(Self {
+            db,
+            folder: folder.to_owned(),
+            is_read_only: false,
+            freed: Vec::new(),
+            discovers: false,
+            owned_upto: (0, 0),
+        })
     }
 
     fn begin(&self, identity: &Identity) -> Result<(), JournalError> {

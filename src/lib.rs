@@ -12,8 +12,8 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dates`], [`stay`], [`config`] |
-//! | columns and values, pure | [`tables`], [`read`], [`parquet`], [`manifest`] |
+//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`config`] |
+//! | columns and values, pure | [`tables`], [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
 //! | what an operator is told | [`error`], [`event`] |
@@ -37,6 +37,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod credentials;
+pub mod dataset;
 pub mod dates;
 pub mod endpoint;
 pub mod error;
@@ -47,7 +48,9 @@ pub mod file;
 pub mod intake;
 pub mod journal;
 pub mod limits;
+pub mod listings;
 pub mod manifest;
+pub mod meeting;
 pub mod observe;
 pub mod parquet;
 pub mod printable;

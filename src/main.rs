@@ -23,12 +23,13 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, ExportArgs, LogFormat},
+    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat},
     command::{
         adopt::adopt,
         archive,
         check::check,
         demo,
+        discover::{Discovered, Discovery, discover},
         drop::drop,
         export::{Export, Outcome, Surroundings, export, until},
         plan::plan,
@@ -150,6 +151,18 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&outcome.report.to_string())?;
             Ok(conclude(&outcome))
         }),
+        Command::Discover(args) => block_on(async move {
+            let mut observers = Observers::new(progress);
+            if let Some(path) = config.metrics_textfile.clone() {
+                file::refuse_input("metrics.textfile", &path, &[], &config)?;
+                observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
+            }
+            let discovered = run_discover(&args, &config, start, &|event| observers.take(&event)).await;
+            observers.end(discovered.as_ref().map_or_else(Error::exit_code, |found| found.outcome.exit_code), start);
+            let discovered = discovered?;
+            print(&discovered.to_string())?;
+            Ok(conclude(&discovered.outcome))
+        }),
         Command::Plan(args) => {
             let plan = plan(&args.manifests(), &config, start)?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
@@ -256,13 +269,35 @@ fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Resu
     }
 }
 
+async fn run_discover(
+    args: &DiscoverArgs,
+    config: &Config,
+    start: &Start,
+    observe: Emit<'_>,
+) -> Result<Discovered, Error> {
+    let credentials = credentials(config, app_secret())?;
+    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
+    let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
+    let task = Discovery {
+        dates: args.dates.at(start.now(), config.timezone),
+        refresh: args.refresh,
+        lane: args.lane,
+        until: limit,
+        report: args.report.clone(),
+        write_manifest: args.write_manifest.clone(),
+    };
+    discover(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
+}
+
 async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Export {
         manifests: args.manifests(),
-        refresh: args.refresh,
+        discover: args.discover.map(|dates| dates.at(start.now(), config.timezone)),
+        fetches_samples: true,
+        refresh: args.refresh.map(|dates| dates.at(start.now(), config.timezone)),
         accept_fewer: args.accept_fewer,
         lane: args.lane,
         until: limit,

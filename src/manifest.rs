@@ -34,6 +34,7 @@ pub mod reject;
 pub mod rules;
 
 mod shown;
+pub mod write;
 
 /// The longest CSV record or JSON line that is read, in bytes. A longer one is rejected, whatever stands in it.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;

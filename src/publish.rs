@@ -8,6 +8,7 @@
 
 mod build;
 pub mod file;
+pub mod listed;
 pub mod look;
 mod turn;
 
@@ -18,7 +19,7 @@ use chrono_tz::Tz;
 
 pub use self::turn::Publishing;
 use crate::{
-    config::Config,
+    config::{Config, Discover},
     error::Error,
     journal::{FileRow, Journal, Lock},
     parquet::{self, SCHEMA_VERSION},
@@ -35,6 +36,8 @@ pub struct Publisher {
     store: Store,
     zone: Tz,
     naive_offset: FixedOffset,
+    /// The datasets beside it.
+    discover: Discover,
     /// How many dates are built at the same time.
     workers: usize,
 }
@@ -58,7 +61,13 @@ impl Publisher {
     /// A publisher into `store`, by the configuration's zone and offset.
     pub fn new(store: Store, config: &Config) -> Self {
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
-        Self { store, zone: config.timezone, naive_offset: config.api.naive_utc_offset, workers }
+        Self {
+            store,
+            zone: config.timezone,
+            naive_offset: config.api.naive_utc_offset,
+            discover: config.discover.clone(),
+            workers,
+        }
     }
 
     /// Where they become visible.

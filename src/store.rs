@@ -125,6 +125,11 @@ impl Store {
         Ok(Self { staging: staging_of(&root), root, disk })
     }
 
+    /// The disk that it lies on.
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
     /// Whether there is a staging folder.
     pub fn has_staging(&self) -> bool {
         self.staging.exists()

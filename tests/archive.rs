@@ -166,6 +166,8 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
     let task = export::Export {
         accept_fewer: false,
         manifests: Manifests { files: vec![path], ..Manifests::default() },
+        discover: None,
+        fetches_samples: true,
         refresh: None,
         lane: Lane::Nightly,
         until: None,

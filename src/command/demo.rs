@@ -63,6 +63,8 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let task = Export {
         accept_fewer: false,
         manifests: Manifests { files: vec![manifest], ..Manifests::default() },
+        discover: None,
+        fetches_samples: true,
         refresh: None,
         lane: Lane::Nightly,
         until: None,

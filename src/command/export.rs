@@ -10,6 +10,8 @@ mod until;
 
 use std::{cell::Cell, path::PathBuf};
 
+use chrono::NaiveDate;
+
 pub use self::until::until;
 use self::{
     account::{Account, Published},
@@ -18,7 +20,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    dates::Dates,
+    dates::{Dates, day_begin_s},
     error::{Error, ExitCode},
     event::{Emit, Event},
     feishu::{auth::tenant::Credentials, transport::Transport},
@@ -38,7 +40,11 @@ use crate::{
 pub struct Export {
     /// The participants to ask for.
     pub manifests: Manifests,
-    /// Dates whose settled stays are to be asked for again.
+    /// Dates whose meetings and participants are to be discovered.
+    pub discover: Option<Dates>,
+    /// Whether samples are asked for too; otherwise the stays are left in the queue.
+    pub fetches_samples: bool,
+    /// Dates whose settled stays are to be asked for again, and that are listed again even if they are closed.
     pub refresh: Option<Dates>,
     /// Whether a refresh takes fewer minutes for more.
     pub accept_fewer: bool,
@@ -83,7 +89,7 @@ pub struct Outcome {
 ///
 /// If the run could not begin, or its account could not be written. What has landed stays landed.
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
-    let account = Account::begin(around);
+    let account = Account::begin(task, around);
     let may_have_sent = Cell::new(false);
     let emit = |event: Event<'_>| {
         may_have_sent.set(may_have_sent.get() || matches!(event, Event::Fetching));
@@ -113,13 +119,17 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
         Ok(Ended::Complete) if enqueued.is_ok() => run.settle_own(&mut journal).await,
         ended => ended,
     };
-    let (journal, rest) = run.publish_rest(journal).await;
+    if matches!(settled, Ok(Ended::Complete)) && enqueued.is_ok() {
+        journal.served()?;
+    }
+    let (mut journal, rest) = run.publish_rest(journal).await;
     let is_cut = enqueued.is_err();
     let end = End::of(enqueued, settled, rest);
     let who = (around.credentials.app_id.as_str(), config.api.user_id_type);
     if let Some(why) = end.stopped(who).filter(|_| !account.is_stopped()) {
         emit(Event::Stopping { why: &why });
     }
+    tell_discovered(&mut journal, task, around, &emit)?;
     let tally = journal.tally()?;
     emit(Event::Tallied { tally: &tally });
     let fetched_for = run.fetched_for();
@@ -129,6 +139,28 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     report.exit_with(exit_code);
     write_report(task, &report)?;
     Ok(Outcome { report, exit_code, hint, failure: end.ended.err().or(end.besides) })
+}
+
+/// Tells what has been discovered, whichever process asked for it.
+fn tell_discovered(
+    journal: &mut Journal,
+    task: &Export,
+    around: &Surroundings<'_>,
+    emit: Emit<'_>,
+) -> Result<(), Error> {
+    let Some(dates) = task.discover else { return Ok(()) };
+    journal.own_discovered()?;
+    let stands = |date| Ok((date, journal.date_listing(date, closes_at_s(date, around.config))?));
+    let dates = dates.each().map(stands).collect::<Result<Vec<_>, Error>>()?;
+    let found = journal.discovered(around.start.now().timestamp())?;
+    emit(Event::Discovered { found: &found, dates: &dates });
+    Ok(())
+}
+
+/// When a date closes, in unix seconds: a listing that begins from then on is the last.
+pub fn closes_at_s(date: NaiveDate, config: &Config) -> i64 {
+    let end_s = date.succ_opt().map_or(i64::MAX, |next| day_begin_s(next, config.timezone));
+    end_s.saturating_add_unsigned(config.absent_retry_for.as_secs())
 }
 
 /// Opens the journal, settles what an earlier process left of publishing, and makes sure that there is nothing in the way
@@ -141,10 +173,24 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
         drop(publishing.settle_intents(&mut journal));
     }
     let has_manifest = !task.manifests.files.is_empty();
-    look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest))?;
+    look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest && task.discover.is_none()))?;
+    if let Some(dates) = task.discover {
+        publisher.check_listed()?;
+        check_begun(dates, around)?;
+    }
+    let has_manifest = has_manifest || task.discover.is_some();
     task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates, has_manifest)).transpose()?;
     journal.own_none()?;
     Ok(journal)
+}
+
+/// Makes sure that all dates have begun: the API lists no meetings that are still to be held.
+fn check_begun(dates: Dates, around: &Surroundings<'_>) -> Result<(), Error> {
+    let today = around.start.now().with_timezone(&around.config.timezone).date_naive();
+    if dates.last <= today {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("{dates} cannot be discovered: it is {today} in {}", around.config.timezone)))
 }
 
 /// Makes sure, before the first request and not after a week of them, that the account of the run can be written and takes

@@ -1,18 +1,17 @@
 //! `vcq plan`: what an export of a manifest would cost. No request is made, the queue is not
 //! changed, and no folder or journal is created.
 
-use std::{cell::RefCell, fmt, time::Duration};
+use std::{cell::RefCell, fmt};
 
 use serde::Serialize;
 
+use super::cost::Cost;
 use crate::{
     config::Config,
     error::{Error, ExitCode},
     event::Event,
-    fetch::calendar::{quota_day, quota_month},
     intake::{Intake, Manifests, rejects::Rejects},
     journal::{Identity, Journal, JournalError},
-    observe::report::share,
     printable::Printable,
     start::Start,
 };
@@ -34,16 +33,9 @@ pub struct Plan {
     pub stays: u64,
     /// Of these, stays whose pages have all landed.
     pub landed: u64,
-    /// Requests that the others need, by the length of each stay; faults and refusals come on top.
-    pub requests: u64,
-    /// How long these take at the configured rate, in seconds.
-    pub seconds: u64,
-    /// Requests sent in this calendar month (UTC+8) so far.
-    pub spent_this_month: u64,
-    /// The month's limit, if there is one.
-    pub requests_per_month: Option<u64>,
-    /// The requests as a share of the month's limit.
-    pub share_of_month: Option<f64>,
+    /// What asking for the others costs.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// Where the rejected rows are listed, if there are any and there is a state folder that can be written.
     pub rejects_file: Option<String>,
     /// The first rejected rows.
@@ -89,8 +81,6 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let merged = journal.plan(staged)?;
     let (rows, rejected, listed) = counts.into_inner();
-    let (first, last, _) = quota_month(start.now());
-    let requests_per_month = config.rate.requests_per_month;
     Ok(Plan {
         rows,
         without_rows: without_rows.into_inner(),
@@ -99,11 +89,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
         duplicates: merged.duplicates,
         stays: merged.stays,
         landed: merged.landed,
-        requests: merged.requests,
-        seconds: (merged.requests * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
-        spent_this_month: journal.spent_between(first, last.max(quota_day(start.now())))?,
-        requests_per_month,
-        share_of_month: requests_per_month.map(|limit| share(merged.requests, share(limit, 1.0))),
+        cost: Cost::of(merged.requests, &journal, config, start)?,
         rejects_file: rejects.finish()?.map(|path| path.display().to_string()),
         rejects: listed,
     })
@@ -130,15 +116,7 @@ impl fmt::Display for Plan {
             writeln!(f, "           times without a zone are taken for {offset}")?;
         }
         writeln!(f, "landed     {} stays already", self.landed)?;
-        let time = humantime::format_duration(Duration::from_secs(self.seconds));
-        writeln!(f, "requests   {} needed: {time} at the configured rate", self.requests)?;
-        match (self.requests_per_month, self.share_of_month) {
-            (Some(limit), Some(share)) => {
-                let spent = self.spent_this_month;
-                writeln!(f, "month      {:.1} % of {limit} requests; {spent} sent this month", share * 100.0)?;
-            }
-            _ => writeln!(f, "month      no limit configured; {} sent this month", self.spent_this_month)?,
-        }
+        write!(f, "{}", self.cost)?;
         for reject in &self.rejects {
             writeln!(f, "rejected   {}", Printable(reject))?;
         }

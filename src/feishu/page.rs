@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::read::decode::without_bom;
+use crate::{
+    read::{decode::without_bom, listed::items},
+    tables::listed::Table,
+};
 
 /// A page: how many items it has, and what comes after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,4 +65,19 @@ pub(super) fn next(has_more: &Value, page_token: &Value) -> Option<Next> {
         (Some(true), None) => Next::TokenMissing,
         (Some(true) | None, Some(token)) => Next::Token(token),
     })
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ListData {
+    #[serde(default)]
+    has_more: Value,
+    #[serde(default)]
+    page_token: Value,
+}
+
+/// Reads the page of a list. A page is landed only if phase 2 can read it, so its items are looked at here.
+pub(super) fn list_page(body: &[u8], table: &Table) -> Option<Page> {
+    let items = u32::try_from(items(body, table.list_key).ok()?.len()).ok()?;
+    let ListData { has_more, page_token } = data(body)?;
+    Some(Page { items, next: next(&has_more, &page_token)? })
 }

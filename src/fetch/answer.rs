@@ -29,7 +29,7 @@ impl Loop<'_> {
         self.tracks[endpoint].pace.answered(sent.slot, now);
         self.journal.free_slot(sent.slot, (wall + HOLD).timestamp_millis() + 1);
         let outcome = meaning(endpoint, &answer, wall);
-        (self.terms.emit)(Event::Answered { outcome: outcome.name(), took: now - sent.at });
+        (self.terms.emit)(Event::Answered { endpoint, outcome: outcome.name(), took: now - sent.at });
         self.note(endpoint, &outcome);
         let is_about_work = matches!(outcome, Outcome::Page(_) | Outcome::Judged(..));
         let done = self.act(sent, outcome, answer);
@@ -75,7 +75,7 @@ impl Loop<'_> {
         let track = &mut self.tracks[endpoint];
         track.pace.close_gate(now + wait);
         refuse_for(self.journal, endpoint, self.terms.start.now(), wait)?;
-        (self.terms.emit)(Event::Refused { wait });
+        (self.terms.emit)(Event::Refused { endpoint, wait });
         let lasted = track.refusals.refusal(now, wait);
         if lasted.is_some() {
             // The API is there, but for somebody else.
@@ -210,7 +210,7 @@ impl Loop<'_> {
             let reason = format!("{} attempts, the last one: {said}", task.tries.attempts);
             return self.fail(&task.work, reason, said.log_id);
         };
-        (self.terms.emit)(task.work.retry(&said.text, wait));
+        (self.terms.emit)(Event::Retry { subject: task.work.subject(), why: &said.text, wait });
         self.requeue(task, wait);
         Ok(())
     }

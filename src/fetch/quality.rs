@@ -13,7 +13,7 @@ use super::{
 use crate::{
     endpoint::Endpoint::Quality,
     error::Error,
-    event::Event,
+    event::{Event, Subject},
     feishu::{
         answer::Said,
         page::{Next, Page},
@@ -38,8 +38,12 @@ impl Loop<'_> {
     pub(super) fn is_stay_pending(&mut self) -> Result<bool, Error> {
         let settled_before = &mut self.tracks[Quality].settled_before;
         let first_pending = match self.journal.own_pending(*settled_before)? {
-            // Another process may have asked again for stays that were settled.
-            None => self.journal.own_pending(StayId::MIN)?,
+            // Another process may have asked again for stays that were settled, or discovered some.
+            None => {
+                self.journal.own_discovered()?;
+                self.journal.own_discovered_rereads()?;
+                self.journal.own_pending(StayId::MIN)?
+            }
             first_pending => first_pending,
         };
         *settled_before = first_pending.unwrap_or(*settled_before);
@@ -168,8 +172,10 @@ impl Loop<'_> {
         if task.work.page_token.is_some() {
             return self.start_over(task, said);
         }
-        // Of a stay that was refused before, and is named again, it says nothing new of the run.
-        if !task.work.is_asked_again && self.is_in_doubt(Quality, task.work.id, sign)? {
+        // Of a stay that was refused before, and is named again, it says nothing new of the run; no app may use the ids of
+        // another tenant.
+        let is_expected = task.work.is_asked_again || (task.work.is_external && sign == Sign::IdRefused);
+        if !is_expected && self.is_in_doubt(Quality, task.work.id, sign)? {
             self.requeue(task, Duration::ZERO);
             return Ok(());
         }
@@ -186,7 +192,7 @@ impl Loop<'_> {
         self.journal.restart(stay.id)?;
         (stay.pages, stay.samples, stay.page_token) = (0, 0, None);
         stay.restarts += 1;
-        (self.terms.emit)(Event::Restarted { stay: &stay.stay });
+        (self.terms.emit)(Event::Restarted { subject: Subject::Stay(&stay.stay) });
         self.requeue(task, Duration::ZERO);
         Ok(())
     }

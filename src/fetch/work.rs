@@ -3,24 +3,24 @@
 //! An endpoint has a variant of `Work` and an arm in each function here. What the arms do stands in the endpoint's own
 //! file.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::{Alarm, Loop, WorkId, anomaly::Sign};
+use super::{Alarm, Loop, WorkId, anomaly::Sign, listing::date_span_s};
 use crate::{
-    config::Api,
+    config::Config,
     endpoint::Endpoint,
     error::Error,
-    event::Event,
-    feishu::{answer::Said, page::Page, quality, transport::Answer},
-    journal::{Lane, QueuedStay},
+    event::Subject,
+    feishu::{answer::Said, meetings, page::Page, participants, quality, transport::Answer},
+    journal::{Lane, Listed, QueuedListing, QueuedStay},
 };
 
 /// What is asked for: all pages of one thing.
 pub(super) enum Work {
     /// The samples of a stay.
     Quality(QueuedStay),
+    /// The meetings of a date, or the participants of a meeting.
+    Listing(QueuedListing),
 }
 
 impl Work {
@@ -28,6 +28,7 @@ impl Work {
     pub(super) fn endpoint(&self) -> Endpoint {
         match self {
             Self::Quality(_) => Endpoint::Quality,
+            Self::Listing(listing) => listing.of.endpoint(),
         }
     }
 
@@ -35,6 +36,7 @@ impl Work {
     pub(super) fn id(&self) -> WorkId {
         match self {
             Self::Quality(stay) => stay.id,
+            Self::Listing(listing) => listing.id,
         }
     }
 
@@ -42,20 +44,30 @@ impl Work {
     pub(super) fn place(&self) -> (bool, Lane, WorkId) {
         match self {
             Self::Quality(stay) => (stay.is_suspect, stay.lane, stay.id),
+            Self::Listing(listing) => (false, listing.lane, listing.id),
         }
     }
 
     /// The path and query that ask for its next page.
-    pub(super) fn page_request(&self, api: &Api) -> String {
+    pub(super) fn page_request(&self, config: &Config) -> String {
+        let ids = config.api.user_id_type;
         match self {
-            Self::Quality(stay) => quality::request(&stay.stay, api.user_id_type, stay.page_token.as_deref()),
+            Self::Quality(stay) => quality::request(&stay.stay, ids, stay.page_token.as_deref()),
+            Self::Listing(listing) => match &listing.of {
+                Listed::Date(date) => {
+                    let span_s = date_span_s(*date, config.timezone);
+                    meetings::request(&span_s, &config.discover, ids, listing.page_token.as_deref())
+                }
+                Listed::Meeting(_, meeting) => participants::request(meeting, ids, listing.page_token.as_deref()),
+            },
         }
     }
 
-    /// That its page is asked for again.
-    pub(super) fn retry<'a>(&'a self, why: &'a str, wait: Duration) -> Event<'a> {
+    /// What it is.
+    pub(super) fn subject(&self) -> Subject<'_> {
         match self {
-            Self::Quality(stay) => Event::Retry { stay: &stay.stay, why, wait },
+            Self::Quality(stay) => Subject::Stay(&stay.stay),
+            Self::Listing(listing) => subject_of(&listing.of),
         }
     }
 }
@@ -83,6 +95,20 @@ impl Tries {
     }
 }
 
+/// What a listing is of.
+pub(super) fn subject_of(of: &Listed) -> Subject<'_> {
+    match of {
+        Listed::Date(date) => Subject::Date(*date),
+        Listed::Meeting(_, meeting) => Subject::Meeting(meeting),
+    }
+}
+
+impl From<Task<QueuedListing>> for Task {
+    fn from(Task { work, tries }: Task<QueuedListing>) -> Self {
+        Self { work: Work::Listing(work), tries }
+    }
+}
+
 impl From<Task<QueuedStay>> for Task {
     fn from(Task { work, tries }: Task<QueuedStay>) -> Self {
         Self { work: Work::Quality(work), tries }
@@ -94,6 +120,7 @@ impl Loop<'_> {
     pub(super) fn is_pending(&mut self, endpoint: Endpoint) -> Result<bool, Error> {
         match endpoint {
             Endpoint::Quality => self.is_stay_pending(),
+            Endpoint::Meetings | Endpoint::Participants => self.is_listing_pending(endpoint),
         }
     }
 
@@ -101,6 +128,7 @@ impl Loop<'_> {
     pub(super) fn next_fresh(&self, endpoint: Endpoint) -> Result<Option<Work>, Error> {
         Ok(match endpoint {
             Endpoint::Quality => self.next_stay()?.map(Work::Quality),
+            Endpoint::Meetings | Endpoint::Participants => self.next_listing(endpoint)?.map(Work::Listing),
         })
     }
 
@@ -108,6 +136,7 @@ impl Loop<'_> {
         let Task { work, tries } = task;
         match work {
             Work::Quality(work) => self.page_of_stay(Task { work, tries }, page, answer),
+            Work::Listing(work) => self.page_of_listing(Task { work, tries }, page, answer),
         }
     }
 
@@ -115,6 +144,7 @@ impl Loop<'_> {
         let Task { work, tries } = task;
         match work {
             Work::Quality(work) => self.absent_stay(Task { work, tries }, said),
+            Work::Listing(work) => self.absent_listing(Task { work, tries }, said),
         }
     }
 
@@ -122,6 +152,7 @@ impl Loop<'_> {
         let Task { work, tries } = task;
         match work {
             Work::Quality(work) => self.rejected_stay(Task { work, tries }, said, sign),
+            Work::Listing(work) => self.rejected_listing(Task { work, tries }, said),
         }
     }
 
@@ -129,6 +160,7 @@ impl Loop<'_> {
     pub(super) fn fail(&mut self, work: &Work, reason: String, log_id: Option<String>) -> Result<(), Error> {
         match work {
             Work::Quality(stay) => self.fail_stay(stay, reason, log_id),
+            Work::Listing(listing) => self.fail_listing(listing, reason, log_id),
         }
     }
 
@@ -136,6 +168,7 @@ impl Loop<'_> {
     pub(super) fn unsettle(&mut self, endpoint: Endpoint, ids: &[WorkId]) -> Result<(), Error> {
         match endpoint {
             Endpoint::Quality => self.unsettle_stays(ids),
+            Endpoint::Meetings | Endpoint::Participants => self.unsettle_listings(endpoint, ids, false),
         }
     }
 
@@ -143,6 +176,7 @@ impl Loop<'_> {
     pub(super) fn unsettle_suspects(&mut self, endpoint: Endpoint, ids: &[WorkId]) -> Result<(), Error> {
         match endpoint {
             Endpoint::Quality => self.unsettle_suspect_stays(ids),
+            Endpoint::Meetings | Endpoint::Participants => self.unsettle_listings(endpoint, ids, true),
         }
     }
 
@@ -150,6 +184,7 @@ impl Loop<'_> {
     pub(super) fn set_aside(&mut self, endpoint: Endpoint, alarm: Alarm) -> Result<(), Error> {
         match endpoint {
             Endpoint::Quality => self.set_stays_aside(alarm),
+            Endpoint::Meetings | Endpoint::Participants => self.set_listings_aside(endpoint),
         }
     }
 }

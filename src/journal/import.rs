@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{Journal, JournalError, Lane, Manifested, NewPage, StayId, own, page::Landing};
+use super::{
+    Journal, JournalError, Lane, Manifested, NewPage, StayId, own,
+    page::{Frame, Landing},
+};
 use crate::stay::Stay;
 
 /// Pages landed by one transaction: another process that enqueues waits no longer than for these.
@@ -149,10 +152,10 @@ impl Import<'_> {
             return Ok(Taken::Parked);
         }
         let taken = match self.landed(page)? {
-            Some((digest, _)) if digest != *page.digest => return Ok(Taken::Differs),
+            Some((digest, _)) if digest != *page.frame.digest => return Ok(Taken::Differs),
             Some((_, false)) => Taken::Known,
             Some((_, true)) => {
-                let row = params![page.stay, page.number, page.write_body(db)?];
+                let row = params![page.stay, page.number, page.frame.write(db)?];
                 db.prepare_cached(RESTORE_PAGE)?.execute(row)?;
                 Taken::Restored
             }
@@ -190,8 +193,8 @@ impl Import<'_> {
         const PARK: &str = "
             INSERT INTO parked (stay, number, samples, next_token, digest, body, file, line)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        let Landing { stay, number, samples, next_token, digest, frame } = page;
-        let row = params![stay, number, samples, next_token, digest, frame, at.file, at.line];
+        let Landing { stay, number, samples, next_token, frame } = page;
+        let row = params![stay, number, samples, next_token, frame.digest, frame.zstd, at.file, at.line];
         self.journal.db.prepare_cached(PARK)?.execute(row)?;
         Ok(())
     }
@@ -220,8 +223,10 @@ fn parked_from_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<(Landing<'row>,
         number: row.get(1)?,
         samples: row.get(2)?,
         next_token: row.get_ref(3)?.as_str_or_null()?,
-        digest: Cow::Borrowed(row.get_ref(4)?.as_blob()?),
-        frame: Cow::Borrowed(row.get_ref(5)?.as_blob()?),
+        frame: Frame {
+            digest: Cow::Borrowed(row.get_ref(4)?.as_blob()?),
+            zstd: Cow::Borrowed(row.get_ref(5)?.as_blob()?),
+        },
     };
     Ok((landing, Manifested { file: row.get(6)?, line: row.get(7)? }))
 }

@@ -1,24 +1,30 @@
-//! The stays that this process reports and exits for: a table that ends with the process.
+//! The stays that this process reports and exits for: tables that end with the process.
 
 use rusqlite::{Connection, params};
 
 use super::{Journal, JournalError, Manifested, StayId};
 
-/// Makes sure that the table is there.
+/// Makes sure that the tables are there.
 pub(super) fn create(db: &Connection) -> Result<(), JournalError> {
-    // No file and line: asked for again for an earlier manifest.
-    const OWN_TABLE: &str = "
+    // Neither file and line nor discovered: asked for again for an earlier run.
+    const OWN_TABLES: &str = "
         CREATE TEMP TABLE IF NOT EXISTS mine (
-            stay INTEGER PRIMARY KEY,
-            file INTEGER,
-            line INTEGER
-        ) STRICT;";
-    Ok(db.execute_batch(OWN_TABLE)?)
+            stay       INTEGER PRIMARY KEY,
+            file       INTEGER,
+            line       INTEGER,
+            discovered INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        -- The dates that are discovered, and the meetings that their listings have.
+        CREATE TEMP TABLE IF NOT EXISTS mine_date (date INTEGER PRIMARY KEY) STRICT;
+        CREATE TEMP TABLE IF NOT EXISTS mine_meeting (meeting INTEGER PRIMARY KEY) STRICT;";
+    Ok(db.execute_batch(OWN_TABLES)?)
 }
 
-/// Makes a stay this process's own, which names it at `at`; the first place that names it counts.
+/// Makes a stay this process's own, which names it at `at`; the first place of a manifest that names it counts.
 pub(super) fn insert(db: &Connection, stay: StayId, at: Manifested) -> Result<(), JournalError> {
-    const OWN: &str = "INSERT INTO mine (stay, file, line) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    const OWN: &str = "
+        INSERT INTO mine (stay, file, line) VALUES (?1, ?2, ?3)
+        ON CONFLICT DO UPDATE SET file = excluded.file, line = excluded.line WHERE line IS NULL";
     db.prepare_cached(OWN)?.execute(params![stay, at.file, at.line])?;
     Ok(())
 }

@@ -125,43 +125,54 @@ impl Journal {
     }
 }
 
+/// A body as it is kept.
+pub(super) struct Frame<'a> {
+    /// The first bytes of the body's SHA-256.
+    pub(super) digest: Cow<'a, [u8]>,
+    /// The body as one zstd frame, with its size and checksum in it.
+    pub(super) zstd: Cow<'a, [u8]>,
+}
+
+impl Frame<'_> {
+    pub(super) fn of(body: &[u8]) -> Result<Self, JournalError> {
+        let digest = Sha256::digest(body)[..DIGEST_BYTES].to_vec().into();
+        let zstd = compress(body).map_err(|source| JournalError::Compress { source })?.into();
+        Ok(Self { digest, zstd })
+    }
+
+    /// Writes the body, and returns its number.
+    ///
+    /// SQLite copies a value twice before it writes it: a large one is written into its place, a part at a time.
+    pub(super) fn write(&self, db: &Connection) -> Result<i64, JournalError> {
+        const LAND_BODY: &str = "INSERT INTO body (zstd) VALUES (?1)";
+        let mut insertion = db.prepare_cached(LAND_BODY)?;
+        if self.zstd.len() <= LARGE_FRAME_BYTES {
+            return Ok(insertion.insert([&self.zstd])?);
+        }
+        let room = ZeroBlob(self.zstd.len() as u64);
+        let body = insertion.insert([room])?;
+        let mut place = db.blob_open(MAIN_DB, "body", "zstd", body, false)?;
+        for (part, offset) in self.zstd.chunks(LARGE_FRAME_BYTES).zip((0..).step_by(LARGE_FRAME_BYTES)) {
+            place.write_all_at(part, offset)?;
+        }
+        place.close()?;
+        Ok(body)
+    }
+}
+
 /// A page as its row will be.
 pub(super) struct Landing<'a> {
     pub(super) stay: StayId,
     pub(super) number: u32,
     pub(super) samples: u32,
     pub(super) next_token: Option<&'a str>,
-    /// The first bytes of the body's SHA-256.
-    pub(super) digest: Cow<'a, [u8]>,
-    /// The body as one zstd frame, with its size and checksum in it.
-    pub(super) frame: Cow<'a, [u8]>,
+    pub(super) frame: Frame<'a>,
 }
 
 impl<'a> Landing<'a> {
     pub(super) fn of(page: &NewPage<'a>) -> Result<Self, JournalError> {
         let NewPage { stay, number, samples, next_token, body } = *page;
-        let digest = Sha256::digest(body)[..DIGEST_BYTES].to_vec().into();
-        let frame = compress(body).map_err(|source| JournalError::Compress { source })?.into();
-        Ok(Self { stay, number, samples, next_token, digest, frame })
-    }
-
-    /// Writes the body, and returns its number.
-    ///
-    /// SQLite copies a value twice before it writes it: a large one is written into its place, a part at a time.
-    pub(super) fn write_body(&self, db: &Connection) -> Result<i64, JournalError> {
-        const LAND_BODY: &str = "INSERT INTO body (zstd) VALUES (?1)";
-        let mut insertion = db.prepare_cached(LAND_BODY)?;
-        if self.frame.len() <= LARGE_FRAME_BYTES {
-            return Ok(insertion.insert([&self.frame])?);
-        }
-        let room = ZeroBlob(self.frame.len() as u64);
-        let body = insertion.insert([room])?;
-        let mut place = db.blob_open(MAIN_DB, "body", "zstd", body, false)?;
-        for (part, offset) in self.frame.chunks(LARGE_FRAME_BYTES).zip((0..).step_by(LARGE_FRAME_BYTES)) {
-            place.write_all_at(part, offset)?;
-        }
-        place.close()?;
-        Ok(body)
+        Ok(Self { stay, number, samples, next_token, frame: Frame::of(body)? })
     }
 
     /// Writes the page and what it means for its stay, as a part of the caller's transaction.
@@ -172,9 +183,9 @@ impl<'a> Landing<'a> {
             UPDATE stay
             SET pages = pages + 1, samples = samples + ?2, state = ?3, settled_at = ?4, reason = NULL, log_id = NULL
             WHERE id = ?1";
-        let body = self.write_body(db)?;
-        let Self { stay, number, samples, next_token, digest, .. } = self;
-        let page = params![stay, number, samples, next_token, digest, body];
+        let body = self.frame.write(db)?;
+        let Self { stay, number, samples, next_token, frame } = self;
+        let page = params![stay, number, samples, next_token, frame.digest, body];
         db.prepare_cached(LAND_PAGE)?.execute(page)?;
         let is_last = next_token.is_none();
         let state = if is_last { State::Done } else { State::Pending };

@@ -30,14 +30,15 @@ impl Journal {
         const DROP_FREE_SLOTS: &str = "DELETE FROM slot WHERE free_ms <= ?1";
         const SPEND_SLOT: &str = "INSERT INTO slot (sent_ms, free_ms, endpoint) VALUES (?1, ?2, ?3)";
         const SPEND_DAY: &str = "
-            INSERT INTO spent (day, requests) VALUES (?1, 1) ON CONFLICT (day) DO UPDATE SET requests = requests + 1";
+            INSERT INTO spent (day, endpoint, requests) VALUES (?1, ?2, 1)
+            ON CONFLICT (day, endpoint) DO UPDATE SET requests = requests + 1";
         let freed = std::mem::take(&mut self.freed);
         let transaction = self.db.transaction()?;
         write_freed(&transaction, &freed)?;
         transaction.prepare_cached(DROP_FREE_SLOTS)?.execute([sent_ms - KEPT_MS])?;
         transaction.prepare_cached(SPEND_SLOT)?.execute([sent_ms, free_ms, endpoint.number()])?;
         let id = transaction.last_insert_rowid();
-        transaction.prepare_cached(SPEND_DAY)?.execute([day])?;
+        transaction.prepare_cached(SPEND_DAY)?.execute(params![day, endpoint.number()])?;
         transaction.commit()?;
         Ok(id)
     }
@@ -66,11 +67,19 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Requests sent on the days `first..=last` of UTC+8 (days since 1970-01-01).
+    /// Requests sent to all endpoints on the days `first..=last` of UTC+8 (days since 1970-01-01).
     pub fn spent_between(&self, first: i32, last: i32) -> Result<u64, JournalError> {
         const SPENT_BETWEEN: &str = "SELECT coalesce(sum(requests), 0) FROM spent WHERE day BETWEEN ?1 AND ?2";
         let mut statement = self.db.prepare_cached(SPENT_BETWEEN)?;
         Ok(statement.query_row(params![first, last], |row| row.get(0))?)
+    }
+
+    /// Requests sent to one endpoint on the days `first..=last` of UTC+8 (days since 1970-01-01).
+    pub fn spent_at(&self, endpoint: Endpoint, first: i32, last: i32) -> Result<u64, JournalError> {
+        const SPENT_AT: &str = "
+            SELECT coalesce(sum(requests), 0) FROM spent WHERE day BETWEEN ?1 AND ?2 AND endpoint = ?3";
+        let mut statement = self.db.prepare_cached(SPENT_AT)?;
+        Ok(statement.query_row(params![first, last, endpoint.number()], |row| row.get(0))?)
     }
 
     /// Until when an endpoint has refused all requests, in unix milliseconds.

@@ -70,7 +70,14 @@ impl Journal {
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "query_only", true)?;
-        Ok(Self { db, folder: folder.to_owned(), is_read_only: true, freed: Vec::new() })
+        Ok(Self {
+            db,
+            folder: folder.to_owned(),
+            is_read_only: true,
+            freed: Vec::new(),
+            discovers: false,
+            owned_upto: (0, 0),
+        })
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Reread {
     pub log_id: Option<String>,
     /// The published file that holds the first one.
     pub first_file: Option<FileId>,
+    /// Whether the first one was asked for with another end of the meeting.
+    pub has_other_end: bool,
 }
 
 /// A stay of which nothing has landed.
@@ -151,7 +153,7 @@ impl Journal {
     pub fn next_reread(&self, date: NaiveDate, after: StayId) -> Result<Option<Reread>, JournalError> {
         const NEXT_REREAD: &str = "
             SELECT id, first, meeting_start, meeting_no, join_time, participant, kind, meeting_end, state,
-                first_samples, samples, reason, log_id, first_file
+                first_samples, samples, reason, log_id, first_file, meeting_end <> first_meeting_end
             FROM second_reading
             WHERE first > ?2 AND date = ?1
             ORDER BY first
@@ -217,7 +219,9 @@ impl Journal {
 pub(super) fn adopt(db: &Connection, second: StayId, first: StayId) -> Result<(), JournalError> {
     const ADOPT_PAGES: &str = "UPDATE page SET stay = ?2 WHERE stay = ?1";
     const ADOPT_STAY: &str = "
-        UPDATE stay SET (pages, samples, settled_at) = (SELECT pages, samples, settled_at FROM stay WHERE id = ?1)
+        UPDATE stay
+        SET (pages, samples, settled_at, meeting_end) =
+            (SELECT pages, samples, settled_at, meeting_end FROM stay WHERE id = ?1)
         WHERE id = ?2";
     drop_pages(db, first)?;
     db.prepare_cached(ADOPT_PAGES)?.execute([second, first])?;
@@ -237,5 +241,6 @@ fn reread_from_row(row: &Row<'_>) -> rusqlite::Result<Reread> {
         reason: row.get(11)?,
         log_id: row.get(12)?,
         first_file: row.get(13)?,
+        has_other_end: row.get(14)?,
     })
 }

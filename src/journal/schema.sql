@@ -1,4 +1,4 @@
--- The journal's tables, format 3. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+-- The journal's tables, format 4. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
 -- No foreign keys: to delete a file or a body, SQLite would look for those that refer to it through all stays or pages.
 
 -- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
@@ -32,8 +32,9 @@ CREATE TABLE stay (
     intended      INTEGER,                     -- the part file that is meant to hold it, and is not known to be visible
     suspect       INTEGER NOT NULL DEFAULT 0,  -- asked for only by a run that names it; 1: its answer was one of those that
                                                -- raised an alarm, and it comes after all others; 2: it waited beside them
-    short         INTEGER NOT NULL DEFAULT 0   -- 1: its samples end long before it may have ended, and its meeting was young:
+    short         INTEGER NOT NULL DEFAULT 0,  -- 1: its samples end long before it may have ended, and its meeting was young:
                                                -- to be asked once more; 2: it has been
+    external      INTEGER NOT NULL DEFAULT 0   -- 1: of another tenant, by a listing: the app may not use its id
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.
@@ -49,8 +50,8 @@ CREATE INDEX stay_unpublished ON stay (date) WHERE state = 1 AND samples > 0 AND
 CREATE VIEW first_reading AS SELECT * FROM stay WHERE rereads IS NULL;
 CREATE VIEW second_reading AS
 SELECT second.id, second.rereads AS first, first.date, first.meeting_start, first.meeting_no, first.join_time,
-       first.participant, first.kind, first.meeting_end, second.state, second.samples, second.reason, second.log_id,
-       first.samples AS first_samples, first.file AS first_file
+       first.participant, first.kind, second.meeting_end, second.state, second.samples, second.reason, second.log_id,
+       first.samples AS first_samples, first.file AS first_file, first.meeting_end AS first_meeting_end
 FROM stay AS second JOIN stay AS first ON first.id = second.rereads
 WHERE second.rereads IS NOT NULL;
 
@@ -77,7 +78,7 @@ CREATE TABLE slot (
     id       INTEGER PRIMARY KEY,
     sent_ms  INTEGER NOT NULL,
     free_ms  INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL DEFAULT 0        -- 0 participant_quality_list
+    endpoint INTEGER NOT NULL DEFAULT 0        -- 0 participant_quality_list, 1 meeting_list, 2 participant_list
 ) STRICT;
 
 -- Until when an endpoint refuses all requests, in unix milliseconds.
@@ -86,11 +87,13 @@ CREATE TABLE gate (
     until_ms INTEGER NOT NULL
 ) STRICT;
 
--- Requests sent to all endpoints, by calendar day in UTC+8.
+-- Requests sent, by calendar day in UTC+8 and endpoint.
 CREATE TABLE spent (
-    day      INTEGER PRIMARY KEY,
-    requests INTEGER NOT NULL
-) STRICT;
+    day      INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    PRIMARY KEY (day, endpoint)
+) STRICT, WITHOUT ROWID;
 
 -- Part files of the dataset: meant to be published, or published. AUTOINCREMENT: a number is never used again.
 CREATE TABLE file (
@@ -115,3 +118,96 @@ CREATE TABLE refresh (
     date  INTEGER NOT NULL,
     PRIMARY KEY (first, last, date)
 ) STRICT, WITHOUT ROWID;
+
+-- Meetings that were discovered, as the last listing has them.
+CREATE TABLE meeting (
+    id           INTEGER PRIMARY KEY,
+    start_time   INTEGER NOT NULL,
+    number       INTEGER NOT NULL,             -- nine digits with leading zeros
+    end_time     INTEGER,                      -- null: the API did not say
+    participants INTEGER,                      -- how many there were by the API's own count; null: it did not say
+    date         INTEGER NOT NULL,
+    UNIQUE (start_time, number)
+) STRICT;
+CREATE INDEX meeting_date ON meeting (date);
+
+-- Listings: of the meetings of a date, or of the participants of a meeting; the last one of each counts.
+CREATE TABLE listing (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint     INTEGER NOT NULL,             -- 1 meeting_list, 2 participant_list
+    date         INTEGER,                      -- whose meetings
+    meeting      INTEGER,                      -- whose participants
+    meeting_end  INTEGER,                      -- its end, as it is asked with
+    participants INTEGER,                      -- how many it had by the API's own count when this was begun
+    lane         INTEGER NOT NULL,             -- 0 nightly, 1 backfill: taken in this order
+    state        INTEGER NOT NULL DEFAULT 0,   -- as that of a stay
+    pages        INTEGER NOT NULL DEFAULT 0,   -- landed
+    items        INTEGER NOT NULL DEFAULT 0,   -- landed
+    restarts     INTEGER NOT NULL DEFAULT 0,   -- listings before this one that were given up for it, one after the other
+    begun_at     INTEGER,                      -- when its first page landed
+    settled_at   INTEGER,
+    reason       TEXT,                         -- why it is absent, rejected or failed
+    log_id       TEXT,
+    suspect      INTEGER NOT NULL DEFAULT 0,   -- 1: asked for only by a run that names its date, after an alarm
+    unserved     INTEGER NOT NULL DEFAULT 0    -- 1: no run that named its date has come to its end since
+) STRICT;
+CREATE INDEX listing_queue ON listing (endpoint, lane) WHERE state = 0;
+CREATE INDEX listing_date ON listing (date) WHERE date IS NOT NULL;
+CREATE INDEX listing_meeting ON listing (meeting) WHERE meeting IS NOT NULL;
+CREATE INDEX listing_again ON listing (settled_at) WHERE state = 5;
+
+-- Landed pages of listings. What is published of a date comes from all of them, the later ones over the earlier.
+CREATE TABLE listed_page (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    listing    INTEGER NOT NULL,
+    number     INTEGER NOT NULL,               -- from 0
+    items      INTEGER NOT NULL,
+    next_token TEXT,                           -- null on the last page
+    digest     BLOB    NOT NULL,               -- SHA-256 of the body, first 16 bytes
+    body       INTEGER,                        -- its number in `body`; null once pruned
+    UNIQUE (listing, number)
+) STRICT;
+
+-- Which page has which meeting.
+CREATE TABLE sighting (
+    id      INTEGER PRIMARY KEY,
+    meeting INTEGER NOT NULL,
+    page    INTEGER NOT NULL,
+    UNIQUE (meeting, page)
+) STRICT;
+CREATE INDEX sighting_page ON sighting (page);
+
+-- Rows of participant_list, each once however often it was listed.
+CREATE TABLE attendance (
+    id       INTEGER PRIMARY KEY,
+    meeting  INTEGER NOT NULL,
+    identity BLOB    NOT NULL,                 -- digest of what tells it from others of its meeting
+    number   INTEGER NOT NULL,                 -- from 0, among those that nothing tells apart
+    listing  INTEGER NOT NULL,                 -- the last one that has it
+    content  BLOB    NOT NULL,                 -- digest of the row as that has it
+    kind     INTEGER NOT NULL,                 -- 0 a stay, 1 telephone, 2 SIP, 3 document, 4 guest, 5 two ids, 6 broken
+    stay     INTEGER,                          -- which, if it is one
+    UNIQUE (meeting, identity, number)
+) STRICT;
+
+-- The last page that a date of a dataset comes from.
+CREATE TABLE listed_date (
+    dataset   INTEGER NOT NULL,                -- 1 meetings, 2 participants
+    date      INTEGER NOT NULL,
+    last_page INTEGER NOT NULL,
+    PRIMARY KEY (dataset, date)
+) STRICT, WITHOUT ROWID;
+
+-- Files of the datasets that come from listings: at most one published and one intent a date.
+CREATE TABLE listed_file (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    dataset   INTEGER NOT NULL,                -- 1 meetings, 2 participants
+    date      INTEGER NOT NULL,
+    name      TEXT    NOT NULL,
+    last_page INTEGER NOT NULL,                -- the last page that it comes from
+    published INTEGER NOT NULL DEFAULT 0,
+    rows      INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,
+    sha256    BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX listed_file_date ON listed_file (dataset, date, published);

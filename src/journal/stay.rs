@@ -173,6 +173,8 @@ pub struct QueuedStay {
     pub is_suspect: bool,
     /// Whether it was settled before, and a manifest has it asked for again.
     pub is_asked_again: bool,
+    /// Whether it is of another tenant, by its listing.
+    pub is_external: bool,
     /// Pages landed, and so the number of the page to ask for.
     pub pages: u32,
     /// Samples landed.
@@ -212,7 +214,7 @@ pub struct Tally {
 pub struct OwnStay {
     /// The stay.
     pub stay: Stay,
-    /// Where the manifest names it; none if it is asked for again for an earlier manifest.
+    /// Where the manifest names it; none if it was discovered, or is asked for again for an earlier run.
     pub manifested: Option<Manifested>,
     /// What the API said.
     pub reason: Option<String>,
@@ -273,7 +275,7 @@ impl Journal {
                 stay.meeting_end, coalesce(stay.date, (SELECT date FROM stay AS first WHERE first.id = stay.rereads)),
                 stay.lane, stay.pages, stay.samples, stay.restarts,
                 (SELECT next_token FROM page WHERE page.stay = stay.id AND page.number = stay.pages - 1),
-                stay.suspect = 1 /* suspect */, stay.settled_at IS NOT NULL
+                stay.suspect = 1 /* suspect */, stay.settled_at IS NOT NULL, stay.external
             FROM stay
             WHERE stay.state = 0 /* pending */ AND stay.suspect = 0 /* to be asked */
             ORDER BY stay.lane, stay.id";
@@ -338,10 +340,10 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
-    /// Counts this process's stays of the manifest by state; `None` counts those of earlier manifests.
+    /// Counts this process's stays by state, and by whether they were only asked for again for an earlier run.
     pub fn tally(&self) -> Result<Vec<(State, bool, Tally)>, JournalError> {
         const TALLY: &str = "
-            SELECT stay.state, mine.line IS NULL, count(*), sum(stay.pages), sum(stay.samples),
+            SELECT stay.state, mine.line IS NULL AND NOT mine.discovered, count(*), sum(stay.pages), sum(stay.samples),
                 sum(stay.state = 1 /* done */ AND stay.samples = 0)
             FROM mine JOIN first_reading AS stay ON stay.id = mine.stay
             GROUP BY 1, 2";
@@ -438,10 +440,10 @@ impl Journal {
 
 pub(super) struct Found {
     pub(super) id: StayId,
-    state: State,
+    pub(super) state: State,
     pub(super) lane: i64,
-    pages: u32,
-    meeting_end_s: i64,
+    pub(super) pages: u32,
+    pub(super) meeting_end_s: i64,
 }
 
 impl Found {
@@ -479,7 +481,7 @@ fn participant_columns(participant: &Participant) -> (&str, i64) {
     }
 }
 
-fn meeting_no_column(meeting_no: MeetingNo) -> i64 {
+pub(super) fn meeting_no_column(meeting_no: MeetingNo) -> i64 {
     meeting_no.as_str().parse().expect("nine digits fit an i64")
 }
 
@@ -519,6 +521,7 @@ pub(super) fn queued_from_row(row: &Row<'_>) -> rusqlite::Result<QueuedStay> {
         page_token: row.get(12)?,
         is_suspect: row.get(13)?,
         is_asked_again: row.get(14)?,
+        is_external: row.get(15)?,
     })
 }
 

@@ -136,7 +136,7 @@ impl Journal {
                 stay.meeting_end, coalesce(stay.date, (SELECT date FROM stay AS first WHERE first.id = stay.rereads)),
                 stay.lane, stay.pages, stay.samples, stay.restarts,
                 (SELECT next_token FROM page WHERE page.stay = stay.id AND page.number = stay.pages - 1),
-                stay.suspect = 1 /* suspect */, stay.settled_at IS NOT NULL
+                stay.suspect = 1 /* suspect */, stay.settled_at IS NOT NULL, stay.external
             FROM stay
             WHERE stay.state = 0 /* pending */ AND stay.suspect = 1 /* suspect */
                 AND stay.id IN (SELECT stay FROM mine)

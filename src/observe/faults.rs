@@ -103,10 +103,10 @@ mod tests {
         assert_eq!(faults.told_at(&fault("refused"), at(2)), [Told::First("refused".into())]);
         assert_eq!(faults.told_at(&fault("HTTP 503 of 7 bytes"), at(59)), []);
         assert_eq!(faults.in_last_minute(), 4);
-        assert_eq!(faults.told_at(&Event::Sent, at(60)), [Told::More(2, "HTTP 503 of 7 bytes".into())]);
-        assert_eq!(faults.told_at(&Event::Sent, at(200)), [], "a minute without faults is not told");
+        assert_eq!(faults.told_at(&Event::TokenRenewed, at(60)), [Told::More(2, "HTTP 503 of 7 bytes".into())]);
+        assert_eq!(faults.told_at(&Event::TokenRenewed, at(200)), [], "a minute without faults is not told");
         assert_eq!(faults.told_at(&fault("refused"), at(201)), []);
-        assert_eq!(faults.told_at(&Event::Sent, at(260)), [Told::More(1, "refused".into())]);
+        assert_eq!(faults.told_at(&Event::TokenRenewed, at(260)), [Told::More(1, "refused".into())]);
     }
 
     #[test]

@@ -4,7 +4,11 @@
 use tracing::{debug, info, trace, warn};
 
 use super::words::duration;
-use crate::{event::Event, journal::Rereading, printable::Printable};
+use crate::{
+    event::Event,
+    journal::{Rereading, State},
+    printable::Printable,
+};
 
 /// Writes the line of one event, if it has one.
 pub fn log(event: &Event<'_>) {
@@ -33,17 +37,44 @@ pub fn log(event: &Event<'_>) {
         }
         Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
         Event::Fetching => info!("fetching"),
-        Event::Sent | Event::Waiting { .. } | Event::Waited { .. } | Event::Tallied { .. } => {}
-        Event::Answered { outcome, took } => trace!(outcome, took = duration(*took), "answer"),
-        Event::Refused { wait } => warn!(wait = duration(*wait), "the API refuses requests; all of them wait"),
-        Event::Retry { stay, why, wait } => {
-            debug!(?stay, why, wait = duration(*wait), "fault, to be asked again");
+        Event::Sent { .. } | Event::Waiting { .. } | Event::Waited { .. } | Event::Tallied { .. } => {}
+        Event::Answered { endpoint, outcome, took } => {
+            trace!(endpoint = endpoint.name(), outcome, took = duration(*took), "answer");
         }
-        Event::Restarted { stay } => {
-            debug!(?stay, "restarted");
-            warn!("the API no longer knows a page token; the stay is read from its first page again");
+        Event::Refused { endpoint, wait } => {
+            warn!(endpoint = endpoint.name(), wait = duration(*wait), "the API refuses requests; all of them wait");
+        }
+        Event::Retry { subject, why, wait } => {
+            debug!(%subject, why, wait = duration(*wait), "fault, to be asked again");
+        }
+        Event::Restarted { subject } => {
+            debug!(%subject, "restarted");
+            warn!("the API no longer knows a page token; what it was for is read from its first page again");
         }
         Event::Landed { samples } => trace!(samples, "page landed"),
+        Event::PageListed { items, unreadable: 0 } => trace!(items, "page of a listing landed"),
+        Event::PageListed { items, unreadable } => {
+            warn!(
+                items,
+                unreadable, "meetings without a number or a start that can be read: they are in the landed page alone"
+            );
+        }
+        Event::AttendanceRejected { meeting, reason } => {
+            debug!(%meeting, reason, "an attendance with an id gives no stay");
+        }
+        Event::Listed { subject, items, state: State::Failed | State::Rejected, reason, log_id } => {
+            warn!(%subject, items, reason, log_id, "could not be listed");
+        }
+        Event::Listed { subject, items, state, reason, log_id } => {
+            debug!(%subject, items, ?state, reason, log_id, "listed");
+        }
+        Event::Discovered { found, dates } => info!(
+            dates = dates.len(),
+            meetings = found.meetings,
+            attendances = found.attendances(),
+            stays = found.stays,
+            "discovered"
+        ),
         Event::Settled { stay, state, reason, log_id } => debug!(?stay, ?state, reason, log_id, "settled"),
         Event::Outage { lasted, why } => {
             warn!(lasted = duration(*lasted), why, "no useful answer from the API; trying once a minute");
@@ -53,6 +84,9 @@ pub fn log(event: &Event<'_>) {
         Event::TokenRenewed => info!("access token renewed"),
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");
+        }
+        Event::ListedPublished { dataset, date, name, rows, bytes, .. } => {
+            info!(dataset = dataset.name(), %date, name, rows, bytes, "published");
         }
         Event::PublishFailed { date, why } => warn!(?date, why, "could not be published, to be tried again"),
         Event::Stopping { why } => warn!(why, "no more requests"),

@@ -89,7 +89,7 @@ impl Metrics {
                 self.stays_pending = (rows.stays + rows.asked_again).saturating_sub(rows.landed + rows.settled);
                 self.requests_needed = rows.requests + rows.asked_again;
             }
-            Event::Sent => self.requests_sent += 1,
+            Event::Sent { .. } => self.requests_sent += 1,
             Event::Answered { outcome, .. } => *self.requests.entry(outcome).or_default() += 1,
             Event::Refused { .. } => self.refusals += 1,
             Event::Landed { samples } => {
@@ -192,7 +192,10 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::journal::{Enqueued, Tally};
+    use crate::{
+        endpoint::Endpoint,
+        journal::{Enqueued, Tally},
+    };
 
     fn now() -> DateTime<Utc> {
         "2026-11-01T00:00:00Z".parse().unwrap()
@@ -232,12 +235,12 @@ mod tests {
     #[test]
     fn runs_of_two_lanes_keep_each_others_lines() {
         let mut backfill = Metrics::new(Lane::Backfill, 100, now());
-        backfill.take(&Event::Sent);
+        backfill.take(&Event::Sent { endpoint: Endpoint::Quality });
         let mut text = backfill.to_text("");
         let mut night = nightly();
         night.end(ExitCode::Complete, now() + TimeDelta::hours(1));
         text = night.to_text(&text);
-        backfill.take(&Event::Sent);
+        backfill.take(&Event::Sent { endpoint: Endpoint::Quality });
         text = backfill.to_text(&text);
         backfill.end(ExitCode::Again, now() + TimeDelta::days(3));
         text = backfill.to_text(&text);

@@ -83,7 +83,7 @@ impl Progress {
                 self.state.requests_needed = rows.requests + rows.asked_again;
                 self.state.pages = 0;
             }
-            Event::Sent => self.sent.push_back(Instant::now()),
+            Event::Sent { .. } => self.sent.push_back(Instant::now()),
             Event::Landed { samples } => {
                 self.state.samples += u64::from(*samples);
                 self.state.pages += 1;

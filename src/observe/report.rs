@@ -2,6 +2,7 @@
 //!
 //! The JSON is a contract, described in `config/REPORT.md`: within one `report_version` keys are only added.
 
+mod discovery;
 mod texts;
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
@@ -9,8 +10,10 @@ use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::Serialize;
 
+use self::discovery::Discovery;
 pub use self::texts::Texts;
 use crate::{
+    endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Refreshed, Wait},
     journal::{State, Tally},
@@ -38,6 +41,8 @@ pub struct Report {
     /// Why the run stopped before its end, if it did.
     stopped: Option<String>,
     manifest: Manifest,
+    /// What was discovered; none: the run had no dates to discover.
+    discovered: Option<Discovery>,
     /// Stays of earlier manifests, absent so far or failed, that this run asked for again, by state.
     asked_again: BTreeMap<&'static str, u64>,
     /// What became of the done stays that this run asked for again (`--refresh`); none: it was not asked to.
@@ -45,6 +50,8 @@ pub struct Report {
     landed: Landed,
     requests: Requests,
     files: Vec<File>,
+    /// Files of meetings and participants that this run published.
+    listed_files: Vec<ListedFile>,
     /// Whether no run has published a file so far.
     dataset_is_empty: bool,
     /// Where the files of an empty dataset will be.
@@ -57,9 +64,12 @@ pub struct Report {
     failures: Vec<FailedStay>,
     #[serde(skip)]
     is_cut: bool,
+    /// Whether the run was only to list: its stays are left to another one.
+    #[serde(skip)]
+    only_lists: bool,
 }
 
-/// The account of the manifest's rows; the six counts from `duplicates` on add up to `rows`.
+/// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
 #[derive(Clone, Debug, Default, Serialize)]
 struct Manifest {
     files: Vec<ManifestFile>,
@@ -81,6 +91,15 @@ struct Manifest {
     pending_young: u64,
     /// Of the pending: read and not queued, because the run ended before; duplicates among them are not told.
     unqueued: u64,
+    /// Distinct stays of the manifests.
+    #[serde(skip)]
+    stays: u64,
+    /// Stays that the tally has, but for those that were asked for again for earlier runs.
+    #[serde(skip)]
+    tallied: u64,
+    /// Of the rejected: attendances, and stays of other tenants: nobody can mend them.
+    #[serde(skip)]
+    beyond_mending: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -99,12 +118,21 @@ struct Landed {
 #[derive(Clone, Debug, Default, Serialize)]
 struct Requests {
     sent: u64,
+    by_endpoint: BTreeMap<&'static str, OfEndpoint>,
     by_outcome: BTreeMap<&'static str, u64>,
     without_answer: u64,
     token_renewals: u64,
     refusals_waited_seconds: f64,
     quota_waited_seconds: f64,
-    /// Requests sent, of those that the quota allowed while this process fetched.
+    /// Requests sent for samples, of those that the quota allowed while this process fetched.
+    quota_used: Option<f64>,
+}
+
+/// Requests to one endpoint.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct OfEndpoint {
+    sent: u64,
+    /// Of those that its quota allowed while this process fetched.
     quota_used: Option<f64>,
 }
 
@@ -115,6 +143,15 @@ struct File {
     rows: u64,
     bytes: u64,
     by: By,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ListedFile {
+    dataset: &'static str,
+    date: String,
+    name: String,
+    rows: u64,
+    bytes: u64,
 }
 
 /// Who published a file.
@@ -145,11 +182,11 @@ struct FailedStay {
     log_id: Option<String>,
 }
 
-/// The six counts do not add up to the manifest's rows.
+/// The counts do not add up to the manifest's rows and the attendances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the manifest has {rows} rows, but {accounted} are accounted for")]
+#[error("there are {given} manifest rows and attendances, but {accounted} are accounted for")]
 pub struct Unaccounted {
-    rows: u64,
+    given: u64,
     accounted: u64,
 }
 
@@ -165,11 +202,13 @@ impl Report {
             exit_code: ExitCode::Bug as u8,
             stopped: None,
             manifest: Manifest::default(),
+            discovered: None,
             asked_again: BTreeMap::new(),
             refreshed: None,
             landed: Landed::default(),
             requests: Requests::default(),
             files: Vec::new(),
+            listed_files: Vec::new(),
             dataset_is_empty: false,
             empty_dataset: None,
             texts: Texts::default(),
@@ -177,7 +216,13 @@ impl Report {
             rejects_file: None,
             failures: Vec::new(),
             is_cut: false,
+            only_lists: false,
         }
+    }
+
+    /// Says that the run is only to list: its stays are left to another one.
+    pub fn only_lists(&mut self) {
+        self.only_lists = true;
     }
 
     /// Says what the manifests' times without a zone are taken for.
@@ -203,6 +248,7 @@ impl Report {
             Event::Enqueued { rows, .. } => {
                 self.manifest.duplicates = rows.duplicates;
                 self.manifest.contradicting_duplicates = rows.contradicting;
+                self.manifest.stays = rows.stays;
             }
             Event::Refreshing { .. } => self.refreshed = Some(BTreeMap::new()),
             Event::Refreshed { stay, refreshed, reason, log_id } => {
@@ -211,7 +257,21 @@ impl Report {
                     self.stay_failed(stay, *reason, *log_id);
                 }
             }
-            Event::Sent => self.requests.sent += 1,
+            Event::Sent { endpoint } => {
+                self.requests.sent += 1;
+                self.requests.by_endpoint.entry(endpoint.name()).or_default().sent += 1;
+            }
+            Event::PageListed { unreadable, .. } => {
+                let discovered = self.discovered.get_or_insert_default();
+                discovered.pages += 1;
+                discovered.unreadable_meetings += u64::from(*unreadable);
+            }
+            Event::Discovered { found, dates } => self.discovered.get_or_insert_default().take(found, dates),
+            Event::ListedPublished { dataset, date, name, rows, bytes, unparsed, unknown } => {
+                let (dataset, date, name) = (dataset.name(), date.to_string(), (*name).to_owned());
+                self.listed_files.push(ListedFile { dataset, date, name, rows: *rows, bytes: *bytes });
+                self.texts.add_listed(dataset, unparsed, unknown);
+            }
             Event::Answered { outcome, .. } => *self.requests.by_outcome.entry(outcome).or_default() += 1,
             Event::Landed { samples } => {
                 self.landed.pages += 1;
@@ -238,6 +298,8 @@ impl Report {
             | Event::NoToken { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }
+            | Event::Listed { .. }
+            | Event::AttendanceRejected { .. }
             | Event::Unsettled { .. }
             | Event::Outage { .. }
             | Event::PublishFailed { .. } => {}
@@ -262,6 +324,7 @@ impl Report {
                 *self.asked_again.entry(state.name()).or_default() += stays;
                 continue;
             }
+            self.manifest.tallied += stays;
             match state {
                 State::Pending => self.manifest.pending += stays,
                 State::Done => {
@@ -334,38 +397,58 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// [`Unaccounted`] if the manifest's rows are not the sum of their parts: a bug, and never a report.
+    /// [`Unaccounted`] if the manifest's rows and the attendances are not the sum of their parts: a bug, and never a report.
     pub fn close(
         &mut self,
         ended_at: DateTime<Utc>,
         (ran_for, fetched_for): (Duration, Duration),
         requests_per_minute: u32,
     ) -> Result<ExitCode, Unaccounted> {
+        self.account_for_attendances();
         let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
-        let accounted = duplicates + rejected + done + absent + failed + pending;
+        let discovered = self.discovered.as_ref();
+        let (attendances, without_id) = discovered.map_or((0, 0), |found| (found.attendances, found.without_id()));
+        // A meeting that is too long stands for attendances that nobody knows, on both sides.
+        let given = rows + attendances;
+        let accounted = duplicates + rejected + without_id + done + absent + failed + pending;
         if self.is_cut {
-            self.manifest.rows = rows.max(accounted);
-            self.manifest.unqueued = self.manifest.rows - accounted;
+            self.manifest.rows = rows.max(accounted.saturating_sub(attendances));
+            self.manifest.unqueued = (self.manifest.rows + attendances).saturating_sub(accounted);
             self.manifest.pending += self.manifest.unqueued;
-        } else if accounted != rows {
-            return Err(Unaccounted { rows, accounted });
+        } else if accounted != given {
+            return Err(Unaccounted { given, accounted });
         }
         self.ended_at = ended_at;
         self.wall_seconds = ran_for.as_secs_f64();
         let answered: u64 = self.requests.by_outcome.values().sum();
         self.requests.without_answer = self.requests.sent.saturating_sub(answered);
         let allowed = fetched_for.as_secs_f64() / 60.0 * f64::from(requests_per_minute);
-        self.requests.quota_used = (allowed >= 1.0).then(|| share(self.requests.sent, allowed));
-        let failed = failed + self.refreshed_as(Refreshed::Failed);
+        for of_endpoint in self.requests.by_endpoint.values_mut() {
+            of_endpoint.quota_used = (allowed >= 1.0).then(|| share(of_endpoint.sent, allowed));
+        }
+        let samples = self.requests.by_endpoint.get(Endpoint::Quality.name()).copied().unwrap_or_default();
+        self.requests.quota_used = (allowed >= 1.0).then(|| share(samples.sent, allowed));
+        let (listings_failed, listings_pending) =
+            self.discovered.as_ref().map_or((0, 0), |found| (found.listings_failed, found.listings_pending));
+        let failed = failed + self.refreshed_as(Refreshed::Failed) + listings_failed;
         // Whoever asked again for a stay at the last moment, this run has not done it.
-        let is_left = pending > self.manifest.pending_young;
+        let is_left = pending > self.manifest.pending_young && !self.only_lists || listings_pending > 0;
         Ok(if is_left {
             ExitCode::Again
-        } else if rejected + failed > 0 {
+        } else if rejected - self.manifest.beyond_mending + failed > 0 {
             ExitCode::SomeFailed
         } else {
             ExitCode::Complete
         })
+    }
+
+    /// Takes the attendances into the account: several may name one stay, a manifest may name it too, and some give none.
+    fn account_for_attendances(&mut self) {
+        let Some(found) = &self.discovered else { return };
+        let named = found.with_stay + self.manifest.stays;
+        self.manifest.duplicates += named.saturating_sub(self.manifest.tallied);
+        self.manifest.rejected += found.rejected();
+        self.manifest.beyond_mending = found.rejected() + found.external_refused;
     }
 
     fn refreshed_as(&self, refreshed: Refreshed) -> u64 {
@@ -403,11 +486,16 @@ impl fmt::Display for Report {
 impl Report {
     fn write_manifest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
-        writeln!(
-            f,
-            "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected + {done} done + {absent} absent + \
-             {failed} failed + {pending} pending"
-        )?;
+        match &self.discovered {
+            None => write!(f, "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected")?,
+            Some(found) => {
+                let (attendances, without_id, too_long) = (found.attendances, found.without_id(), found.too_long);
+                write!(f, "{found}stays      {rows} manifest rows + {attendances} attendances + {too_long} too long")?;
+                write!(f, " = {duplicates} duplicate + {rejected} rejected + {without_id} without id")?;
+                write!(f, " + {too_long} too long")?;
+            }
+        }
+        writeln!(f, " + {done} done + {absent} absent + {failed} failed + {pending} pending")?;
         if let Some(offset) = &self.manifest.naive_times {
             writeln!(f, "           times without a zone are taken for {offset}")?;
         }
@@ -452,6 +540,11 @@ impl Report {
     fn write_requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "landed     {} pages, {} samples", self.landed.pages, self.landed.samples)?;
         write!(f, "requests   {} sent", self.requests.sent)?;
+        if self.discovered.is_some() {
+            let of_endpoint = |(name, of): (&&str, &OfEndpoint)| format!("{} {name}", of.sent);
+            let each: Vec<_> = self.requests.by_endpoint.iter().map(of_endpoint).collect();
+            write!(f, " ({})", each.join(", "))?;
+        }
         for (outcome, count) in &self.requests.by_outcome {
             write!(f, ", {count} {outcome}")?;
         }
@@ -477,6 +570,9 @@ impl Report {
         for file in &self.files {
             let by = if file.by == By::ThisRun { "" } else { "  by another run" };
             writeln!(f, "           date={}/{}  {} rows  {} bytes{by}", file.date, file.name, file.rows, file.bytes)?;
+        }
+        for ListedFile { dataset, date, name, rows, bytes } in &self.listed_files {
+            writeln!(f, "           {dataset}: date={date}/{name}  {rows} rows  {bytes} bytes")?;
         }
         match &self.empty_dataset {
             Some(folder) => write_query_of_empty(f, folder),

@@ -53,6 +53,8 @@ pub enum Fault {
     Unpublished(u64),
     /// Done stays that are said to be in a file that is no more.
     Misfiled(u64),
+    /// What was listed since is not published.
+    Outdated,
 }
 
 /// How closely to look.
@@ -142,6 +144,11 @@ impl Fault {
             }
             Self::Stranger(_) => "move it away".to_owned(),
             Self::Intended => "the next `vcq export` or `vcq rebuild` settles it".to_owned(),
+            Self::Outdated => {
+                format!(
+                    "the next `vcq discover` or `vcq export` publishes it, or `vcq rebuild --from {date} --to {date}`"
+                )
+            }
             Self::Unpublished(_) | Self::Misfiled(_) => {
                 format!("the next `vcq export` publishes them, or `vcq rebuild --from {date} --to {date}`")
             }
@@ -160,6 +167,7 @@ impl fmt::Display for Fault {
             }
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
+            Self::Outdated => f.write_str("more has been listed than is published"),
             Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),
         }
     }

@@ -64,7 +64,9 @@ fn landed(home: &Path) -> Journal {
 
 fn publisher(disk: Arc<dyn Disk>, home: &Path, workers: usize) -> Publisher {
     let store = Store::open(disk, &home.join("quality")).unwrap();
-    Publisher { store, zone: Tz::Asia__Shanghai, naive_offset: FixedOffset::east_opt(8 * 3600).unwrap(), workers }
+    let discover = Config::load(None, [], &[]).unwrap().discover;
+    let naive_offset = FixedOffset::east_opt(8 * 3600).unwrap();
+    Publisher { store, zone: Tz::Asia__Shanghai, naive_offset, discover, workers }
 }
 
 fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, Result<(), Error>) {

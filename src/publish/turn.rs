@@ -46,6 +46,11 @@ impl Publishing {
         Ok(Self { settings, lock, _turn: turn })
     }
 
+    /// How files are built, and where they become visible.
+    pub(super) fn settings(&self) -> &Publisher {
+        &self.settings
+    }
+
     /// An empty batch, as files are built with.
     pub fn batch(&self) -> Batch {
         Batch::new(self.settings.naive_offset)

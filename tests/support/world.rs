@@ -88,6 +88,12 @@ pub(crate) struct SentRequest {
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     pub(crate) manifest: PathBuf,
+    /// `--discover`; without a manifest unless [`Self::keeps_manifest`].
+    pub(crate) discover: Option<Dates>,
+    /// Whether the manifest is named beside `--discover`.
+    pub(crate) keeps_manifest: bool,
+    /// False: `vcq discover`.
+    pub(crate) fetches_samples: bool,
     /// `--refresh`, without a manifest.
     pub(crate) refresh: Option<Dates>,
     /// `--accept-fewer`.
@@ -202,7 +208,12 @@ impl World {
     pub(crate) fn new(settings: Settings, flags: &[(&'static str, &str)], stays: Vec<SimulatedStay>) -> Self {
         let folder = tempfile::tempdir_in(fast_folder()).unwrap();
         let path = |name| folder.path().join(name).display().to_string();
-        let mut all = vec![("state", path("state")), ("output", path("quality"))];
+        let mut all = vec![
+            ("state", path("state")),
+            ("output", path("quality")),
+            ("discover.meetings", path("meetings")),
+            ("discover.participants", path("participants")),
+        ];
         all.extend(flags.iter().map(|(key, value)| (*key, (*value).to_owned())));
         let config = Config::load(None, [], &all).unwrap();
         let seed = settings.tenant.seed;
@@ -232,6 +243,9 @@ impl World {
     pub(crate) fn orders(&self) -> Orders {
         Orders {
             manifest: self.path("manifest.csv"),
+            discover: None,
+            keeps_manifest: false,
+            fetches_samples: true,
             refresh: None,
             accept_fewer: false,
             lane: Lane::Nightly,
@@ -346,9 +360,12 @@ impl World {
             start: &start,
             observe: &observe,
         };
-        let files = if orders.refresh.is_some() { Vec::new() } else { vec![orders.manifest.clone()] };
+        let is_named = orders.keeps_manifest || orders.refresh.is_none() && orders.discover.is_none();
+        let files = if is_named { vec![orders.manifest.clone()] } else { Vec::new() };
         let task = Export {
             manifests: Manifests { files, ..Manifests::default() },
+            discover: orders.discover,
+            fetches_samples: orders.fetches_samples,
             refresh: orders.refresh,
             accept_fewer: orders.accept_fewer,
             lane: orders.lane,

@@ -37,8 +37,11 @@ pub(super) struct Account<'a> {
 
 impl<'a> Account<'a> {
     /// Of a run that begins now.
-    pub(super) fn begin(around: &'a Surroundings<'a>) -> Self {
+    pub(super) fn begin(task: &Export, around: &'a Surroundings<'a>) -> Self {
         let mut report = Report::new(around.start.now());
+        if !task.fetches_samples {
+            report.only_lists();
+        }
         report.means_naive_times(around.config.naive_times);
         Self { around, began: Instant::now(), report: RefCell::new(report) }
     }
@@ -73,7 +76,7 @@ impl<'a> Account<'a> {
             report.is_published(file.date, &name_of(file)?.to_string(), file.samples, file.bytes.unwrap_or_default());
         }
         take_refused(journal, task, rejects, &mut report)?;
-        if journal.file_dates()?.is_empty() {
+        if journal.file_dates()?.is_empty() && task.fetches_samples {
             report.dataset_is_empty_at(&around.config.output);
         }
         let per_minute = around.config.rate.requests_per_minute;

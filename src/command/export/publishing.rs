@@ -12,7 +12,7 @@ use super::{refresh, told::Told};
 use crate::{
     error::Error,
     journal::Journal,
-    publish::{Publication, Publisher, Publishing},
+    publish::{Publication, Publisher, Publishing, listed::ListedPublication},
     start::Stop,
 };
 
@@ -31,41 +31,61 @@ pub(super) enum Done {
     LeftToTheNextRun,
 }
 
-/// Settles what an earlier process left, then publishes each date that it is told.
+/// What of a date is ready to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// All its stays are settled.
+    Settled(NaiveDate),
+    /// All that was asked for of its meetings is there.
+    Listed(NaiveDate),
+}
+
+/// Settles what an earlier process left, then publishes what it is told is ready.
 ///
 /// A failure is told and left to the end of the run: fetching must go on, for its pages land in the journal.
 pub(super) async fn publish_ready(
-    mut dates: mpsc::Receiver<NaiveDate>,
+    mut ready: mpsc::Receiver<Ready>,
     mut journal: Journal,
     publisher: Publisher,
     stop: Stop,
     tell: &dyn Fn(Told),
 ) {
-    let mut date = None;
+    let mut next = None;
     loop {
         let publishing = match turn(&journal, &publisher, &stop).await {
             Ok(Some(publishing)) => publishing,
             Ok(None) => return,
-            Err(error) => return tell(Told::failed(date, &error)),
+            Err(error) => return tell(Told::failed(None, &error)),
         };
         let work = spawn_blocking(move || {
-            let ended = match date {
-                None => publishing.settle_intents(&mut journal).map(|()| None),
-                Some(date) => publishing.append(&mut journal, date),
-            };
-            (journal, ended)
+            let told = publish_next(&mut journal, &publishing, next);
+            (journal, told)
         });
-        let ended;
-        (journal, ended) = work.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
-        match ended {
-            Ok(publication) => publication.map(Told::Published).into_iter().for_each(tell),
-            Err(error) => tell(Told::failed(date, &error)),
-        }
-        date = dates.recv().await;
-        if date.is_none() {
+        let told;
+        (journal, told) = work.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
+        told.into_iter().for_each(tell);
+        next = ready.recv().await;
+        if next.is_none() {
             return;
         }
     }
+}
+
+fn publish_next(journal: &mut Journal, publishing: &Publishing, next: Option<Ready>) -> Vec<Told> {
+    let mut told = Vec::new();
+    let (date, ended) = match next {
+        None => (None, publishing.settle_intents(journal)),
+        Some(Ready::Settled(date)) => {
+            let published = publishing.append(journal, date);
+            (Some(date), published.map(|publication| told.extend(publication.map(Told::Published))))
+        }
+        Some(Ready::Listed(date)) => {
+            let take = |date, published| told.push(Told::of_listed(date, published));
+            (Some(date), publishing.publish_listed(journal, Some(date), take))
+        }
+    };
+    told.extend(ended.err().map(|error| Told::failed(date, &error)));
+    told
 }
 
 /// Publishes what is left, and gives the journal back: of this run, dates that failed on the way, dates that are not
@@ -111,6 +131,14 @@ fn publish_all(
     let is_own = |journal: &Journal, date| Ok(journal.is_own_unpublished(date)?);
     publishing.append_settled(journal, is_own, told)?;
     refresh::conclude(journal, publishing, accept_fewer, tell, told)?;
+    let listed = |date, published: Result<ListedPublication, Error>| match published {
+        Ok(publication) => tell(Told::Listed(publication)),
+        Err(error) => {
+            tell(Told::failed(Some(date), &error));
+            failure.borrow_mut().get_or_insert(error);
+        }
+    };
+    publishing.publish_listed(journal, None, listed)?;
     failure.into_inner().map_or(Ok(Done::Published), Err)
 }
 

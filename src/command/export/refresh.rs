@@ -166,9 +166,11 @@ fn decide(
         Err(error) => return Err(error),
     };
     let missing = match &first {
+        // The rows name the meeting's end too.
+        Some(first) if first.digest == second.digest && reread.has_other_end => return Ok(Decision::Adopt),
         Some(first) if first.digest == second.digest => return Ok(Decision::Forget(Refreshed::Same, None)),
         Some(first) => first.missing_from(&second),
-        None if journal.has_same_pages(reread)? => return Ok(Decision::Restore),
+        None if journal.has_same_pages(reread)? && !reread.has_other_end => return Ok(Decision::Restore),
         // All that is known of the rows is how many there are.
         None if is_visible => reread.first_samples.saturating_sub(second.samples),
         None => 0,

@@ -10,16 +10,17 @@ use tokio::{
 };
 
 use super::{
-    Export, Surroundings,
-    publishing::{self, Done, TURN_POLL},
+    Export, Surroundings, closes_at_s,
+    publishing::{self, Done, Ready, TURN_POLL},
     told::Told,
 };
 use crate::{
+    endpoint::Endpoint,
     error::Error,
     event::{Emit, Event},
     fetch::{Ended, Scope, Terms, fetch},
     intake::{Intake, rejects::Rejects},
-    journal::{Enqueued, Journal, StayId},
+    journal::{Discovery, Enqueued, Journal, StayId},
     publish::Publisher,
 };
 
@@ -63,6 +64,11 @@ impl<'a> Run<'a> {
 
     async fn merge_manifests(&self, journal: &mut Journal, rejects: &mut Rejects) -> Result<(), Error> {
         let Self { task, around, emit, .. } = *self;
+        if let Some(dates) = task.discover {
+            let discovery = Discovery { dates, lane: task.lane, refresh: task.refresh };
+            let now_s = around.start.now().timestamp();
+            journal.discover(&discovery, |date| closes_at_s(date, around.config), now_s)?;
+        }
         let mut intake = Intake::begin(journal, &task.manifests, around.config, around.start, emit)?;
         loop {
             match intake.step(rejects) {
@@ -90,7 +96,12 @@ impl<'a> Run<'a> {
         let Self { task, around, emit, .. } = *self;
         let asked_before = around.start.now() - ASKED_AGAIN_AFTER;
         let young_from = around.start.now() - around.config.absent_retry_for;
-        let asked_again = journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?;
+        journal.list_young_again(asked_before.timestamp(), task.lane)?;
+        let asked_again = if task.fetches_samples {
+            journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?
+        } else {
+            0
+        };
         let rereading = task.refresh.map(|dates| journal.reread(dates.first, dates.last, task.lane)).transpose()?;
         let reread = rereading.map_or(0, |rereading| rereading.stays);
         journal.take_back_own()?;
@@ -107,11 +118,53 @@ impl<'a> Run<'a> {
     /// A manifest that is no file on a disk is waited for: its writer might keep answers under way from being taken in.
     pub(super) async fn fetch_queued(&self, queue: &mut Journal) -> Result<Ended, Error> {
         let can_wait = !self.is_enqueuing.get() || !self.task.manifests.are_on_disk();
-        if can_wait || queue.next(1, |_| false)?.is_none() {
+        if can_wait || !self.is_anything_queued(queue)? {
             return Ok(Ended::Complete);
         }
         let Some(_fetching) = queue.try_lock_fetching()? else { return Ok(Ended::Complete) };
         self.fetch_and_publish(queue, Scope::Queued(&self.is_enqueuing)).await
+    }
+
+    fn is_anything_queued(&self, queue: &Journal) -> Result<bool, Error> {
+        for endpoint in self.endpoints() {
+            let is_queued = match endpoint {
+                Endpoint::Quality => queue.next(1, |_| false)?.is_some(),
+                Endpoint::Meetings | Endpoint::Participants => queue.next_listing(*endpoint, 1, |_| false)?.is_some(),
+            };
+            if is_queued {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where this run sends requests to.
+    fn endpoints(&self) -> &'static [Endpoint] {
+        const LISTS: [Endpoint; 2] = [Endpoint::Meetings, Endpoint::Participants];
+        if self.task.fetches_samples { &Endpoint::ALL } else { &LISTS }
+    }
+
+    /// Whether anything of this process's own is not settled; `settled_before` is the first stay that was not.
+    fn is_pending(&self, journal: &mut Journal, settled_before: &mut StayId) -> Result<bool, Error> {
+        journal.own_discovered()?;
+        for endpoint in [Endpoint::Meetings, Endpoint::Participants] {
+            if journal.own_listing_pending(endpoint, StayId::MIN)?.is_some() {
+                return Ok(true);
+            }
+        }
+        if !self.task.fetches_samples {
+            return Ok(false);
+        }
+        let first_pending = match journal.own_pending(*settled_before)? {
+            // The process that fetches may have asked again for stays that were settled.
+            None => {
+                journal.own_discovered_rereads()?;
+                journal.own_pending(StayId::MIN)?
+            }
+            first_pending => first_pending,
+        };
+        *settled_before = first_pending.unwrap_or(*settled_before);
+        Ok(first_pending.is_some())
     }
 
     /// Waits for the right to fetch, and fetches, until this process's stays are settled.
@@ -120,13 +173,9 @@ impl<'a> Run<'a> {
         let mut told = None;
         let mut settled_before = StayId::MIN;
         loop {
-            let first_pending = match journal.own_pending(settled_before)? {
-                // The process that fetches may have asked again for stays that were settled.
-                None => journal.own_pending(StayId::MIN)?,
-                first_pending => first_pending,
-            };
-            let Some(first_pending) = first_pending else { return Ok(Ended::Complete) };
-            settled_before = first_pending;
+            if !self.is_pending(journal, &mut settled_before)? {
+                return Ok(Ended::Complete);
+            }
             if let Some(_fetching) = journal.try_lock_fetching()? {
                 return self.fetch_and_publish(journal, Scope::Own).await;
             }
@@ -161,10 +210,10 @@ impl<'a> Run<'a> {
         let stop = around.start.stop.clone();
         let publishing = publishing::publish_ready(receiver, journal.another()?, self.publisher.clone(), stop, &tell);
         let sender = Cell::new(Some(sender));
-        let date_ready = |date| {
+        let ready = |ready| {
             if let Some(open) = sender.take() {
                 // A full channel loses nothing: what is not published now is at the end of the run.
-                let _ = open.try_send(date);
+                let _ = open.try_send(ready);
                 sender.set(Some(open));
             }
         };
@@ -175,9 +224,11 @@ impl<'a> Run<'a> {
                 credentials: around.credentials,
                 until: task.until,
                 scope,
+                endpoints: self.endpoints(),
                 start: around.start,
                 emit,
-                date_ready: &date_ready,
+                date_ready: &|date| ready(Ready::Settled(date)),
+                date_listed: &|date| ready(Ready::Listed(date)),
             };
             let ended = fetch(journal, &terms).await;
             sender.take();

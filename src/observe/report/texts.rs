@@ -9,7 +9,7 @@ use crate::{publish::Publication, read::batch::Unreadable, read::decode::Unknown
 /// Texts that could not be read, by column, and keys that no column comes from, by name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Texts {
-    unparsed: BTreeMap<&'static str, Unparsed>,
+    unparsed: BTreeMap<String, Unparsed>,
     unknown_keys: BTreeMap<String, u64>,
 }
 
@@ -29,10 +29,18 @@ impl Texts {
         texts
     }
 
+    /// Adds those of one file of a dataset that comes from listings; the texts stand in its rows.
+    pub fn add_listed(&mut self, dataset: &str, unparsed: &BTreeMap<&'static str, u64>, unknown: &Unknown) {
+        for (column, count) in unparsed {
+            self.unparsed.entry(format!("{dataset}.{column}")).or_default().count += count;
+        }
+        self.add_unknown(unknown);
+    }
+
     /// Adds those of one file.
     pub fn add(&mut self, unreadable: &Unreadable, unknown: &Unknown) {
         for (column, count, samples) in unreadable.columns() {
-            let unparsed = self.unparsed.entry(column).or_default();
+            let unparsed = self.unparsed.entry(column.to_owned()).or_default();
             unparsed.count += count;
             for sample in samples {
                 if unparsed.samples.len() < Unreadable::SAMPLES_MAX && !unparsed.samples.contains(sample) {
@@ -40,6 +48,10 @@ impl Texts {
                 }
             }
         }
+        self.add_unknown(unknown);
+    }
+
+    fn add_unknown(&mut self, unknown: &Unknown) {
         for (name, count) in unknown.counts() {
             *self.unknown_keys.entry(name.to_owned()).or_default() += count;
         }
@@ -54,7 +66,8 @@ impl fmt::Display for Texts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (column, unparsed) in &self.unparsed {
             let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
-            writeln!(f, "unparsed   {column}: {} texts, such as {}", unparsed.count, samples.join(", "))?;
+            let such_as = if samples.is_empty() { String::new() } else { format!(", such as {}", samples.join(", ")) };
+            writeln!(f, "unparsed   {column}: {} texts{such_as}", unparsed.count)?;
         }
         for (key, count) in &self.unknown_keys {
             writeln!(f, "unknown    {key:?}: {count} times")?;

@@ -1,0 +1,444 @@
+//! The datasets that come from listings: of each date one file, folded from all pages that have landed, replaced when they say
+//! something else.
+//!
+//! The file is built first, twice folded from the same pages: once for its name, which is a digest of its rows, and once for its
+//! bytes. Then the intent is recorded, the file made visible, and that recorded. Cut anywhere, the next process finds the intent: a
+//! file that is visible is recorded, one that is not has never been.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Publisher, Publishing,
+    file::sha256,
+    look::{Depth, Fault},
+};
+use crate::{
+    dataset::Dataset,
+    error::{Chain, Error},
+    journal::{Journal, ListedFile, ListedPageId},
+    listings::{self, Attendances},
+    parquet::listed::{ListedFacts, ListedWriter, encoder, read_back},
+    read::{decode::Unknown, listed::Values},
+    start::Stop,
+    store::{FileName, Store, lock::StoreLock},
+    tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
+};
+
+/// A file of a dataset that comes from listings, visible now.
+#[derive(Debug)]
+pub struct ListedPublication {
+    /// What the journal says of it.
+    pub file: ListedFile,
+    /// Its name.
+    pub name: String,
+    /// Values in it that could not be read, by column.
+    pub unparsed: BTreeMap<&'static str, u64>,
+    /// What the API sent that no column comes from.
+    pub unknown: Unknown,
+}
+
+/// The table of a dataset that comes from listings.
+fn table(dataset: Dataset) -> Option<&'static Table> {
+    match dataset {
+        Dataset::Quality => None,
+        Dataset::Meetings => Some(&MEETINGS),
+        Dataset::Participants => Some(&PARTICIPANTS),
+    }
+}
+
+/// One dataset, and the right to change it.
+struct Target<'a> {
+    dataset: Dataset,
+    table: &'static Table,
+    store: Store,
+    lock: StoreLock,
+    settings: &'a Publisher,
+}
+
+impl Publisher {
+    /// A dataset that comes from listings, to be read; none if it is not published.
+    pub fn listed_store(&self, dataset: Dataset) -> Result<Option<Store>, Error> {
+        let folder = self.discover.folder(dataset);
+        Ok(folder.map(|folder| Store::existing(self.store.disk(), folder)).transpose()?)
+    }
+
+    /// Makes sure that the datasets of discovery can be published, before a request is spent on them.
+    pub fn check_listed(&self) -> Result<(), Error> {
+        for dataset in Dataset::LISTED {
+            if let Some(folder) = self.discover.folder(dataset) {
+                Store::open(self.store.disk(), folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Publishing {
+    /// Publishes what has landed of listings since it was published last, of all dates or of these, and tells what became of each
+    /// date of which something has changed.
+    ///
+    /// # Errors
+    ///
+    /// If a dataset cannot be opened. A date that cannot be published is told, and holds up no other.
+    pub fn publish_listed(
+        &self,
+        journal: &mut Journal,
+        only: Option<NaiveDate>,
+        mut told: impl FnMut(NaiveDate, Result<ListedPublication, Error>),
+    ) -> Result<(), Error> {
+        for dataset in Dataset::LISTED {
+            let mut changes = journal.listed_changes(dataset)?;
+            changes.retain(|(date, _)| only.is_none_or(|only| only == *date));
+            let has_intents = only.is_none() && !journal.listed_files(dataset, false)?.is_empty();
+            if changes.is_empty() && !has_intents {
+                continue;
+            }
+            let Some(target) = self.target(dataset)? else { continue };
+            if has_intents {
+                target.settle_intents(journal)?;
+            }
+            for (date, last_page) in changes {
+                let published = target.publish(journal, date, last_page, false);
+                published.transpose().into_iter().for_each(|published| told(date, published));
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes these dates again from what has landed of listings, whether anything has changed or not; tells what became of each.
+    /// Once the command is told to stop, no further date is begun.
+    pub fn replace_listed(
+        &self,
+        journal: &mut Journal,
+        is_wanted: impl Fn(NaiveDate) -> bool,
+        stop: &Stop,
+        mut told: impl FnMut(NaiveDate, Result<ListedPublication, Error>),
+    ) -> Result<(), Error> {
+        for dataset in Dataset::LISTED {
+            let mut dates = journal.listed_dates(dataset)?;
+            dates.retain(|(date, _)| is_wanted(*date));
+            if dates.is_empty() {
+                continue;
+            }
+            let Some(target) = self.target(dataset)? else { continue };
+            target.settle_intents(journal)?;
+            for (date, last_page) in dates {
+                if stop.is_requested() {
+                    break;
+                }
+                let published = target.publish(journal, date, last_page, true);
+                published.transpose().into_iter().for_each(|published| told(date, published));
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, dataset: Dataset) -> Result<Option<Target<'_>>, Error> {
+        let settings = self.settings();
+        let Some((folder, table)) = settings.discover.folder(dataset).zip(table(dataset)) else { return Ok(None) };
+        let store = Store::open(settings.store.disk(), folder)?;
+        let lock = store.lock()?;
+        Ok(Some(Target { dataset, table, store, lock, settings }))
+    }
+}
+
+impl Target<'_> {
+    fn settle_intents(&self, journal: &mut Journal) -> Result<(), Error> {
+        for file in journal.listed_files(self.dataset, false)? {
+            self.settle(journal, &file)?;
+        }
+        Ok(())
+    }
+
+    /// Records that the file is visible, if it is, and forgets that it was to be, if it is not.
+    fn settle(&self, journal: &mut Journal, file: &ListedFile) -> Result<(), Error> {
+        let name = name_of(file)?;
+        if self.store.confirm(file.date, name)?.is_none() {
+            return Ok(journal.withdraw_listed(file)?);
+        }
+        journal.published_listed(file)?;
+        if sha256(&file.name, self.store.open_file(file.date, name)?)? == file.sha256 {
+            Ok(())
+        } else {
+            Err(changed(self.dataset, file))
+        }
+    }
+
+    /// Publishes a date; `None` if what is visible says the same already, or nothing was listed. What is visible and not what was
+    /// published is replaced if `is_forced`.
+    fn publish(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        last_page: ListedPageId,
+        is_forced: bool,
+    ) -> Result<Option<ListedPublication>, Error> {
+        if let Some(intent) = journal.listed_file(self.dataset, date, false)? {
+            self.settle(journal, &intent)?;
+        }
+        let before = journal.listed_file(self.dataset, date, true)?;
+        let is_sound = match &before {
+            Some(file) if is_forced => self.is_sound(file)?,
+            Some(file) => self.store.is_visible(date, name_of(file)?)?,
+            None => true,
+        };
+        let folded = self.fold(journal, date, last_page, |_| Ok(()))?;
+        if folded.rows == 0 {
+            return Ok(None);
+        }
+        let mends = before.as_ref().filter(|_| !is_sound).map(|file| file.name.as_str());
+        let name = self.name(&folded, mends);
+        if let Some(file) = before.as_ref().filter(|file| is_sound && name_of(file).is_ok_and(|known| known == name)) {
+            journal.listed_unchanged(file, last_page)?;
+            return Ok(None);
+        }
+        self.build_and_publish(journal, (date, last_page), (name, before.as_ref()), folded).map(Some)
+    }
+
+    fn build_and_publish(
+        &self,
+        journal: &mut Journal,
+        (date, last_page): (NaiveDate, ListedPageId),
+        (name, before): (FileName, Option<&ListedFile>),
+        folded: Folded,
+    ) -> Result<ListedPublication, Error> {
+        let failed = |source| Error::Parquet { name: name.to_string(), source };
+        let Publisher { zone, naive_offset, discover, .. } = self.settings;
+        let facts = ListedFacts { date, timezone: zone.name(), naive_offset: *naive_offset, rows: folded.rows };
+        let mut staged = self.lock.stage(name)?;
+        let mut writer = ListedWriter::new(&mut staged, self.table, &discover.personal, &facts).map_err(failed)?;
+        self.fold(journal, date, last_page, |row| writer.push(row).map_err(failed))?;
+        writer.finish().map_err(failed)?;
+        let sealed = staged.seal()?;
+        let written = read_back(sealed.reopen()?, self.table).map_err(failed)?;
+        if written.rows != folded.rows {
+            let (rows, expected) = (written.rows, folded.rows);
+            return Err(Error::Damaged(format!("file `{name}` of {date}: expected {expected} rows, found {rows}")));
+        }
+        let file = ListedFile {
+            dataset: self.dataset,
+            date,
+            name: format!("{:016x}", name.digits()),
+            last_page,
+            published: false,
+            rows: folded.rows,
+            bytes: sealed.bytes(),
+            sha256: sha256(&name.to_string(), sealed.reopen()?)?,
+        };
+        journal.intend_listed(&file)?;
+        let moved = match before {
+            Some(before) => self.lock.replace(date, sealed, &BTreeSet::from([name_of(before)?])),
+            None => self.lock.put_if_absent(date, sealed),
+        };
+        if let Err(error) = moved {
+            // What is not visible is not going to be; where the disk does not say, the next process looks.
+            if error.is_refusal() || matches!(self.store.is_visible(date, name), Ok(false)) {
+                drop(journal.withdraw_listed(&file));
+            }
+            return Err(error.into());
+        }
+        journal.published_listed(&file)?;
+        let Folded { unparsed, unknown, .. } = folded;
+        Ok(ListedPublication {
+            name: name.to_string(),
+            file: ListedFile { published: true, ..file },
+            unparsed,
+            unknown,
+        })
+    }
+
+    /// Whether a published file is there as it was published.
+    fn is_sound(&self, file: &ListedFile) -> Result<bool, Error> {
+        let name = name_of(file)?;
+        Ok(self.store.is_visible(file.date, name)?
+            && sha256(&file.name, self.store.open_file(file.date, name)?)? == file.sha256)
+    }
+
+    /// The name of a file with these rows. A visible name never gets other bytes: what takes the place of a damaged file has another.
+    fn name(&self, folded: &Folded, mends: Option<&str>) -> FileName {
+        let Publisher { zone, naive_offset, discover, .. } = self.settings;
+        let version = env!("CARGO_PKG_VERSION");
+        let encoder = encoder(self.table, &discover.personal);
+        let mut hash = Sha256::new_with_prefix(format!("vcq {version} {zone} {naive_offset}, {encoder}\n"));
+        hash.update(folded.digest);
+        if let Some(mends) = mends {
+            hash.update(format!("mends {mends}"));
+        }
+        let digest = hash.finalize();
+        let first: [u8; 8] = digest[..8].try_into().expect("SHA-256 has 32 bytes");
+        FileName::new(u64::from_be_bytes(first))
+    }
+
+    /// Hands every row of the date to `each`, in the dataset's order, as the pages up to `last_page` say.
+    fn fold(
+        &self,
+        journal: &Journal,
+        date: NaiveDate,
+        last_page: ListedPageId,
+        mut each: impl FnMut(&Values) -> Result<(), Error>,
+    ) -> Result<Folded, Error> {
+        let columns: Vec<usize> = self
+            .table
+            .published(&self.settings.discover.personal)
+            .filter_map(|column| self.table.position(column.name))
+            .collect();
+        let mut folded = Folded { rows: 0, digest: [0; 32], unparsed: BTreeMap::new(), unknown: Unknown::default() };
+        let mut hash = Sha256::new();
+        let mut take = |row: &Values, folded: &mut Folded| {
+            folded.rows += 1;
+            for position in &columns {
+                let name = self.table.columns[*position].name;
+                hash.update(format!("{:?}\n", row.cells[*position]));
+                if let Some(text) = row.unparsed.get(name) {
+                    *folded.unparsed.entry(name).or_default() += 1;
+                    hash.update(format!("{text:?} "));
+                }
+            }
+            each(row)
+        };
+        let offset = self.settings.naive_offset;
+        let zone = self.settings.zone;
+        let mut unknown = Unknown::default();
+        let meetings = meetings_of(journal, (date, zone), last_page, offset, &mut unknown)?;
+        if self.dataset == Dataset::Meetings {
+            for seen in meetings.values() {
+                take(&seen.values, &mut folded)?;
+            }
+            folded.unknown = unknown;
+        } else {
+            for (id, known) in journal.meetings_on(date)? {
+                let Some(seen) = meetings.get(&(known.start_s, known.no)) else { continue };
+                let mut attendances = Attendances::default();
+                journal.each_page_of_participants(id, last_page, |listing, body| {
+                    let page = listings::attendances(body, &seen.meeting, offset, i64::MAX, &mut folded.unknown);
+                    page.map_err(unreadable)?.into_iter().for_each(|seen| attendances.take(listing, seen));
+                    Ok::<_, Error>(())
+                })?;
+                for row in attendances.rows(&seen.meeting) {
+                    take(&row, &mut folded)?;
+                }
+            }
+        }
+        folded.digest = hash.finalize().into();
+        Ok(folded)
+    }
+}
+
+/// What the rows of a date come to.
+struct Folded {
+    rows: u64,
+    digest: [u8; 32],
+    unparsed: BTreeMap<&'static str, u64>,
+    unknown: Unknown,
+}
+
+/// The meetings of a date in the dataset's order, each as the last listing that has it says.
+fn meetings_of(
+    journal: &Journal,
+    (date, zone): (NaiveDate, chrono_tz::Tz),
+    last_page: ListedPageId,
+    offset: chrono::FixedOffset,
+    unknown: &mut Unknown,
+) -> Result<BTreeMap<(i64, crate::stay::MeetingNo), listings::SeenMeeting>, Error> {
+    let mut meetings = BTreeMap::new();
+    journal.each_page_of_meetings(date, last_page, |_, body| {
+        for seen in listings::meetings(body, offset, unknown).map_err(unreadable)?.meetings {
+            if crate::stay::partition_date(seen.meeting.start_s, zone) == date {
+                meetings.insert((seen.meeting.start_s, seen.meeting.no), seen);
+            }
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(meetings)
+}
+
+fn unreadable(source: crate::read::listed::PageError) -> Error {
+    Error::Damaged(format!("a landed page of a listing cannot be read: {source}"))
+}
+
+/// The name that the journal has of a file.
+fn name_of(file: &ListedFile) -> Result<FileName, Error> {
+    let digits = u64::from_str_radix(&file.name, 16);
+    digits.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{}`", file.name)))
+}
+
+fn path_of(dataset: Dataset, file: &ListedFile) -> String {
+    format!("`{}/date={}/part-{}.parquet`", dataset.name(), file.date, file.name)
+}
+
+fn changed(dataset: Dataset, file: &ListedFile) -> Error {
+    Error::Damaged(format!("{} has been changed", path_of(dataset, file)))
+}
+
+/// What was found of one date of a dataset that comes from listings.
+#[derive(Debug, Default)]
+pub struct ListedLook {
+    /// Its published file, if that is as it should be, as far as was looked.
+    pub sound: Option<ListedFile>,
+    /// What is not as it should be.
+    pub faults: Vec<Fault>,
+}
+
+/// The dates of a dataset that have a folder, or anything listed, in order.
+pub fn dates(journal: &Journal, store: &Store, dataset: Dataset) -> Result<Vec<NaiveDate>, Error> {
+    let mut dates = store.partitions()?.dates;
+    dates.extend(journal.listed_dates(dataset)?.into_iter().map(|(date, _)| date));
+    dates.sort_unstable();
+    dates.dedup();
+    Ok(dates)
+}
+
+/// Looks at one date of a dataset that comes from listings.
+pub fn look(
+    journal: &Journal,
+    store: &Store,
+    (dataset, date): (Dataset, NaiveDate),
+    depth: Depth,
+) -> Result<ListedLook, Error> {
+    let mut look = ListedLook::default();
+    let listing = store.list(date)?;
+    let published = journal.listed_file(dataset, date, true)?;
+    let can_be_rebuilt = !journal.is_listing_pruned(dataset, date)?;
+    let mut visible: BTreeMap<FileName, u64> = listing.files.iter().map(|part| (part.name, part.bytes)).collect();
+    if let Some(intent) = journal.listed_file(dataset, date, false)? {
+        look.faults.push(Fault::Intended);
+        visible.remove(&name_of(&intent)?);
+    }
+    if let Some(file) = published {
+        let name = name_of(&file)?;
+        let difference = match visible.remove(&name) {
+            None => Some(Fault::Missing { name, can_be_rebuilt }),
+            Some(bytes) if bytes != file.bytes => {
+                let what = format!("{} has {bytes} bytes, not {}", path_of(dataset, &file), file.bytes);
+                Some(Fault::Changed { what, can_be_rebuilt })
+            }
+            Some(_) if depth == Depth::Names => None,
+            Some(_) => read_and_compare(store, &file)?.map(|what| Fault::Changed { what, can_be_rebuilt }),
+        };
+        match difference {
+            Some(fault) => look.faults.push(fault),
+            None => look.sound = Some(file),
+        }
+    }
+    look.faults.extend(visible.into_keys().map(|name| Fault::Unknown(store.path_of(date, name))));
+    look.faults.extend(listing.strangers.into_iter().map(Fault::Stranger));
+    look.faults.extend(journal.is_outdated(dataset, date)?.then_some(Fault::Outdated));
+    Ok(look)
+}
+
+/// How a file differs from what was published, read to its last row.
+fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, Error> {
+    let Some(table) = table(file.dataset) else { return Ok(None) };
+    let name = name_of(file)?;
+    if sha256(&file.name, store.open_file(file.date, name)?)? != file.sha256 {
+        return Ok(Some(changed(file.dataset, file).to_string()));
+    }
+    Ok(match read_back(store.open_file(file.date, name)?, table) {
+        Ok(written) if written.rows == file.rows => None,
+        Ok(written) => Some(format!("{} has {} rows, not {}", path_of(file.dataset, file), written.rows, file.rows)),
+        Err(error) => Some(format!("{}: {}", path_of(file.dataset, file), Chain(&error))),
+    })
+}
