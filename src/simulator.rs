@@ -5,22 +5,30 @@
 //! fronts give it time and a client: [`http`] over a socket, [`in_process`] under tokio's clock, which tests pause.
 //!
 //! It shares no code with the pacer, the classifier or the readers of units and times: it counts, judges and writes
-//! values by itself ([`Simulator::books`], [`Simulator::expected`]), so that it can convict them.
+//! values by itself ([`Simulator::books`], [`Simulator::expected`]), so that it can convict them. Of the lists of meetings
+//! and participants, [`Tenant::meetings`] and [`Tenant::attendances`] say what must become of them.
 
+pub mod attendances;
 pub mod books;
+pub mod endpoint;
 pub mod faults;
 pub mod forms;
 pub mod http;
 pub mod in_process;
 pub mod latency;
+pub mod lists;
 pub mod manifest;
+pub mod meetings;
 pub mod quota;
 pub mod reply;
+pub mod rows;
 pub mod tenant;
 pub mod token;
 pub mod values;
 
 mod api;
+mod list_api;
+mod parameters;
 mod random;
 mod twist;
 
@@ -31,10 +39,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use api::{Asked, Page};
-use books::Books;
-use faults::{Fault, FaultKind, Faults, Occasion, Settling};
+use api::{Asked, Page, What};
+use books::{AllBooks, Books};
+use endpoint::Endpoint;
+use faults::{AskedPage, Fault, FaultKind, Faults, Occasion, Settling};
 use latency::Latency;
+use meetings::MeetingKey;
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
 use reply::{Delivery, LATE, Reply, Request};
@@ -43,7 +53,6 @@ use token::{TokenSettings, Tokens};
 use values::{ExpectedSample, Samples};
 
 const TOKEN_PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
-const QUALITY_PATH: &str = "/open-apis/vc/v1/participant_quality_list";
 const BOOKS_PATH: &str = "/_sim/books";
 
 /// Everything that can be chosen about a simulated server.
@@ -79,10 +88,11 @@ pub struct Simulator {
     quota: QuotaSettings,
     latency: Latency,
     faults: Faults,
-    limiter: Limiter,
+    /// Those of the endpoints, each by itself.
+    limiters: [Limiter; 3],
     month: MonthlyQuota,
     tokens: Tokens,
-    books: Books,
+    books: AllBooks,
     now_us: i64,
     travels: u64,
     answers: u64,
@@ -94,13 +104,13 @@ impl Simulator {
         let seed = settings.tenant.seed;
         Self {
             tenant: Tenant::new(settings.tenant),
-            limiter: Limiter::new(&settings.quota, seed),
+            limiters: Endpoint::ALL.map(|_| Limiter::new(&settings.quota, seed)),
             quota: settings.quota,
             latency: settings.latency,
             faults: Faults::new(seed, settings.faults),
             month: MonthlyQuota::default(),
             tokens: Tokens::new(settings.token, seed),
-            books: Books::default(),
+            books: AllBooks::default(),
             now_us: i64::MIN,
             travels: 0,
             answers: 0,
@@ -119,17 +129,33 @@ impl Simulator {
 
     /// Makes room for what will be asked for, so that memory no longer grows with the pages in the books.
     pub fn expect_pages(&mut self, pages: usize) {
-        self.books.expect_pages(pages);
+        self.books.of_mut(Endpoint::Quality).expect_pages(pages);
     }
 
-    /// What has arrived so far.
+    /// What has arrived so far at the quality endpoint and the token endpoint.
     pub fn books(&self) -> &Books {
-        &self.books
+        self.books_of(Endpoint::Quality)
+    }
+
+    /// What has arrived so far at an endpoint.
+    pub fn books_of(&self, endpoint: Endpoint) -> &Books {
+        self.books.of(endpoint)
+    }
+
+    /// What a listing of the meetings of the window that begins at `start_s` comes to, as far as faults at a rate decide
+    /// it.
+    pub fn outcome_of_window(&self, start_s: i64) -> Settling {
+        self.faults.outcome(Endpoint::Meetings, start_s.cast_unsigned())
+    }
+
+    /// What a listing of a meeting's participants comes to, as far as faults at a rate decide it.
+    pub fn outcome_of_meeting(&self, meeting: MeetingKey) -> Settling {
+        self.faults.outcome(Endpoint::Participants, meeting.0)
     }
 
     /// What a run must make of a stay, once its data are there.
     pub fn expected(&self, stay: &SimulatedStay) -> ExpectedStay {
-        let outcome = self.faults.outcome(stay.key);
+        let outcome = self.faults.outcome(Endpoint::Quality, stay.key.0);
         let count = if outcome == Settling::Done { stay.sample_count } else { 0 };
         let samples = (0..count).map(|index| self.samples(stay).expected(index)).collect();
         ExpectedStay { outcome, samples }
@@ -141,11 +167,13 @@ impl Simulator {
         self.latency.travel(&mut stream(self.seed(), Purpose::Travel, self.travels, 0))
     }
 
-    /// Counts a request for data that arrives at `now`, by the window and in the books, and answers nothing.
-    pub fn witness(&mut self, now: DateTime<Utc>) {
+    /// Counts a request for data that arrives at `now`, by its endpoint's window and in its books, and answers nothing.
+    pub fn witness(&mut self, now: DateTime<Utc>, path_and_query: &str) {
+        let Some(endpoint) = Endpoint::of_path(path_and_query) else { return };
         self.now_us = self.now_us.max(now.timestamp_micros());
-        self.books.arrive(self.now_us);
-        self.books.refused += u64::from(self.limiter.arrive(self.now_us).is_err());
+        let books = self.books.of_mut(endpoint);
+        books.arrive(self.now_us);
+        books.refused += u64::from(self.limiters[endpoint as usize].arrive(self.now_us).is_err());
     }
 
     /// Answers a request that arrives at `now`, and says after which time the answer reaches the client.
@@ -154,10 +182,10 @@ impl Simulator {
     pub fn handle(&mut self, now: DateTime<Utc>, request: &Request) -> (Duration, Reply) {
         self.now_us = self.now_us.max(now.timestamp_micros());
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
-        let reply = match (request.method.as_str(), path) {
-            ("GET", BOOKS_PATH) => return (Duration::ZERO, books::reply(&self.books, &self.tenant)),
-            ("POST", TOKEN_PATH) => self.answer_token(request),
-            ("GET", QUALITY_PATH) => self.answer_quality(request, query),
+        let reply = match (request.method.as_str(), path, Endpoint::of_path(path)) {
+            ("GET", BOOKS_PATH, _) => return (Duration::ZERO, books::reply(&self.books, &self.tenant)),
+            ("POST", TOKEN_PATH, _) => self.answer_token(request),
+            ("GET", _, Some(endpoint)) => self.answer_data(endpoint, request, query),
             _ => Reply::not_found(),
         };
         self.answers += 1;
@@ -176,50 +204,54 @@ impl Simulator {
     }
 
     fn answer_token(&mut self, request: &Request) -> Reply {
-        self.books.token_requests += 1;
+        let books = self.books.of_mut(Endpoint::Quality);
+        books.token_requests += 1;
         let occasion = Occasion {
-            ordinal: self.books.token_requests,
+            endpoint: None,
+            ordinal: books.token_requests,
+            ordinal_there: books.token_requests,
             now_us: self.now_us,
-            is_for_token: true,
             has_page_token: false,
             page: None,
         };
         let served = self.tokens.answer(self.now_us, request);
-        self.books.tokens_issued = self.tokens.issued();
+        books.tokens_issued = self.tokens.issued();
         match self.strike(&occasion) {
             Some(fault) => self.twist(fault, served, &occasion),
             None => served,
         }
     }
 
-    fn answer_quality(&mut self, request: &Request, query: &str) -> Reply {
-        self.books.arrive(self.now_us);
-        if let Err(refused) = self.limiter.arrive(self.now_us) {
-            self.books.refused += 1;
+    fn answer_data(&mut self, endpoint: Endpoint, request: &Request, query: &str) -> Reply {
+        let books = self.books.of_mut(endpoint);
+        books.arrive(self.now_us);
+        if let Err(refused) = self.limiters[endpoint as usize].arrive(self.now_us) {
+            books.refused += 1;
             return twist::throttled(self.quota.refusal_status)
                 .with_header("x-ogw-ratelimit-limit", self.quota.requests_per_minute.to_string())
                 .with_header("x-ogw-ratelimit-reset", refused.reset_s().to_string());
         }
         if self.month.is_used_up(self.now_us, self.quota.requests_per_month) {
-            self.books.refused_for_month += 1;
+            books.refused_for_month += 1;
             return twist::month_used_up();
         }
-        self.books.accepted += 1;
-        let reply = self.serve(request, query);
+        books.accepted += 1;
+        let reply = self.serve(endpoint, request, query);
         if reply.status < 400 {
             self.month.count();
         }
         let code = reply.code.and_then(|code| i64::try_from(code).ok()).unwrap_or(-1);
-        *self.books.answers_by_code.entry(code).or_default() += 1;
+        *self.books.of_mut(endpoint).answers_by_code.entry(code).or_default() += 1;
         reply
     }
 
     /// Serves a request that is within the quota: token, parameters, page, and the fault that strikes it.
-    fn serve(&mut self, request: &Request, query: &str) -> Reply {
+    fn serve(&mut self, endpoint: Endpoint, request: &Request, query: &str) -> Reply {
         let token = self.tokens.check(self.now_us, request.authorization.as_deref());
         let now_s = self.now_us.div_euclid(1_000_000);
-        let asked = token.and_then(|()| api::check(&self.tenant, now_s, query).map_err(|violation| violation.reply()));
-        let occasion = self.occasion(asked.as_ref().ok());
+        let check = |()| api::check(endpoint, &self.tenant, now_s, query).map_err(|violation| violation.reply());
+        let asked = token.and_then(check);
+        let occasion = self.occasion(endpoint, asked.as_ref().ok());
         let fault = self.strike(&occasion);
         match fault {
             Some(FaultKind::TokenRevoked) => self.tokens.revoke(),
@@ -234,30 +266,36 @@ impl Simulator {
             Some(fault) => self.twist(fault, served, &occasion),
             None => served,
         };
-        if let Some(Asked { stay, first_sample, empty_pages, .. }) = page {
-            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first_sample, stay.sample_count, empty_pages));
-            self.books.page_mut(stay.key, first_sample).enter(&reply, is_spoilt);
+        if let Some(asked) = page {
+            let (first, empty_pages) = (asked.place.first, asked.place.empty_pages);
+            let is_spoilt = fault.is_some_and(|fault| fault.spoils_page(first, asked.count, empty_pages));
+            self.books.of_mut(endpoint).page_mut(asked.thing(), first).enter(&reply, is_spoilt);
         }
         reply
     }
 
     fn serve_page(&self, asked: &Asked, fault: Option<FaultKind>) -> Reply {
-        let mut page = Page::of(asked, self.seed());
+        let mut page = Page::of(asked, self.seed(), list_api::repeats_item(&self.tenant, asked));
         if let Some(fault) = fault {
             twist::twist_page(fault, &mut page, asked, self.seed());
         }
-        page.reply(self.samples(&asked.stay))
+        match &asked.what {
+            What::Stay(stay) => page.samples(self.samples(stay)),
+            _ => list_api::write(&self.tenant, asked, &page),
+        }
     }
 
-    fn occasion(&self, asked: Option<&Asked>) -> Occasion {
+    fn occasion(&self, endpoint: Endpoint, asked: Option<&Asked>) -> Occasion {
+        let books = self.books.of(endpoint);
         let page = |asked: &Asked| {
-            let before = self.books.page(asked.stay.key, asked.first_sample).asked;
-            (asked.stay.key, asked.first_sample, before)
+            let (thing, first) = (asked.thing(), asked.place.first);
+            AskedPage { thing, first, before: books.page_of(thing, first).asked }
         };
         Occasion {
-            ordinal: self.books.accepted,
+            endpoint: Some(endpoint),
+            ordinal: self.books.accepted(),
+            ordinal_there: books.accepted,
             now_us: self.now_us,
-            is_for_token: false,
             has_page_token: asked.is_some_and(|asked| asked.has_token),
             page: asked.map(page),
         }
@@ -265,14 +303,15 @@ impl Simulator {
 
     fn strike(&mut self, occasion: &Occasion) -> Option<FaultKind> {
         let fault = self.faults.strike(occasion)?;
-        *self.books.faults.entry(fault.name()).or_default() += 1;
+        let books = self.books.of_mut(occasion.endpoint.unwrap_or(Endpoint::Quality));
+        *books.faults.entry(fault.name()).or_default() += 1;
         Some(fault)
     }
 
     fn twist(&self, fault: FaultKind, served: Reply, occasion: &Occasion) -> Reply {
-        let endpoint = u64::from(occasion.is_for_token);
-        let mut rng = stream(self.seed(), Purpose::FaultForm, occasion.ordinal, endpoint);
-        twist::twist_reply(fault, served, &mut rng)
+        let is_for_token = u64::from(occasion.endpoint.is_none());
+        let mut rng = stream(self.seed(), Purpose::FaultForm, occasion.ordinal, is_for_token);
+        twist::twist_reply(fault, served, occasion.endpoint, &mut rng)
     }
 }
 

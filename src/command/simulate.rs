@@ -17,6 +17,7 @@ use crate::simulator::{
     faults::{self, Fault},
     http,
     latency::Latency,
+    lists::Lists,
     manifest,
     quota::{QuotaSettings, WindowKind},
     tenant::{STAYS_MAX, Tenant, TenantSettings},
@@ -73,6 +74,13 @@ pub struct SimulateArgs {
     /// How long after a meeting's end its data appear; before that it is not found
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub data_delay: Duration,
+    /// Share, 0 to 1, of each oddity that the lists of meetings and participants may have: attendances without an id or
+    /// with a second device, meetings over midnight or over a day, ends that change, rarer texts, and the like
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub odd_lists: f64,
+    /// How long after its end a meeting is listed
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub late_lists: Duration,
     /// How the requests of a minute are counted
     #[arg(long, value_enum, default_value_t = WindowKind::Sliding)]
     pub window: WindowKind,
@@ -157,6 +165,7 @@ impl SimulateArgs {
                 other_forms: self.other_forms,
                 missing_samples: 0,
                 data_delay_s: u32::try_from(self.data_delay.as_secs()).unwrap_or(u32::MAX),
+                lists: self.lists(),
             },
             quota: QuotaSettings {
                 window: self.window,
@@ -174,6 +183,17 @@ impl SimulateArgs {
             latency: self.latency.map_or(Latency::Drawn, Latency::Constant),
             faults: self.faults.clone(),
         }
+    }
+}
+
+impl SimulateArgs {
+    fn lists(&self) -> Lists {
+        let odd = Lists::odd(self.odd_lists);
+        if self.late_lists.is_zero() {
+            return odd;
+        }
+        let late_by_s = u32::try_from(self.late_lists.as_secs()).unwrap_or(u32::MAX);
+        Lists { late_listings: 1.0, late_by_s, ..odd }
     }
 }
 

@@ -1,60 +1,25 @@
-//! `GET /open-apis/vc/v1/participant_quality_list` as its page documents it: what is checked, and the page itself.
+//! What a request for data asks for, and the page that answers it, at each of the three endpoints.
+//!
+//! `GET /open-apis/vc/v1/participant_quality_list` is checked here, as its page documents it; the two lists in
+//! `list_api.rs`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{fmt::Write as _, ops::Range};
 
 use rand::Rng;
-use serde_json::json;
+use serde_json::Value;
 
 use super::{
+    endpoint::Endpoint,
+    list_api,
+    parameters::{
+        DATA_NOT_EXIST, NO_DEVICE, NO_MEETING, NO_PERMISSION, NO_SUCH_ID, PARAM_ERROR, Parameters, TWO_IDS, Violation,
+        check_number, check_times, check_user_id,
+    },
     random::{Purpose, stream},
     reply::Reply,
-    tenant::{NotFound, SimulatedStay, StayKey, Tenant, UserIdType},
+    tenant::{Meeting, Named, SimulatedStay, Tenant, UserIdType},
     values::Samples,
 };
-
-/// Why the API refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Violation {
-    status: u16,
-    code: u64,
-    msg: &'static str,
-    field: &'static str,
-}
-
-impl Violation {
-    const fn new(status: u16, code: u64, msg: &'static str) -> Self {
-        Self { status, code, msg, field: "" }
-    }
-
-    const fn missing(field: &'static str) -> Self {
-        Self { status: 400, code: 99_992_402, msg: "field validation failed", field }
-    }
-
-    /// The refusal in the documented envelope.
-    pub(super) fn reply(&self) -> Reply {
-        if self.field.is_empty() {
-            return Reply::failure(self.status, self.code, self.msg);
-        }
-        let violations = json!([{"field": self.field, "description": format!("{} is required", self.field)}]);
-        let error = json!({"log_id": "", "field_violations": violations});
-        let body = json!({"code": self.code, "msg": self.msg, "error": error});
-        Reply::json(self.status, body.to_string()).with_code(self.code)
-    }
-}
-
-const DATA_NOT_EXIST: Violation = Violation::new(404, 121_004, "data not exist");
-const NO_PERMISSION: Violation = Violation::new(403, 121_005, "no permission");
-pub(super) const PARAM_ERROR: Violation = Violation::new(400, 121_003, "param error");
-const NUMBER_NEGATIVE: Violation = Violation::new(400, 126_003, "meeting number invalid (cannot smaller than 0)");
-const NUMBER_LENGTH: Violation = Violation::new(400, 126_004, "meeting number length not correct (supposed to be 9)");
-const START_TIME: Violation =
-    Violation::new(400, 126_005, "start time error (cannot larger than now or smaller than 0)");
-const END_TIME: Violation =
-    Violation::new(400, 126_006, "end time cannot exceed start time for one day or smaller than start time");
-const TWO_IDS: Violation = Violation::new(400, 126_007, "userID and roomID cannot be set concurrently");
-const NO_MEETING: Violation = Violation::new(400, 126_009, "cannot find meeting according to the params you provide");
-const NO_DEVICE: Violation = Violation::new(400, 126_010, "cannot find device according to the params you provide");
-const NO_SUCH_ID: Violation = Violation::new(400, 99_992_351, "not a valid {open_id}, {union_id} or {user_id}");
 
 /// The answers of lasting faults, so that they do not differ from the real ones.
 pub(super) fn absent_meeting() -> Reply {
@@ -82,169 +47,172 @@ pub(super) fn foreign_id() -> Reply {
 }
 
 /// What a request asks for, once checked.
-#[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) stay: SimulatedStay,
-    pub(super) first_sample: u32,
-    /// Empty pages that stood in its place before.
-    pub(super) empty_pages: u32,
+    pub(super) endpoint: Endpoint,
+    pub(super) what: What,
+    /// How many items there are in all.
+    pub(super) count: u32,
+    /// The time for which a list is read: that of its first page.
+    pub(super) listed_s: i64,
     pub(super) page_size: u32,
     pub(super) has_token: bool,
+    pub(super) place: Place,
 }
 
-/// Checks the parameters of a request that arrives at `now_s` and finds the stay that they name.
-pub(super) fn check(tenant: &Tenant, now_s: i64, query: &str) -> Result<Asked, Violation> {
-    let parameters = Parameters::read(query)?;
-    let id_type = match parameters.get("user_id_type").unwrap_or("open_id") {
-        "open_id" => UserIdType::OpenId,
-        "union_id" => UserIdType::UnionId,
-        "user_id" => UserIdType::UserId,
-        _ => return Err(PARAM_ERROR),
-    };
-    let page_size = parameters.get("page_size").map_or(Ok(20), |text| text.parse().map_err(|_| PARAM_ERROR))?;
-    if !(20..=100).contains(&page_size) {
-        return Err(PARAM_ERROR);
+/// What a page is a part of.
+pub(super) enum What {
+    Stay(SimulatedStay),
+    Window { start_s: i64, meetings: Vec<Meeting> },
+    Meeting(list_api::AskedMeeting),
+}
+
+/// Where a page begins: at an item, after so many empty pages in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) first: u32,
+    pub(super) empty_pages: u32,
+}
+
+impl Asked {
+    /// Names what is asked for among all that the endpoint can be asked for.
+    pub(super) fn thing(&self) -> u64 {
+        match &self.what {
+            What::Stay(stay) => stay.key.0,
+            What::Window { start_s, .. } => start_s.cast_unsigned(),
+            What::Meeting(asked) => asked.meeting.index,
+        }
     }
-    let times = check_times(&parameters, now_s)?;
-    let meeting_no = check_number(parameters.require("meeting_no")?)?;
+
+    /// The page token of another page.
+    pub(super) fn token(&self, seed: u64, place: Place) -> String {
+        match self.endpoint {
+            Endpoint::Quality => page_token(seed, self.thing(), place),
+            _ => list_api::page_token(seed, self, self.listed_s, place),
+        }
+    }
+}
+
+/// Checks the parameters of a request that arrives at `now_s` and finds what they name.
+pub(super) fn check(endpoint: Endpoint, tenant: &Tenant, now_s: i64, query: &str) -> Result<Asked, Violation> {
+    let parameters = Parameters::read(query)?;
+    match endpoint {
+        Endpoint::Quality => check_stay(tenant, now_s, &parameters),
+        Endpoint::Meetings => list_api::check_window(tenant, now_s, &parameters),
+        Endpoint::Participants => list_api::check_meeting(tenant, now_s, &parameters),
+    }
+}
+
+fn check_stay(tenant: &Tenant, now_s: i64, parameters: &Parameters) -> Result<Asked, Violation> {
+    let (id_type, page_size) = (parameters.id_type()?, parameters.page_size()?);
+    let (start_s, end_s) = check_times(parameters, now_s)?;
+    let named = Named { number: check_number(parameters.require("meeting_no")?)?, start_s, end_s };
     let join_s = parameters.number("join_time")?;
-    let is_participant = check_ids(&parameters, id_type)?;
-    let is_stay = |stay: &SimulatedStay| stay.join_s == join_s && is_participant(stay);
-    let found = tenant.find(meeting_no, times, is_stay);
-    let stay = found.map_err(|missing| if missing == NotFound::Meeting { NO_MEETING } else { NO_DEVICE })?;
+    let id = check_ids(parameters, id_type)?;
+    let meeting = tenant.find_meeting(named, now_s).ok_or(NO_MEETING)?;
+    let is_stay = |stay: &SimulatedStay| stay.join_s == join_s && id.is_of(stay);
+    let Some(stay) = tenant.all_stays_of(&meeting).into_iter().find(is_stay) else {
+        let is_external = matches!(id, Id::User(user, _) if tenant.is_external_user(&meeting, user, id_type));
+        return Err(if is_external { NO_SUCH_ID } else { NO_DEVICE });
+    };
     if stay.meeting_end_s + i64::from(tenant.settings().data_delay_s) > now_s {
         return Err(NO_MEETING);
     }
     let token = parameters.get("page_token");
-    let place = token.map_or(Some((0, 0)), |token| read_token(tenant.settings().seed, stay.key, token));
-    let (first_sample, empty_pages) = place.ok_or(PARAM_ERROR)?;
-    Ok(Asked { stay, first_sample, empty_pages, page_size, has_token: token.is_some() })
+    let read = |token| read_token(tenant.settings().seed, stay.key.0, token).ok_or(PARAM_ERROR);
+    let place = token.map_or(Ok(Place::default()), read)?;
+    let (count, has_token) = (stay.sample_count, token.is_some());
+    let (endpoint, what) = (Endpoint::Quality, What::Stay(stay));
+    Ok(Asked { endpoint, what, count, listed_s: now_s, page_size, has_token, place })
 }
 
-/// The query's parameters; an empty one counts as missing.
-struct Parameters(BTreeMap<String, String>);
+/// The participant that a request names.
+enum Id<'a> {
+    User(&'a str, UserIdType),
+    Room(&'a str),
+}
 
-impl Parameters {
-    fn read(query: &str) -> Result<Self, Violation> {
-        let mut parameters = BTreeMap::new();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
-            if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(PARAM_ERROR);
-            }
+impl Id<'_> {
+    fn is_of(&self, stay: &SimulatedStay) -> bool {
+        match self {
+            Self::User(id, id_type) => stay.user_id(*id_type).as_deref() == Some(id),
+            Self::Room(id) => stay.room_id().as_deref() == Some(id),
         }
-        Ok(Self(parameters))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    fn require(&self, name: &'static str) -> Result<&str, Violation> {
-        self.get(name).ok_or(Violation::missing(name))
-    }
-
-    fn number(&self, name: &'static str) -> Result<i64, Violation> {
-        self.require(name)?.parse().map_err(|_| PARAM_ERROR)
     }
 }
 
-fn check_times(parameters: &Parameters, now_s: i64) -> Result<(i64, i64), Violation> {
-    let start_s = parameters.number("meeting_start_time")?;
-    let end_s = parameters.number("meeting_end_time")?;
-    if !(0..=now_s).contains(&start_s) {
-        return Err(START_TIME);
+fn check_ids(parameters: &Parameters, id_type: UserIdType) -> Result<Id<'_>, Violation> {
+    match (parameters.get("user_id"), parameters.get("room_id")) {
+        (Some(_), Some(_)) => Err(TWO_IDS),
+        (None, None) => Err(PARAM_ERROR),
+        (Some(user), None) => check_user_id(user, id_type).map(|()| Id::User(user, id_type)),
+        (None, Some(room)) => Ok(Id::Room(room)),
     }
-    if !(start_s..=start_s.saturating_add(86_400)).contains(&end_s) {
-        return Err(END_TIME);
-    }
-    Ok((start_s, end_s))
-}
-
-fn check_number(text: &str) -> Result<u64, Violation> {
-    let number: i64 = text.parse().map_err(|_| PARAM_ERROR)?;
-    if number < 0 {
-        return Err(NUMBER_NEGATIVE);
-    }
-    if text.len() != 9 {
-        return Err(NUMBER_LENGTH);
-    }
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_digits.then_some(number.unsigned_abs()).ok_or(PARAM_ERROR)
-}
-
-/// A test for the participant that the request names.
-fn check_ids(parameters: &Parameters, id_type: UserIdType) -> Result<impl Fn(&SimulatedStay) -> bool, Violation> {
-    let (user, room) = (parameters.get("user_id"), parameters.get("room_id"));
-    let (id, is_user) = match (user, room) {
-        (Some(_), Some(_)) => return Err(TWO_IDS),
-        (None, None) => return Err(PARAM_ERROR),
-        (Some(user), None) => (user, true),
-        (None, Some(room)) => (room, false),
-    };
-    let has_form = match id_type {
-        _ if !is_user => true,
-        UserIdType::OpenId => id.starts_with("ou_"),
-        UserIdType::UnionId => id.starts_with("on_"),
-        UserIdType::UserId => !id.contains('_'),
-    };
-    if !has_form {
-        return Err(NO_SUCH_ID);
-    }
-    Ok(move |stay: &SimulatedStay| {
-        let its_id = if is_user { stay.user_id(id_type) } else { stay.room_id() };
-        its_id.as_deref() == Some(id)
-    })
 }
 
 /// A page token: where the next page begins, after so many empty ones in its place, with a mark that only the server can
 /// make for this stay.
-pub(super) fn page_token(seed: u64, stay: StayKey, first_sample: u32, empty_pages: u32) -> String {
-    let place = u64::from(empty_pages) << 32 | u64::from(first_sample);
-    let mark: u64 = stream(seed, Purpose::PageToken, stay.0, place).random();
-    if empty_pages == 0 {
-        format!("{first_sample}-{mark:016x}")
-    } else {
-        format!("{first_sample}.{empty_pages}-{mark:016x}")
-    }
+fn page_token(seed: u64, stay: u64, Place { first, empty_pages }: Place) -> String {
+    let place = u64::from(empty_pages) << 32 | u64::from(first);
+    let mark: u64 = stream(seed, Purpose::PageToken, stay, place).random();
+    if empty_pages == 0 { format!("{first}-{mark:016x}") } else { format!("{first}.{empty_pages}-{mark:016x}") }
 }
 
-fn read_token(seed: u64, stay: StayKey, token: &str) -> Option<(u32, u32)> {
+fn read_token(seed: u64, stay: u64, token: &str) -> Option<Place> {
     let place = token.split_once('-')?.0;
-    let (first_sample, empty_pages) = place.split_once('.').unwrap_or((place, "0"));
-    let (first_sample, empty_pages) = (first_sample.parse().ok()?, empty_pages.parse().ok()?);
-    (page_token(seed, stay, first_sample, empty_pages) == token).then_some((first_sample, empty_pages))
+    let (first, empty_pages) = place.split_once('.').unwrap_or((place, "0"));
+    let place = Place { first: first.parse().ok()?, empty_pages: empty_pages.parse().ok()? };
+    (page_token(seed, stay, place) == token).then_some(place)
 }
 
 /// A page, before it is written.
 pub(super) struct Page {
-    /// The samples in it, by index.
-    pub(super) samples: std::ops::Range<u32>,
+    /// The items in it, by index.
+    pub(super) items: Range<u32>,
     pub(super) has_more: bool,
     /// The token of the page after this one.
     pub(super) next_token: Option<String>,
 }
 
 impl Page {
-    /// The page that was asked for.
-    pub(super) fn of(asked: &Asked, seed: u64) -> Self {
-        let count = asked.stay.sample_count;
-        let first = asked.first_sample.min(count);
+    /// The page that was asked for. It may begin with the last item of the page before.
+    pub(super) fn of(asked: &Asked, seed: u64, repeats_item: bool) -> Self {
+        let count = asked.count;
+        let first = asked.place.first.min(count).saturating_sub(u32::from(repeats_item));
         let end = first.saturating_add(asked.page_size).min(count);
         let has_more = end < count;
-        Self { samples: first..end, has_more, next_token: has_more.then(|| page_token(seed, asked.stay.key, end, 0)) }
+        let token = || asked.token(seed, Place { first: end, empty_pages: 0 });
+        Self { items: first..end, has_more, next_token: has_more.then(token) }
     }
 
-    /// The page as the API writes it: without a page token where there is no more.
-    pub(super) fn reply(&self, samples: Samples) -> Reply {
-        let mut body = String::with_capacity(256 + 1300 * self.samples.len());
+    /// The page of samples as the API writes it: without a page token where there is no more.
+    pub(super) fn samples(&self, samples: Samples) -> Reply {
+        let mut body = String::with_capacity(256 + 1300 * self.items.len());
         body.push_str(r#"{"code":0,"msg":"success","data":{"participant_quality_list":["#);
-        for index in self.samples.clone() {
-            if index > self.samples.start {
+        for index in self.items.clone() {
+            if index > self.items.start {
                 body.push(',');
             }
             samples.write(index, &mut body, |_, _| ());
         }
         body.push(']');
+        self.end(body)
+    }
+
+    /// The page of a list as the API writes it.
+    pub(super) fn list(&self, key: &str, items: &Value) -> Reply {
+        self.end(format!(r#"{{"code":0,"msg":"success","data":{{"{key}":{items}"#))
+    }
+
+    /// The page of a list that has no items, in one of the ways to write none.
+    pub(super) fn empty_list(&self, key: &str, way: u32) -> Reply {
+        match way {
+            0 => self.end(r#"{"code":0,"msg":"success","data":{"total":0"#.into()),
+            1 => self.list(key, &Value::Null),
+            _ => self.list(key, &Value::Array(Vec::new())),
+        }
+    }
+
+    fn end(&self, mut body: String) -> Reply {
         if let Some(token) = &self.next_token {
             let _ = write!(body, ",\"page_token\":\"{token}\"");
         }

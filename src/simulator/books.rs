@@ -6,12 +6,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
+    endpoint::Endpoint,
+    meetings::MeetingKey,
     quota::MINUTE_US,
     reply::Reply,
     tenant::{StayKey, Tenant, UserIdType},
 };
 
-/// What happened to one page of one stay. A page that is answered once and never lost was never paid for twice.
+/// What happened to one page of one stay, of one window of meetings, or of one meeting's participants. A page that is answered once and never lost was never paid for twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PageBook {
     /// Requests for the page that passed quota, token and parameter checks.
@@ -35,10 +37,10 @@ impl PageBook {
     }
 }
 
-/// The books of a simulated server's whole life.
+/// The books of one endpoint for a simulated server's whole life. Those of the quality endpoint count tokens as well.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Books {
-    /// Requests for quality data that reached the server.
+    /// Requests for data that reached the endpoint.
     pub arrivals: u64,
     /// Those that were within the quota.
     pub accepted: u64,
@@ -56,15 +58,15 @@ pub struct Books {
     pub answers_by_code: BTreeMap<i64, u64>,
     /// Faults that fired, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Pages by stay and index of their first sample.
+    /// Pages by what they are a part of and the index of their first item.
     #[serde(skip)]
-    pages: HashMap<(StayKey, u32), PageBook>,
+    pages: HashMap<(u64, u32), PageBook>,
     #[serde(skip)]
     last_minute_us: VecDeque<i64>,
 }
 
 impl Books {
-    /// Enters a request for quality data, whatever becomes of it. Times do not go back.
+    /// Enters a request for data, whatever becomes of it. Times do not go back.
     pub(super) fn arrive(&mut self, now_us: i64) {
         self.arrivals += 1;
         while self.last_minute_us.front().is_some_and(|first| *first <= now_us - MINUTE_US) {
@@ -79,31 +81,88 @@ impl Books {
         self.pages.reserve(pages);
     }
 
-    /// The entry of the page that begins with sample `first_sample`, for entering something.
-    pub(super) fn page_mut(&mut self, stay: StayKey, first_sample: u32) -> &mut PageBook {
-        self.pages.entry((stay, first_sample)).or_default()
+    /// The entry of the page of `thing` that begins with item `first`, for entering something.
+    pub(super) fn page_mut(&mut self, thing: u64, first: u32) -> &mut PageBook {
+        self.pages.entry((thing, first)).or_default()
+    }
+
+    /// What happened to the page of `thing` that begins with item `first`.
+    pub(super) fn page_of(&self, thing: u64, first: u32) -> PageBook {
+        self.pages.get(&(thing, first)).copied().unwrap_or_default()
     }
 
     /// What happened to the page that begins with sample `first_sample`.
     pub fn page(&self, stay: StayKey, first_sample: u32) -> PageBook {
-        self.pages.get(&(stay, first_sample)).copied().unwrap_or_default()
+        self.page_of(stay.0, first_sample)
     }
 
     /// All pages that were asked for, in no order: stay, index of the page's first sample, entry.
     pub fn pages(&self) -> impl Iterator<Item = (StayKey, u32, PageBook)> {
-        self.pages.iter().map(|((stay, first_sample), page)| (*stay, *first_sample, *page))
+        self.pages.iter().map(|((stay, first_sample), page)| (StayKey(*stay), *first_sample, *page))
+    }
+
+    /// In the books of `meeting_list`: all pages that were asked for, in no order: start of the window in unix seconds,
+    /// index of the page's first meeting, entry.
+    pub fn pages_of_windows(&self) -> impl Iterator<Item = (i64, u32, PageBook)> {
+        self.pages.iter().map(|((start_s, first), page)| (start_s.cast_signed(), *first, *page))
+    }
+
+    /// In the books of `participant_list`: all pages that were asked for, in no order: meeting, index of the page's first
+    /// attendance, entry.
+    pub fn pages_of_meetings(&self) -> impl Iterator<Item = (MeetingKey, u32, PageBook)> {
+        self.pages.iter().map(|((meeting, first), page)| (MeetingKey(*meeting), *first, *page))
+    }
+
+    /// The pages in order: what they are a part of, and the pages of each by the index of their first item.
+    fn by_thing(&self) -> BTreeMap<u64, BTreeMap<u32, PageBook>> {
+        let mut things = BTreeMap::<u64, BTreeMap<u32, PageBook>>::new();
+        for ((thing, first), page) in &self.pages {
+            things.entry(*thing).or_default().insert(*first, *page);
+        }
+        things
     }
 }
 
-/// The books as JSON: the counts, and the pages asked for under `requests_by_stay`, named as in a manifest.
-pub(super) fn reply(books: &Books, tenant: &Tenant) -> Reply {
-    let mut stays = BTreeMap::<StayKey, BTreeMap<u32, PageBook>>::new();
-    for (stay, first_sample, page) in books.pages() {
-        stays.entry(stay).or_default().insert(first_sample, page);
+/// The books of all endpoints.
+#[derive(Debug, Default)]
+pub(super) struct AllBooks([Books; 3]);
+
+impl AllBooks {
+    /// Those of an endpoint.
+    pub(super) fn of(&self, endpoint: Endpoint) -> &Books {
+        &self.0[endpoint as usize]
     }
-    let by_stay: Vec<Value> = stays.iter().filter_map(|(key, pages)| stay_json(tenant, *key, pages)).collect();
-    let mut all = json!(books);
-    all["requests_by_stay"] = Value::from(by_stay);
+
+    /// Those of an endpoint, for entering something.
+    pub(super) fn of_mut(&mut self, endpoint: Endpoint) -> &mut Books {
+        &mut self.0[endpoint as usize]
+    }
+
+    /// How many requests for data were within the quota.
+    pub(super) fn accepted(&self) -> u64 {
+        self.0.iter().map(|books| books.accepted).sum()
+    }
+}
+
+/// The books as JSON: the counts of the quality endpoint and its pages under `requests_by_stay`, named as in a manifest;
+/// those of the lists under their names.
+pub(super) fn reply(books: &AllBooks, tenant: &Tenant) -> Reply {
+    let quality = books.of(Endpoint::Quality);
+    let by_stay = quality.by_thing().into_iter().filter_map(|(key, pages)| stay_json(tenant, StayKey(key), &pages));
+    let mut all = json!(quality);
+    all["requests_by_stay"] = by_stay.collect();
+    let meetings = books.of(Endpoint::Meetings);
+    all["meeting_list"] = json!(meetings);
+    let window =
+        |(start_s, pages): (u64, _)| json!({"start_time": start_s.cast_signed(), "pages_by_first_item": pages});
+    all["meeting_list"]["requests_by_window"] = meetings.by_thing().into_iter().map(window).collect();
+    let participants = books.of(Endpoint::Participants);
+    all["participant_list"] = json!(participants);
+    let meeting = |(key, pages): (u64, _)| {
+        let meeting = tenant.meeting(key);
+        json!({"meeting_no": meeting.text(), "meeting_start_time": meeting.start_s, "pages_by_first_item": pages})
+    };
+    all["participant_list"]["requests_by_meeting"] = participants.by_thing().into_iter().map(meeting).collect();
     Reply::json(200, all.to_string())
 }
 

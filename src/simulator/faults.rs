@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use rand::Rng;
 
 use super::{
+    endpoint::Endpoint,
+    meetings::MeetingKey,
     random::{Purpose, stream},
     tenant::StayKey,
 };
@@ -216,9 +218,10 @@ impl FaultKind {
 /// When a fault fires. Requests are counted from 1, apart for data and for tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
-    /// For this share of the requests, or of the stays if the fault is [lasting](FaultKind::lasting).
+    /// For this share of the requests, or of the stays, windows and meetings that are asked for if the fault is
+    /// [lasting](FaultKind::lasting).
     Rate(f64),
-    /// For the k-th request for data that the quota lets through.
+    /// For the k-th request for data, at any endpoint, that the quota lets through.
     Request(u64),
     /// For the k-th call to the token endpoint.
     TokenRequest(u64),
@@ -231,8 +234,44 @@ pub enum When {
         /// How many requests for the page are struck.
         times: u32,
     },
+    /// For the first `times` requests for the page of a listing of meetings that begins with the given meeting.
+    WindowPage {
+        /// The start of the window, in unix seconds.
+        start_s: i64,
+        /// The index of the page's first meeting.
+        first_item: u32,
+        /// How many requests for the page are struck.
+        times: u32,
+    },
+    /// For the first `times` requests for the page of a meeting's participants that begins with the given attendance.
+    MeetingPage {
+        /// The meeting.
+        meeting: MeetingKey,
+        /// The index of the page's first attendance.
+        first_item: u32,
+        /// How many requests for the page are struck.
+        times: u32,
+    },
+    /// At one endpoint only.
+    Only(Endpoint, Strike),
     /// For every request in a span of time, in unix seconds, the end excluded; faults of the network and the gateway
     /// strike the token endpoint as well then.
+    Between {
+        /// The beginning.
+        from_s: i64,
+        /// The end.
+        until_s: i64,
+    },
+}
+
+/// When a fault fires that is one endpoint's only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Strike {
+    /// As [`When::Rate`].
+    Rate(f64),
+    /// For the k-th request at the endpoint that the quota lets through.
+    Request(u64),
+    /// As [`When::Between`].
     Between {
         /// The beginning.
         from_s: i64,
@@ -250,17 +289,51 @@ pub struct Fault {
     pub when: When,
 }
 
+impl Fault {
+    /// The only endpoint that the fault strikes, if it does not strike all of them.
+    pub fn only(&self) -> Option<Endpoint> {
+        match self.when {
+            When::Only(endpoint, _) => Some(endpoint),
+            When::Page { .. } => Some(Endpoint::Quality),
+            When::WindowPage { .. } => Some(Endpoint::Meetings),
+            When::MeetingPage { .. } => Some(Endpoint::Participants),
+            _ => None,
+        }
+    }
+
+    /// The share of the requests or things that the fault strikes, if it strikes by a share.
+    fn rate(&self) -> Option<f64> {
+        match self.when {
+            When::Rate(rate) | When::Only(_, Strike::Rate(rate)) => Some(rate),
+            _ => None,
+        }
+    }
+}
+
+/// A page that is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct AskedPage {
+    /// The stay, window or meeting.
+    pub(super) thing: u64,
+    /// The index of its first item.
+    pub(super) first: u32,
+    /// How often it has been asked for before.
+    pub(super) before: u32,
+}
+
 /// A request that may be struck.
 #[derive(Clone, Copy)]
 pub(super) struct Occasion {
+    /// Where it arrives; nowhere if it is for a token.
+    pub(super) endpoint: Option<Endpoint>,
     /// Counted from 1, apart for data and for tokens.
     pub(super) ordinal: u64,
+    /// Counted from 1 at the endpoint.
+    pub(super) ordinal_there: u64,
     pub(super) now_us: i64,
-    pub(super) is_for_token: bool,
     /// Whether it carries a page token.
     pub(super) has_page_token: bool,
-    /// The page asked for, and how often it has been asked for before.
-    pub(super) page: Option<(StayKey, u32, u32)>,
+    pub(super) page: Option<AskedPage>,
 }
 
 /// The faults of a server.
@@ -280,66 +353,91 @@ impl Faults {
         self.list.iter().find(strikes).map(|fault| fault.kind)
     }
 
-    /// What the stay comes to, as far as faults at a rate decide it.
-    pub(super) fn outcome(&self, stay: StayKey) -> Settling {
-        let lasting = |fault: &Fault| match (fault.when, fault.kind.lasting()) {
-            (When::Rate(rate), Some(outcome)) if self.draw(fault.kind, stay.0) < rate => Some(outcome),
-            _ => None,
+    /// What a stay, window or meeting comes to, as far as faults at a rate decide it.
+    pub(super) fn outcome(&self, endpoint: Endpoint, thing: u64) -> Settling {
+        let lasting = |fault: &Fault| {
+            let outcome = fault.kind.lasting()?;
+            let is_there = fault.only().is_none_or(|only| only == endpoint);
+            (is_there && self.draw_of(fault.kind, endpoint, thing) < fault.rate()?).then_some(outcome)
         };
         self.list.iter().find_map(lasting).unwrap_or(Settling::Done)
     }
 
     fn fires(&self, fault: &Fault, occasion: &Occasion) -> bool {
+        let is_within =
+            |from_s: i64, until_s: i64| (from_s * 1_000_000..until_s * 1_000_000).contains(&occasion.now_us);
+        let is_page = |thing, first, times| {
+            occasion.page.is_some_and(|page| (page.thing, page.first) == (thing, first) && page.before < times)
+        };
         match fault.when {
-            When::Rate(rate) => {
-                let whom = match fault.kind.lasting() {
-                    Some(_) => occasion.page.map(|(stay, ..)| stay.0),
-                    None => Some(occasion.ordinal),
+            When::Rate(rate) | When::Only(_, Strike::Rate(rate)) => {
+                let draw = match (fault.kind.lasting(), occasion.endpoint) {
+                    (Some(_), Some(endpoint)) => {
+                        occasion.page.map(|page| self.draw_of(fault.kind, endpoint, page.thing))
+                    }
+                    _ => Some(self.draw(fault.kind as u64, occasion.ordinal)),
                 };
-                whom.is_some_and(|whom| self.draw(fault.kind, whom) < rate)
+                draw.is_some_and(|draw| draw < rate)
             }
             When::Request(ordinal) | When::TokenRequest(ordinal) => ordinal == occasion.ordinal,
-            When::Page { stay, first_sample, times } => occasion
-                .page
-                .is_some_and(|(asked, first, before)| (asked, first) == (stay, first_sample) && before < times),
-            When::Between { from_s, until_s } => (from_s * 1_000_000..until_s * 1_000_000).contains(&occasion.now_us),
+            When::Only(_, Strike::Request(ordinal)) => ordinal == occasion.ordinal_there,
+            When::Page { stay, first_sample, times } => is_page(stay.0, first_sample, times),
+            When::WindowPage { start_s, first_item, times } => is_page(start_s.cast_unsigned(), first_item, times),
+            When::MeetingPage { meeting, first_item, times } => is_page(meeting.0, first_item, times),
+            When::Between { from_s, until_s } | When::Only(_, Strike::Between { from_s, until_s }) => {
+                is_within(from_s, until_s)
+            }
         }
     }
 
-    fn draw(&self, kind: FaultKind, whom: u64) -> f64 {
-        stream(self.seed, Purpose::Fault, kind as u64, whom).random()
+    /// The draw of what is asked for at an endpoint.
+    fn draw_of(&self, kind: FaultKind, endpoint: Endpoint, thing: u64) -> f64 {
+        self.draw(kind as u64 | (endpoint as u64) << 32, thing)
+    }
+
+    fn draw(&self, kind: u64, whom: u64) -> f64 {
+        stream(self.seed, Purpose::Fault, kind, whom).random()
     }
 }
 
-/// Whether the fault is meant for such a request: one for a token, or one for data.
+/// Whether the fault is meant for such a request: one for a token, or one for data at its endpoint.
 fn concerns(fault: &Fault, occasion: &Occasion) -> bool {
     let of_token = fault.kind.is_of_token_endpoint();
+    let is_for_token = occasion.endpoint.is_none();
     match fault.when {
-        When::TokenRequest(_) => occasion.is_for_token,
-        When::Between { .. } if occasion.is_for_token => of_token || fault.kind.is_of_network(),
+        _ if fault.only().is_some_and(|only| occasion.endpoint != Some(only)) => false,
+        When::TokenRequest(_) => is_for_token,
+        When::Between { .. } if is_for_token => of_token || fault.kind.is_of_network(),
         _ if fault.kind == FaultKind::PageTokenRefused => occasion.has_page_token,
-        _ => of_token == occasion.is_for_token,
+        _ => of_token == is_for_token,
     }
 }
 
-/// Reads `KIND=RATE`.
+/// Reads `KIND=RATE` or, for one endpoint only, `KIND@ENDPOINT=RATE`.
 ///
 /// # Errors
 ///
-/// A kind that does not exist, or a rate that is not between 0 and 1.
+/// A kind or endpoint that does not exist, or a rate that is not between 0 and 1.
 pub fn parse(text: &str) -> Result<Fault, String> {
     let (name, rate) = text.split_once('=').ok_or("expected KIND=RATE")?;
+    let (name, endpoint) = name.split_once('@').map_or((name, None), |(name, endpoint)| (name, Some(endpoint)));
     let kind = FaultKind::by_name(name).ok_or_else(|| format!("no such kind of fault: `{name}`"))?;
     let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
     let rate = rate.ok_or_else(|| format!("the rate of `{name}` must be between 0 and 1"))?;
-    Ok(Fault { kind, when: When::Rate(rate) })
+    let Some(endpoint) = endpoint else { return Ok(Fault { kind, when: When::Rate(rate) }) };
+    if kind.is_of_token_endpoint() {
+        return Err(format!("`{name}` strikes the token endpoint only"));
+    }
+    let only = Endpoint::by_name(endpoint).ok_or_else(|| format!("no such endpoint: `{endpoint}`"))?;
+    Ok(Fault { kind, when: When::Only(only, Strike::Rate(rate)) })
 }
 
 /// The help text: what a fault is given as, and the list of kinds.
 pub fn help() -> String {
     let mut text = String::from(
-        "A fault and its share of the requests or stays, between 0 and 1; may be given several times. \
-         Kinds that strike a stay strike it for good.\n\nKinds:\n",
+        "A fault and its share of the requests, or of the stays and lists, between 0 and 1; may be given several times. \
+         Kinds that strike a stay or list strike it for good. `KIND@quality=RATE`, `KIND@meetings=RATE` and \
+         `KIND@participants=RATE` strike at one endpoint only.\n\nKinds:\n",
     );
     for kind in FaultKind::ALL {
         let whom = if kind.lasting().is_some() { "stay" } else { "request" };
@@ -352,6 +450,34 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OCCASION: Occasion = Occasion {
+        endpoint: Some(Endpoint::Quality),
+        ordinal: 1,
+        ordinal_there: 1,
+        now_us: 0,
+        has_page_token: false,
+        page: None,
+    };
+
+    #[test]
+    fn a_fault_can_be_one_endpoints_only() {
+        for endpoint in Endpoint::ALL {
+            let fault = parse(&format!("reset@{}=1", endpoint.name())).unwrap();
+            assert_eq!(fault.only(), Some(endpoint));
+            for there in Endpoint::ALL {
+                let occasion = Occasion { endpoint: Some(there), ..OCCASION };
+                assert_eq!(Faults::new(3, vec![fault]).strike(&occasion).is_some(), there == endpoint);
+            }
+        }
+        let outcome = |text, endpoint| Faults::new(3, vec![parse(text).unwrap()]).outcome(endpoint, 7);
+        assert_eq!(outcome("no-permission@participants=1", Endpoint::Participants), Settling::Failed);
+        assert_eq!(outcome("no-permission@participants=1", Endpoint::Quality), Settling::Done);
+        assert_eq!(outcome("no-permission=1", Endpoint::Meetings), Settling::Failed);
+        for wrong in ["reset@elsewhere=1", "reset@=1", "token-denied@quality=1"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_fault_is_read_by_its_name_and_rate() {
@@ -369,8 +495,8 @@ mod tests {
     fn a_rate_strikes_requests_or_stays_for_good() {
         let strikes = |kind, ordinal, stay| {
             let faults = Faults::new(3, vec![Fault { kind, when: When::Rate(0.2) }]);
-            let page = Some((StayKey(stay), 0, 0));
-            faults.strike(&Occasion { ordinal, now_us: 0, is_for_token: false, has_page_token: false, page }).is_some()
+            let page = Some(AskedPage { thing: stay, first: 0, before: 0 });
+            faults.strike(&Occasion { ordinal, page, ..OCCASION }).is_some()
         };
         let count = |hits: Vec<bool>| hits.into_iter().filter(|hit| *hit).count();
         let by_request = count((0..1000).map(|k| strikes(FaultKind::Reset, k, 5)).collect());
@@ -386,9 +512,10 @@ mod tests {
     #[test]
     fn a_scripted_fault_strikes_where_it_is_told_to() {
         let stay = StayKey(9);
-        let strikes = |when, ordinal, now_us, page| {
+        let strikes = |when, ordinal, now_us, page: Option<(StayKey, u32, u32)>| {
             let faults = Faults::new(3, vec![Fault { kind: FaultKind::Hang, when }]);
-            faults.strike(&Occasion { ordinal, now_us, is_for_token: false, has_page_token: false, page }).is_some()
+            let asked = |(stay, first, before): (StayKey, u32, u32)| AskedPage { thing: stay.0, first, before };
+            faults.strike(&Occasion { ordinal, now_us, page: page.map(asked), ..OCCASION }).is_some()
         };
         assert!(strikes(When::Request(4), 4, 0, None) && !strikes(When::Request(4), 5, 0, None));
         let page = When::Page { stay, first_sample: 100, times: 2 };

@@ -52,7 +52,7 @@ impl<W: Fn() -> DateTime<Utc>> InProcess<W> {
         let now = (self.wall)();
         if matches!(request.call, Call::Get { .. }) {
             for witness in &self.witnesses {
-                lock(witness).witness(now);
+                lock(witness).witness(now, &request.path_and_query);
             }
         }
         let request = seen_by_server(request);

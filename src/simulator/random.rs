@@ -20,6 +20,16 @@ pub(super) enum Purpose {
     Token,
     PageToken,
     Phase,
+    ExtraMeeting,
+    MeetingFacts,
+    MeetingForms,
+    Changes,
+    Company,
+    AttendanceFacts,
+    AttendanceForms,
+    Repeat,
+    EmptyList,
+    ListToken,
 }
 
 /// The stream of draws that belongs to (`seed`, `purpose`, `a`, `b`): the same one each time it is asked for.
@@ -39,4 +49,9 @@ pub(super) fn exponential(rng: &mut impl Rng, mean: f64) -> f64 {
 /// One of `choices`, all equally likely.
 pub(super) fn one_of<'a, T>(rng: &mut impl Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.random_range(0..choices.len())]
+}
+
+/// One of `texts`, all equally likely.
+pub(super) fn one_text(rng: &mut impl Rng, texts: &[&'static str]) -> &'static str {
+    texts[rng.random_range(0..texts.len())]
 }

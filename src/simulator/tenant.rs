@@ -7,9 +7,12 @@
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use rand::{Rng, rngs::StdRng};
 
-use super::random::{Purpose, stream};
+use super::{
+    lists::{ExtraKind, Extras, Lists},
+    random::{Purpose, stream},
+};
 
-const DAY_S: i64 = 86_400;
+pub(super) const DAY_S: i64 = 86_400;
 
 /// The tenant's zone is UTC+8: its days and the times in its texts.
 const ZONE_S: i64 = 8 * 3600;
@@ -31,6 +34,9 @@ pub const STAYS_MAX: u64 = 100_000_000;
 /// A meeting has fewer stays than this.
 const STAYS_PER_MEETING: u32 = 64;
 
+/// Keys of stays that the lists add begin with bit 62.
+const COMPANY_SHIFT: u32 = 62;
+
 /// What a tenant is made from.
 #[derive(Clone, Debug)]
 pub struct TenantSettings {
@@ -50,6 +56,8 @@ pub struct TenantSettings {
     pub missing_samples: u32,
     /// Data of a meeting appear so many seconds after its end; before that it is not found.
     pub data_delay_s: u32,
+    /// What the lists of meetings and participants have besides.
+    pub lists: Lists,
 }
 
 impl Default for TenantSettings {
@@ -63,6 +71,7 @@ impl Default for TenantSettings {
             other_forms: 0.0,
             missing_samples: 0,
             data_delay_s: 0,
+            lists: Lists::default(),
         }
     }
 }
@@ -74,6 +83,16 @@ pub struct StayKey(pub(super) u64);
 impl StayKey {
     fn new(meeting: u64, position: u32) -> Self {
         Self(meeting * u64::from(STAYS_PER_MEETING) + u64::from(position))
+    }
+
+    /// The key of a stay that the lists add in the company of this one. There are three ranks of them.
+    pub(super) fn of_company(self, rank: u64) -> Self {
+        Self(self.0 | rank << COMPANY_SHIFT)
+    }
+
+    /// The number of its meeting among the tenant's.
+    fn meeting(self) -> u64 {
+        (self.0 & ((1 << COMPANY_SHIFT) - 1)) / u64::from(STAYS_PER_MEETING)
     }
 }
 
@@ -110,43 +129,57 @@ pub struct SimulatedStay {
     pub join_s: i64,
     /// How many samples there are of the stay.
     pub sample_count: u32,
+    pub(super) left_s: i64,
     pub(super) participant: Participant,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl SimulatedStay {
     /// The user's id of the given type, if a user stayed.
     pub fn user_id(&self, id_type: UserIdType) -> Option<String> {
         let Participant::User(number) = self.participant else { return None };
-        let mut rng = stream(self.seed, Purpose::UserId, u64::from(number), id_type as u64);
-        Some(match id_type {
-            UserIdType::OpenId => format!("ou_{:032x}", rng.random::<u128>()),
-            UserIdType::UnionId => format!("on_{:032x}", rng.random::<u128>()),
-            UserIdType::UserId => format!("{number:08x}"),
-        })
+        Some(user_id(self.seed, number, id_type))
     }
 
     /// The room's id, if a room stayed.
     pub fn room_id(&self) -> Option<String> {
         let Participant::Room(number) = self.participant else { return None };
-        let id: u128 = stream(self.seed, Purpose::RoomId, u64::from(number), 0).random();
-        Some(format!("omm_{id:032x}"))
+        Some(room_id(self.seed, number))
     }
 }
 
-/// A meeting. Times are unix seconds.
-struct Meeting {
-    index: u64,
-    number: u64,
-    start_s: i64,
-    end_s: i64,
+/// The id of the user of that number.
+pub(super) fn user_id(seed: u64, number: u32, id_type: UserIdType) -> String {
+    let mut rng = stream(seed, Purpose::UserId, u64::from(number), id_type as u64);
+    match id_type {
+        UserIdType::OpenId => format!("ou_{:032x}", rng.random::<u128>()),
+        UserIdType::UnionId => format!("on_{:032x}", rng.random::<u128>()),
+        UserIdType::UserId => format!("{number:08x}"),
+    }
 }
 
-/// Why the tenant has no such stay.
+/// The id of the room of that number.
+pub(super) fn room_id(seed: u64, number: u32) -> String {
+    let id: u128 = stream(seed, Purpose::RoomId, u64::from(number), 0).random();
+    format!("omm_{id:032x}")
+}
+
+/// A meeting. Times are unix seconds.
+pub(super) struct Meeting {
+    pub(super) index: u64,
+    pub(super) number: u64,
+    pub(super) start_s: i64,
+    pub(super) end_s: i64,
+    /// What kind it is, if it is one of those that the tenant has besides.
+    pub(super) extra: Option<ExtraKind>,
+}
+
+/// How a request names a meeting. Times are unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotFound {
-    Meeting,
-    Device,
+pub(super) struct Named {
+    pub(super) number: u64,
+    pub(super) start_s: i64,
+    pub(super) end_s: i64,
 }
 
 /// A tenant's meetings and stays.
@@ -156,6 +189,8 @@ pub struct Tenant {
     /// How many meetings there are; the last one is cut so that the stays come out exactly.
     meetings: u64,
     last_heads: u32,
+    /// Meetings besides, numbered after those.
+    extras: Extras,
 }
 
 impl Tenant {
@@ -169,7 +204,8 @@ impl Tenant {
             left -= u64::from(last_heads);
             meetings += 1;
         }
-        Self { settings, meetings, last_heads }
+        let extras = Extras::new(&settings.lists, meetings);
+        Self { settings, meetings, last_heads, extras }
     }
 
     /// What the tenant is made from.
@@ -177,46 +213,79 @@ impl Tenant {
         &self.settings
     }
 
-    /// All stays, day by day.
+    /// All stays, day by day; after them those that only the lists have, day by day as well.
     pub fn stays(&self) -> impl Iterator<Item = SimulatedStay> {
         let days = u64::from(self.settings.days);
         let indexes = (0..days).flat_map(move |day| (day..self.meetings).step_by(self.settings.days as usize));
-        indexes.flat_map(|index| self.stays_of(&self.meeting(index)))
+        let planned = indexes.flat_map(|index| self.stays_of(&self.meeting(index)));
+        let has_more = self.extras.total() > 0 || !self.settings.lists.has_stays_only();
+        let days_with_more = if has_more { days } else { 0 };
+        let indexes = (0..days_with_more).flat_map(|day| self.on_day(day));
+        planned.chain(indexes.flat_map(|index| self.further_stays(&self.meeting(index))))
     }
 
     /// The stay of that key, if it is one of this tenant's.
     pub fn stay(&self, key: StayKey) -> Option<SimulatedStay> {
-        let per_meeting = u64::from(STAYS_PER_MEETING);
-        let (meeting, position) = (key.0 / per_meeting, key.0 % per_meeting);
-        let meeting = (meeting < self.meetings).then(|| self.meeting(meeting))?;
-        self.stays_of(&meeting).into_iter().nth(usize::try_from(position).ok()?)
+        let meeting = (key.meeting() < self.all_meetings()).then(|| self.meeting(key.meeting()))?;
+        self.all_stays_of(&meeting).into_iter().find(|stay| stay.key == key)
     }
 
-    /// The stay that a request names. Meeting times are compared by the minute, the join time by the second.
-    pub(super) fn find(
-        &self,
-        meeting_no: u64,
-        (start_s, end_s): (i64, i64),
-        is_stay: impl Fn(&SimulatedStay) -> bool,
-    ) -> Result<SimulatedStay, NotFound> {
+    /// The meeting that a request at `now_s` names: with the start and, once it is over, with the end that is listed then.
+    pub(super) fn find_meeting(&self, named: Named, now_s: i64) -> Option<Meeting> {
         let same_minute = |a: i64, b: i64| a.div_euclid(60) == b.div_euclid(60);
-        let meeting = self
-            .index_of(meeting_no, start_s)
-            .map(|index| self.meeting(index))
-            .filter(|meeting| same_minute(meeting.start_s, start_s) && same_minute(meeting.end_s, end_s))
-            .ok_or(NotFound::Meeting)?;
-        self.stays_of(&meeting).into_iter().find(is_stay).ok_or(NotFound::Device)
+        let is_named =
+            |meeting: &Meeting| meeting.number == named.number && same_minute(meeting.start_s, named.start_s);
+        let by_number = self.index_of(named.number, named.start_s);
+        let before = self.index_of(named.number, named.start_s - DAY_S);
+        let twin = |index: Option<u64>| self.extras.number_of(ExtraKind::TwiceADay, index?);
+        let twins = [twin(by_number), twin(before)].map(|number| number.map(|number| self.meetings + number));
+        let candidates = std::iter::once(by_number).chain(twins).flatten().map(|index| self.meeting(index));
+        candidates.into_iter().find(is_named).filter(|meeting| {
+            let end_s = self.listed_end_s(meeting, now_s);
+            now_s < meeting.end_s || same_minute(end_s, named.end_s)
+        })
+    }
+
+    /// How many meetings there are, those besides included.
+    fn all_meetings(&self) -> u64 {
+        self.meetings + self.extras.total()
+    }
+
+    /// The meetings of a day, counted from the first one, in no order of time.
+    pub(super) fn on_day(&self, day: u64) -> impl Iterator<Item = u64> {
+        let days = u64::from(self.settings.days);
+        let planned = (day..self.meetings).step_by(self.settings.days as usize);
+        planned.chain(self.extras.on_day(day, days).map(|number| self.meetings + number))
+    }
+
+    /// All stays of a meeting, those that the lists add to the planned ones included.
+    pub(super) fn all_stays_of(&self, meeting: &Meeting) -> Vec<SimulatedStay> {
+        let mut stays = if meeting.extra.is_some() { Vec::new() } else { self.stays_of(meeting) };
+        stays.extend(self.further_stays(meeting));
+        stays
+    }
+
+    /// The stays of a meeting that the tenant has because of the lists.
+    fn further_stays(&self, meeting: &Meeting) -> Vec<SimulatedStay> {
+        let mut stays = if meeting.extra.is_some() { self.stays_of(meeting) } else { Vec::new() };
+        if !self.settings.lists.has_stays_only() {
+            stays.extend(self.stays_of_company(meeting));
+        }
+        stays
     }
 
     fn series(&self) -> u64 {
         self.meetings.div_ceil(u64::from(self.settings.days)).div_ceil(SERIES_SHARE)
     }
 
-    fn first_day_s(&self) -> i64 {
+    pub(super) fn first_day_s(&self) -> i64 {
         self.settings.first_day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() - ZONE_S
     }
 
-    fn meeting(&self, index: u64) -> Meeting {
+    pub(super) fn meeting(&self, index: u64) -> Meeting {
+        if let Some((kind, within)) = index.checked_sub(self.meetings).and_then(|number| self.extras.kind_of(number)) {
+            return self.extra_meeting(index, kind, within);
+        }
         let seed = self.settings.seed;
         let days = u64::from(self.settings.days);
         let (day, slot) = (index % days, index / days);
@@ -228,8 +297,31 @@ impl Tenant {
         let start_s = self.first_day_s() + day.cast_signed() * DAY_S + since_midnight_s;
         let minutes = planned_minutes(&mut rng).min(i64::from(self.settings.meeting_minutes_max));
         let length_s = (minutes * 60 + rng.random_range(0..240)).min(DAY_S);
-        let number = (id * NUMBER_FACTOR + seed % MEETING_NUMBERS) % MEETING_NUMBERS;
-        Meeting { index, number, start_s, end_s: start_s + length_s }
+        Meeting { index, number: self.number(id), start_s, end_s: start_s + length_s, extra: None }
+    }
+
+    /// A meeting besides: the one of number `within` of its kind.
+    fn extra_meeting(&self, index: u64, kind: ExtraKind, within: u64) -> Meeting {
+        let mut rng = stream(self.settings.seed, Purpose::ExtraMeeting, index, 0);
+        let day_s = self.first_day_s() + (within % u64::from(self.settings.days)).cast_signed() * DAY_S;
+        let usual_s =
+            (planned_minutes(&mut rng).min(i64::from(self.settings.meeting_minutes_max)) * 60).min(DAY_S - 240);
+        let (start_s, length_s) = match kind {
+            ExtraKind::AcrossMidnight => (day_s + 81_000 + rng.random_range(0..5000), 7200 + rng.random_range(0..3600)),
+            ExtraKind::OverADay => (day_s + 32_400 + rng.random_range(0..14_400), 108_000 + rng.random_range(0..240)),
+            ExtraKind::NotOver => (day_s + 72_000 + rng.random_range(0..10_800), 18_000 + rng.random_range(0..21_600)),
+            ExtraKind::TwiceADay => (self.meeting(within).end_s + 600, 900 + rng.random_range(0..1800)),
+            _ => (day_s + time_of_day_s(&mut rng), usual_s + rng.random_range(0..240)),
+        };
+        let number = match kind {
+            ExtraKind::TwiceADay => self.meeting(within).number,
+            _ => self.number(self.series() + index),
+        };
+        Meeting { index, number, start_s, end_s: start_s + length_s, extra: Some(kind) }
+    }
+
+    fn number(&self, id: u64) -> u64 {
+        (id * NUMBER_FACTOR + self.settings.seed % MEETING_NUMBERS) % MEETING_NUMBERS
     }
 
     fn index_of(&self, meeting_no: u64, start_s: i64) -> Option<u64> {
@@ -238,14 +330,18 @@ impl Tenant {
         let id = shifted * NUMBER_FACTOR_INVERSE % MEETING_NUMBERS;
         let index = if id < self.series() {
             let day = u64::try_from((start_s - self.first_day_s()).div_euclid(DAY_S)).ok()?;
-            (day < days).then_some(id * SERIES_SHARE * days + day)?
+            (day < days).then_some(id * SERIES_SHARE * days + day).filter(|index| *index < self.meetings)?
         } else {
             id - self.series()
         };
-        (index < self.meetings).then_some(index)
+        (index < self.all_meetings()).then_some(index)
     }
 
-    fn stays_of(&self, meeting: &Meeting) -> Vec<SimulatedStay> {
+    /// The stays that are planned for a meeting.
+    pub(super) fn stays_of(&self, meeting: &Meeting) -> Vec<SimulatedStay> {
+        if matches!(meeting.extra, Some(ExtraKind::WithoutParticipants | ExtraKind::OverADay)) {
+            return Vec::new();
+        }
         let is_last = meeting.index + 1 == self.meetings;
         let heads = if is_last { self.last_heads } else { heads(self.settings.seed, meeting.index) };
         let mut rng = stream(self.settings.seed, Purpose::Stays, meeting.index, 0);
@@ -260,8 +356,7 @@ impl Tenant {
                 _ => (participant(&mut rng, first_participant + position), join_s(&mut rng, meeting)),
             };
             left_s = leave_s(&mut rng, join_s, meeting.end_s);
-            let minutes = u32::try_from((left_s - join_s) / 60).expect("a stay lasts a day at most");
-            let there = (minutes + 1).saturating_sub(self.settings.missing_samples);
+            let there = self.samples_between(join_s, left_s);
             stays.push(SimulatedStay {
                 key: StayKey::new(meeting.index, position),
                 meeting_no: format!("{:09}", meeting.number),
@@ -269,11 +364,18 @@ impl Tenant {
                 meeting_end_s: meeting.end_s,
                 join_s,
                 sample_count: if rng.random_bool(0.005) { 0 } else { there },
+                left_s,
                 participant,
                 seed: self.settings.seed,
             });
         }
         stays
+    }
+
+    /// How many samples there are of a stay.
+    pub(super) fn samples_between(&self, join_s: i64, left_s: i64) -> u32 {
+        let minutes = u32::try_from((left_s - join_s) / 60).expect("a stay lasts a day at most");
+        (minutes + 1).saturating_sub(self.settings.missing_samples)
     }
 }
 
@@ -357,9 +459,11 @@ mod tests {
     fn every_stay_is_found_by_what_names_it() {
         let tenant = tenant(5000);
         for stay in tenant.stays() {
-            let times = (stay.meeting_start_s, stay.meeting_end_s);
+            let number = stay.meeting_no.parse().unwrap();
+            let named = Named { number, start_s: stay.meeting_start_s, end_s: stay.meeting_end_s };
             let is_it = |other: &SimulatedStay| (other.join_s, other.participant) == (stay.join_s, stay.participant);
-            let found = tenant.find(stay.meeting_no.parse().unwrap(), times, is_it).unwrap();
+            let meeting = tenant.find_meeting(named, i64::MAX).unwrap();
+            let found = tenant.all_stays_of(&meeting).into_iter().find(is_it).unwrap();
             assert_eq!(found.key, stay.key);
         }
     }

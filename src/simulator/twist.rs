@@ -7,9 +7,11 @@ use rand::{Rng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::{
-    api::{self, Asked, PARAM_ERROR, Page, page_token},
+    api::{self, Asked, Page, Place},
+    endpoint::Endpoint,
     faults::FaultKind,
-    random::one_of,
+    parameters::PARAM_ERROR,
+    random::{one_of, one_text},
     reply::{Delivery, Reply},
     token,
 };
@@ -19,37 +21,41 @@ static OVERSIZED: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; (32 << 20) + 1].
 
 /// Changes a page as the fault demands, before it is written.
 pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed: u64) {
-    let token = |first_sample| Some(page_token(seed, asked.stay.key, first_sample, 0));
-    let next = asked.first_sample.saturating_add(asked.page_size);
+    let token = |first| Some(asked.token(seed, Place { first, empty_pages: 0 }));
+    let next = asked.place.first.saturating_add(asked.page_size);
     match fault {
         FaultKind::PageTokenRepeated => (page.has_more, page.next_token) = (true, token(asked.page_size)),
         FaultKind::PageTokenMissing => (page.has_more, page.next_token) = (true, None),
-        FaultKind::EmptyPage if asked.empty_pages == 0 => *page = empty_page(asked, seed),
+        FaultKind::EmptyPage if asked.place.empty_pages == 0 => *page = empty_page(asked, seed),
         FaultKind::EndlessEmptyPages => *page = empty_page(asked, seed),
         FaultKind::EndlessPages => {
-            // Beyond the end the first samples come again, so that no page is empty.
-            if page.samples.is_empty() {
-                page.samples = 0..asked.stay.sample_count.clamp(1, asked.page_size);
+            // Beyond the end the first items come again, so that no page is empty if there is anything at all. There is
+            // always another sample, but never a meeting or participant that does not exist.
+            if page.items.is_empty() {
+                let least = u32::from(asked.endpoint == Endpoint::Quality);
+                page.items = 0..asked.count.clamp(least, asked.page_size);
             }
             (page.has_more, page.next_token) = (true, token(next));
         }
-        FaultKind::TokenAtEnd if !page.has_more => page.next_token = token(page.samples.end),
-        FaultKind::ShortPages if page.samples.len() > (asked.page_size / 2) as usize => {
-            page.samples.end = page.samples.start + asked.page_size / 2;
-            (page.has_more, page.next_token) = (true, token(page.samples.end));
+        FaultKind::TokenAtEnd if !page.has_more => page.next_token = token(page.items.end),
+        FaultKind::ShortPages if page.items.len() > (asked.page_size / 2) as usize => {
+            page.items.end = page.items.start + asked.page_size / 2;
+            (page.has_more, page.next_token) = (true, token(page.items.end));
         }
         _ => {}
     }
 }
 
-/// A page without samples, whose token leads to where it stands itself.
+/// A page without items, whose token leads to where it stands itself.
 fn empty_page(asked: &Asked, seed: u64) -> Page {
-    let next_token = page_token(seed, asked.stay.key, asked.first_sample, asked.empty_pages + 1);
-    Page { samples: 0..0, has_more: true, next_token: Some(next_token) }
+    let place = Place { empty_pages: asked.place.empty_pages + 1, ..asked.place };
+    Page { items: 0..0, has_more: true, next_token: Some(asked.token(seed, place)) }
 }
 
-/// The answer that takes the place of `served`, the answer without the fault.
-pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> Reply {
+/// The answer that takes the place of `served`, the endpoint's answer without the fault; none is the token endpoint.
+pub(super) fn twist_reply(fault: FaultKind, served: Reply, endpoint: Option<Endpoint>, rng: &mut StdRng) -> Reply {
+    let items = endpoint.unwrap_or(Endpoint::Quality).items_key();
+    let named = |body: &str| body.replace("ITEMS", items);
     match fault {
         FaultKind::LostAnswer => served.delivered(Delivery::Reset),
         FaultKind::CutBody => served.delivered(Delivery::CutBody),
@@ -62,8 +68,8 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
             Reply::json(200, served.body.slice(..half))
         }
         FaultKind::EmptyBody => Reply::json(200, ""),
-        FaultKind::OddCode => Reply::json(200, *one_of(rng, ODD_CODES)),
-        FaultKind::OtherForm => Reply::json(200, *one_of(rng, OTHER_FORMS)),
+        FaultKind::OddCode => Reply::json(200, named(one_text(rng, ODD_CODES))),
+        FaultKind::OtherForm => Reply::json(200, named(one_text(rng, OTHER_FORMS))),
         FaultKind::OversizedBody => Reply::json(200, OVERSIZED.clone()),
         FaultKind::GzipBomb => Reply::json(200, OVERSIZED.clone()).delivered(Delivery::Gzipped),
         FaultKind::Redirect => Reply::new(302, "text/html", "").with_header("location", "http://elsewhere.invalid/"),
@@ -75,7 +81,7 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::AbsentData => api::absent_data(),
         FaultKind::RejectedRow | FaultKind::PageTokenRefused => PARAM_ERROR.reply(),
         FaultKind::ForeignId => api::foreign_id(),
-        FaultKind::NoSamples => Reply::json(200, *one_of(rng, NO_SAMPLES)).with_code(0),
+        FaultKind::NoSamples => Reply::json(200, named(one_text(rng, NO_SAMPLES))).with_code(0),
         FaultKind::HasMoreMissing => without_has_more(served),
         FaultKind::UnknownCode => Reply::failure(400, 777_777, "\u{1b}[31mnew\u{1b}[0m \u{7}\u{202e}trouble\r\n"),
         FaultKind::MonthUsedUp => month_used_up(),
@@ -94,7 +100,7 @@ pub(super) fn twist_reply(fault: FaultKind, served: Reply, rng: &mut StdRng) -> 
         FaultKind::PortalHtml => Reply::new(200, "text/html", "<html><body><form>Sign in</form></body></html>"),
         FaultKind::OddStatus => Reply::new(*one_of(rng, ODD_STATUSES), "text/plain", ""),
         FaultKind::TrailingBytes => Reply::json(200, [served.body.as_ref(), *one_of(rng, TRAILING)].concat()),
-        FaultKind::OddJson => Reply::json(200, odd_json(rng)),
+        FaultKind::OddJson => Reply::json(200, odd_json(items, rng)),
         FaultKind::OtherMediaType => Reply { headers: vec![("content-type", "text/html".into())], ..served },
         FaultKind::SlowAnswer => served.delivered(Delivery::Late),
         FaultKind::HasMoreAsText => has_more_as_text(served),
@@ -119,39 +125,42 @@ const TRAILING: &[&[u8]] = &[b"x", b"{}", b"\0", b"\n<!-- -->"];
 
 const ODD_RESETS: &[&str] = &["soon", "-1", "", "0", "1e9", "99999999999999999999", "NaN"];
 
+// `ITEMS` stands for the key of the endpoint's items.
 const ODD_CODES: &[&str] = &[
-    r#"{"code":"0","msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
-    r#"{"code":null,"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
+    r#"{"code":"0","msg":"success","data":{"ITEMS":[],"has_more":false}}"#,
+    r#"{"code":null,"msg":"success","data":{"ITEMS":[],"has_more":false}}"#,
     r#"{"code":1e20,"msg":"success"}"#,
-    r#"{"msg":"success","data":{"participant_quality_list":[],"has_more":false}}"#,
+    r#"{"msg":"success","data":{"ITEMS":[],"has_more":false}}"#,
     "[]",
     "null",
 ];
 
 const OTHER_FORMS: &[&str] = &[
     r#"{"code":0,"msg":"success","data":[]}"#,
-    r#"{"code":0,"msg":"success","data":{"participant_quality_list":{"items":[]},"has_more":false}}"#,
-    r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":{}}}"#,
+    r#"{"code":0,"msg":"success","data":{"ITEMS":{"items":[]},"has_more":false}}"#,
+    r#"{"code":0,"msg":"success","data":{"ITEMS":[],"has_more":{}}}"#,
 ];
 
 const NO_SAMPLES: &[&str] = &[
     r#"{"code":0,"msg":"ok"}"#,
     r#"{"code":0,"msg":"success","data":null}"#,
     r#"{"code":0,"msg":"success","data":{}}"#,
-    r#"{"code":0,"msg":"success","data":{"participant_quality_list":null,"has_more":false}}"#,
-    r#"{"code":0,"msg":"success","data":{"participant_quality_list":[],"has_more":false,"page_token":""}}"#,
+    r#"{"code":0,"msg":"success","data":{"ITEMS":null,"has_more":false}}"#,
+    r#"{"code":0,"msg":"success","data":{"ITEMS":[],"has_more":false,"page_token":""}}"#,
 ];
 
 /// The codes that the API documents as internal errors.
 const INTERNAL_CODES: &[u64] = &[121_001, 1500, 1663, 1668, 2200, 5000, 10_101, 55_001, 65_001, 105_001];
 
 /// A body that a lenient reader could take for a page.
-fn odd_json(rng: &mut StdRng) -> Vec<u8> {
+fn odd_json(items: &str, rng: &mut StdRng) -> Vec<u8> {
     let page = |list: &[u8], msg: &[u8]| {
-        let parts: [&[u8]; 5] = [
+        let parts: [&[u8]; 7] = [
             b"{\"code\":0,\"msg\":\"",
             msg,
-            b"\",\"data\":{\"participant_quality_list\":",
+            b"\",\"data\":{\"",
+            items.as_bytes(),
+            b"\":",
             list,
             b",\"has_more\":false}}",
         ];

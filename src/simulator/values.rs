@@ -131,7 +131,7 @@ const SECTIONS: [Section; 5] = [
 ];
 
 /// Zones as they can be written, with their offset from UTC in seconds.
-const ZONES: &[(&str, i32)] = &[
+pub(super) const ZONES: &[(&str, i32)] = &[
     (" (GMT+08:00)", ZONE_S),
     (" (GMT+8)", ZONE_S),
     (" (GMT+8:00)", ZONE_S),
