@@ -247,8 +247,8 @@ impl Builder {
             (Self::Text(texts), Cell::Text(text)) => texts.append_value(text),
             (Self::Text(texts), Cell::Null) => texts.append_null(),
             (Self::Time(times), Cell::Time(unix_s)) => {
-                let unix_us = unix_s.checked_mul(1_000_000).ok_or(Mismatch)?;
-                times.append_value(unix_us);
+                let microseconds = unix_s.checked_mul(1_000_000).ok_or(Mismatch)?;
+                times.append_value(microseconds);
             }
             (Self::Time(times), Cell::Null) => times.append_null(),
             (Self::Int(ints), Cell::Int(int)) => ints.append_value(*int),

@@ -68,7 +68,9 @@ fn named(personal: &[&str]) -> Vec<String> {
 fn written(table: &'static Table, personal: &[&str], rows: &[Values]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = ListedWriter::new(&mut bytes, table, &named(personal), &facts(rows.len())).unwrap();
-    rows.iter().for_each(|values| writer.push(values).unwrap());
+    for values in rows {
+        writer.push(values).unwrap();
+    }
     writer.finish().unwrap();
     bytes
 }
@@ -273,10 +275,12 @@ fn what_decides_the_bytes_is_named() {
     assert_ne!(plain, encoder(&MEETINGS, &[]));
 }
 
+type Promise = (&'static str, &'static str, bool);
+
 /// The columns as they were promised: name, type, whether they can be null. A change here is a change for every reader of
 /// the datasets, and needs a new schema version.
 #[rustfmt::skip]
-const FROZEN_MEETINGS: [(&str, &str, bool); 26] = [
+const FROZEN_MEETINGS: [Promise; 26] = [
     ("meeting_no", "string", false),
     ("meeting_start_time", "timestamp", false),
     ("meeting_end_time", "timestamp", true),
@@ -306,7 +310,7 @@ const FROZEN_MEETINGS: [(&str, &str, bool); 26] = [
 ];
 
 #[rustfmt::skip]
-const FROZEN_PARTICIPANTS: [(&str, &str, bool); 32] = [
+const FROZEN_PARTICIPANTS: [Promise; 32] = [
     ("meeting_no", "string", false),
     ("meeting_start_time", "timestamp", false),
     ("meeting_end_time", "timestamp", true),
@@ -341,7 +345,7 @@ const FROZEN_PARTICIPANTS: [(&str, &str, bool); 32] = [
     ("unparsed", "map", true),
 ];
 
-fn frozen() -> [(&'static Table, &'static [(&'static str, &'static str, bool)]); 2] {
+fn frozen() -> [(&'static Table, &'static [Promise]); 2] {
     [(&MEETINGS, &FROZEN_MEETINGS), (&PARTICIPANTS, &FROZEN_PARTICIPANTS)]
 }
 
