@@ -247,7 +247,8 @@ impl Builder {
             (Self::Text(texts), Cell::Text(text)) => texts.append_value(text),
             (Self::Text(texts), Cell::Null) => texts.append_null(),
             (Self::Time(times), Cell::Time(unix_s)) => {
-                times.append_value(unix_s.checked_mul(1_000_000).ok_or(Mismatch)?)
+                let microseconds = unix_s.checked_mul(1_000_000).ok_or(Mismatch)?;
+                times.append_value(microseconds);
             }
             (Self::Time(times), Cell::Null) => times.append_null(),
             (Self::Int(ints), Cell::Int(int)) => ints.append_value(*int),
@@ -301,3 +302,6 @@ pub fn read_back(file: File, table: &'static Table) -> Result<ListedContents, Pa
     }
     Ok(ListedContents { rows, metadata })
 }
+
+#[cfg(test)]
+mod tests;

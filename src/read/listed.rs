@@ -219,3 +219,6 @@ fn duration_s(text: &str) -> Option<i32> {
     let total_s = hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?;
     is_clock.then(|| total_s.try_into().ok())?
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,83 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{meetings::MEETINGS, participants::PARTICIPANTS};
+
+    const TABLES: [&super::Table; 2] = [&MEETINGS, &PARTICIPANTS];
+
+    /// The items as the pages of the endpoints list them.
+    const API: [(&str, &str); 2] = [
+        (
+            "meeting_list",
+            "meeting_id meeting_topic meeting_type organizer department user_id employee_id email mobile \
+             meeting_start_time meeting_end_time meeting_duration number_of_participants number_of_devices audio video \
+             sharing recording telephone reserved_rooms has_related_document ai_note is_external meeting_subtype \
+             meeting_instance_id number_of_webinar_viewers",
+        ),
+        (
+            "participant_list",
+            "participant_name department user_id meeting_room_id employee_id phone email device app_version public_ip \
+             internal_ip use_rtc_proxy location network_type protocol microphone speaker camera audio video sharing \
+             join_time leave_time time_in_meeting leave_reason accept_status is_external webinar_user_role",
+        ),
+    ];
+
+    #[test]
+    fn every_key_of_the_api_has_a_column_or_is_known_to_have_none() {
+        for (table, (endpoint, listed)) in TABLES.into_iter().zip(API) {
+            assert_eq!(table.endpoint, endpoint);
+            let keys = table.columns.iter().map(|column| column.key).filter(|key| !key.is_empty());
+            let keys: Vec<_> = keys.chain(table.keys_without_column.iter().copied()).collect();
+            let distinct: BTreeSet<_> = keys.iter().copied().collect();
+            assert_eq!(distinct.len(), keys.len(), "{endpoint}: a key is read twice");
+            assert_eq!(distinct, listed.split(' ').collect(), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_say_the_key() {
+        for table in TABLES {
+            let names: BTreeSet<_> = table.columns.iter().map(|column| column.name).collect();
+            assert_eq!(names.len(), table.columns.len());
+            let renamed: Vec<_> = table
+                .columns
+                .iter()
+                .filter(|column| !column.key.is_empty() && column.name.trim_end_matches("_s") != column.key)
+                .map(|column| column.name)
+                .collect();
+            let expected: &[&str] =
+                if table.name == "meetings" { &["meeting_no", "organizer_user_id"] } else { &["room_id"] };
+            assert_eq!(renamed, expected);
+        }
+    }
+
+    #[test]
+    fn personal_columns_are_published_only_if_named() {
+        let names = |personal: &[&str]| {
+            let personal: Vec<_> = personal.iter().map(|name| (*name).to_owned()).collect();
+            TABLES.map(|table| table.published(&personal).map(|column| column.name).collect::<Vec<_>>())
+        };
+        let [meetings, participants] = names(&[]);
+        assert_eq!(meetings.last(), Some(&"organizer_user_id"));
+        assert_eq!(participants.last(), Some(&"webinar_user_role"));
+        let [meetings, participants] = names(&["public_ip", "email", "meeting_topic", "device", "unheard_of"]);
+        assert_eq!(meetings[18..], ["organizer_user_id", "email", "meeting_topic"]);
+        assert_eq!(participants[23..], ["webinar_user_role", "email", "public_ip"]);
+        let all: Vec<_> = TABLES.iter().flat_map(|table| table.columns).map(|column| column.name).collect();
+        let [meetings, participants] = names(&all);
+        assert_eq!(meetings.len() + participants.len(), all.len());
+    }
+
+    #[test]
+    fn personal_columns_stand_last_and_can_be_null() {
+        for table in TABLES {
+            assert!(table.columns.is_sorted_by_key(|column| column.is_personal));
+            assert!(table.columns.iter().all(|column| column.is_nullable || !column.is_personal));
+        }
+    }
+}
