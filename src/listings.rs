@@ -48,7 +48,7 @@ pub struct SeenAttendance {
     pub stay: Option<Stay>,
     /// Why it gives none although it has an id.
     pub reason: Option<String>,
-    /// Whether it is of another tenant.
+    /// Whether it is of another tenant, or the list does not say otherwise.
     pub is_external: bool,
     /// Its columns; those that come from the meeting are null.
     pub values: Values,
@@ -118,7 +118,7 @@ fn attendance(
         kind,
         stay,
         reason,
-        is_external: cell(&values, "is_external").flag().unwrap_or(false),
+        is_external: cell(&values, "is_external").flag().unwrap_or(true),
         values,
     }
 }

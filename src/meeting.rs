@@ -102,14 +102,16 @@ impl AttendanceKind {
         matches!(self, Self::Telephone | Self::Sip | Self::Document | Self::Guest)
     }
 
-    /// What somebody without an id took part with, by the device and the telephone number that the API names: it says
-    /// nothing else of what they are.
+    /// What somebody without an id took part with, by the device that the API names, or else by whether it names a telephone
+    /// number: it says nothing else of what they are.
     pub fn without_id(device: Option<&str>, phone: Option<&str>) -> Self {
-        let device = device.unwrap_or_default().to_ascii_lowercase();
+        let Some(device) = device.map(str::to_ascii_lowercase) else {
+            return if phone.is_some() { Self::Telephone } else { Self::Guest };
+        };
         let has = |words: &[&str]| words.iter().any(|word| device.contains(word));
         if has(&["sip", "h323", "h.323"]) {
             Self::Sip
-        } else if has(&["pstn", "telephone", "phone call", "tel"]) || phone.is_some() {
+        } else if has(&["pstn", "telephone", "phone call"]) {
             Self::Telephone
         } else if has(&["doc"]) {
             Self::Document
@@ -149,7 +151,7 @@ mod tests {
             (Some("H323"), None, AttendanceKind::Sip),
             (Some("doc"), None, AttendanceKind::Document),
             (Some("iPhone"), None, AttendanceKind::Guest),
-            (Some("web"), None, AttendanceKind::Guest),
+            (Some("web"), Some("+86 *** 1234"), AttendanceKind::Guest),
             (None, None, AttendanceKind::Guest),
         ] {
             assert_eq!(AttendanceKind::without_id(device, phone), kind, "{device:?} {phone:?}");

@@ -34,7 +34,8 @@ CREATE TABLE stay (
                                                -- raised an alarm, and it comes after all others; 2: it waited beside them
     short         INTEGER NOT NULL DEFAULT 0,  -- 1: its samples end long before it may have ended, and its meeting was young:
                                                -- to be asked once more; 2: it has been
-    external      INTEGER NOT NULL DEFAULT 0   -- 1: of another tenant, by a listing: the app may not use its id
+    external      INTEGER NOT NULL DEFAULT 0   -- 1: discovered, and of another tenant as far as the listing says: the app may
+                                               -- not use its id
 ) STRICT;
 
 -- The key of a stay, in the order of the dataset's rows.

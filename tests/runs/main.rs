@@ -20,6 +20,7 @@ use crate::world::World;
 mod adopt;
 mod calm;
 mod clock;
+mod discover;
 mod faults;
 mod journal;
 mod kills;
@@ -32,6 +33,8 @@ mod upgrade;
 
 #[path = "../support/invariants.rs"]
 mod invariants;
+#[path = "../support/listed.rs"]
+mod listed;
 #[path = "../support/oracle.rs"]
 mod oracle;
 #[path = "../support/seeds.rs"]

@@ -74,7 +74,7 @@ pub(crate) fn check_rows(world: &World) -> BTreeSet<StayKey> {
 }
 
 /// The date in `date=YYYY-MM-DD/part-<16 hex digits>.parquet`, which is how every name under the dataset looks.
-fn date_of(name: &str) -> NaiveDate {
+pub(crate) fn date_of(name: &str) -> NaiveDate {
     let parts = name.strip_prefix("date=").and_then(|rest| rest.split_once("/part-"));
     let (date, rest) = parts.unwrap_or_else(|| panic!("`{name}` does not belong under the dataset"));
     let digits = rest.strip_suffix(".parquet").unwrap_or_else(|| panic!("`{name}` is no Parquet file"));

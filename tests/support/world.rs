@@ -498,9 +498,12 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// The stay that a request asks for, as [`name_of`] names it.
+/// The stay that a request asks for, as [`name_of`] names it; of a listing its path and query.
 fn named_in(path_and_query: &str) -> String {
-    let query = path_and_query.split_once('?').unwrap().1;
+    let (path, query) = path_and_query.split_once('?').unwrap();
+    if !path.ends_with("/participant_quality_list") {
+        return path_and_query.to_owned();
+    }
     let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let id = query.get("user_id").or_else(|| query.get("room_id")).unwrap();
     format!("{} {} {} {id}", query["meeting_no"], query["meeting_start_time"], query["join_time"])
