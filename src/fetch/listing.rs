@@ -107,7 +107,7 @@ impl Loop<'_> {
         let landed = NewListedPage { listing: listing.id, number: listing.pages, items: page.items, next_token, body };
         let config = self.terms.config;
         let now_s = self.terms.start.now().timestamp();
-        let how = Landed { lane: listing.lane, zone: config.timezone, now_s };
+        let how = Landed { zone: config.timezone, now_s };
         let offset = config.api.naive_utc_offset;
         let unread = |_| Error::Bug("a page that was read for its paging cannot be read for its items".into());
         let unknown = &mut Unknown::default();

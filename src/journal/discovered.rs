@@ -36,8 +36,6 @@ pub struct NewListedPage<'a> {
 /// How what a page brings is taken in.
 #[derive(Clone, Copy, Debug)]
 pub struct Landed {
-    /// The lane of what is to be asked for.
-    pub lane: Lane,
     /// The zone that decides dates.
     pub zone: Tz,
     /// The wall time.
@@ -100,9 +98,10 @@ impl Journal {
         let frame = Frame::of(page.body)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let id = write_page(&transaction, page, &frame, how.now_s)?;
+        let lane = lane_of(&transaction, page.listing)?;
         let mut fresh = 0;
         for seen in meetings {
-            fresh += u32::from(see(&transaction, seen, (id, page.listing), how)?);
+            fresh += u32::from(see(&transaction, seen, (id, page.listing, lane), how)?);
         }
         transaction.commit()?;
         Ok(fresh)
@@ -121,9 +120,10 @@ impl Journal {
         let date = partition_date(meeting.start_s, how.zone);
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let id = write_page(&transaction, page, &frame, how.now_s)?;
+        let lane = lane_of(&transaction, page.listing)?;
         let mut fresh = 0;
         for seen in attendances {
-            let stay = seen.stay.as_ref().map(|stay| self.queue(stay, date, seen.is_external, how.lane)).transpose()?;
+            let stay = seen.stay.as_ref().map(|stay| self.queue(stay, date, seen.is_external, lane)).transpose()?;
             fresh += u32::from(attend(&transaction, meeting_id, seen, stay, page.listing)?);
         }
         if !attendances.is_empty() {
@@ -365,11 +365,18 @@ fn write_page(
     Ok(id)
 }
 
+/// The lane of a listing, which a process may have changed since it was begun.
+fn lane_of(db: &Connection, listing: ListingId) -> rusqlite::Result<Lane> {
+    const LANE_OF: &str = "SELECT lane FROM listing WHERE id = ?1";
+    let lane: i64 = db.prepare_cached(LANE_OF)?.query_row([listing], |row| row.get(0))?;
+    Ok(if lane == Lane::Nightly as i64 { Lane::Nightly } else { Lane::Backfill })
+}
+
 /// Takes a meeting in; false if its listing had it already.
 fn see(
     transaction: &Transaction<'_>,
     seen: &SeenMeeting,
-    (page, listing): (ListedPageId, ListingId),
+    (page, listing, lane): (ListedPageId, ListingId, Lane),
     how: &Landed,
 ) -> Result<bool, JournalError> {
     const KNOWN: &str = "SELECT id, end_time FROM meeting WHERE start_time = ?1 AND number = ?2";
@@ -406,7 +413,7 @@ fn see(
     };
     transaction.prepare_cached(SIGHTING)?.execute([id, page])?;
     note_change(transaction, Dataset::Meetings, date, page)?;
-    list_participants(transaction, id, meeting, *participants, (how.lane, how.now_s))?;
+    list_participants(transaction, id, meeting, *participants, (lane, how.now_s))?;
     Ok(is_fresh)
 }
 

@@ -68,13 +68,24 @@ fn columns(batch: &RecordBatch, row: usize) -> BTreeMap<String, String> {
 
 /// The row that must be there for an item: what is personal is in no file unless it is named.
 fn expected(world: &World, cells: &Cells, date: NaiveDate) -> Row {
-    let personal = ["participant_name", "department", "email", "phone", "mobile", "employee_id", "public_ip",
-        "internal_ip", "meeting_topic", "organizer"];
+    let personal = [
+        "participant_name",
+        "department",
+        "email",
+        "phone",
+        "mobile",
+        "employee_id",
+        "public_ip",
+        "internal_ip",
+        "meeting_topic",
+        "organizer",
+    ];
     let is_published =
         |name: &str| !personal.contains(&name) || world.config.discover.personal.iter().any(|named| named == name);
     let cells_there = cells.all().iter().filter(|(name, _)| is_published(name));
-    let mut row: BTreeMap<String, String> =
-        cells_there.filter_map(|(name, cell)| Some(((*name).to_owned(), cell.as_ref().map(Cell::to_string)?))).collect();
+    let mut row: BTreeMap<String, String> = cells_there
+        .filter_map(|(name, cell)| Some(((*name).to_owned(), cell.as_ref().map(Cell::to_string)?)))
+        .collect();
     let unparsed: BTreeMap<_, _> = cells
         .unparsed()
         .iter()
@@ -96,7 +107,8 @@ pub(crate) fn listed_meetings(world: &World) -> Vec<SimulatedMeeting> {
     let server = world.server();
     let discover = &world.config.discover;
     let is_listed = |meeting: &SimulatedMeeting| {
-        (!meeting.is_external || discover.include_external_meetings) && (!meeting.is_webinar || discover.include_webinar)
+        (!meeting.is_external || discover.include_external_meetings)
+            && (!meeting.is_webinar || discover.include_webinar)
     };
     server.tenant().meetings().filter(is_listed).collect()
 }
@@ -125,7 +137,11 @@ fn compare(dataset: &str, found: &[Row], expected: &[Row]) {
     expected.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
     let differing: Vec<_> = counts.into_iter().filter(|(_, count)| *count != 0).collect();
     let shown: Vec<_> = differing.iter().take(6).collect();
-    assert!(differing.is_empty(), "{} rows of {dataset} differ (1: too much, -1: missing): {shown:#?}", differing.len());
+    assert!(
+        differing.is_empty(),
+        "{} rows of {dataset} differ (1: too much, -1: missing): {shown:#?}",
+        differing.len()
+    );
 }
 
 /// The attendances of all meetings that can be asked for; those that the list has lost meanwhile only if they were `seen_early`.
