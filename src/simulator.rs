@@ -28,7 +28,9 @@ pub mod values;
 
 mod api;
 mod list_api;
+mod page;
 mod parameters;
+mod quality_api;
 mod random;
 mod twist;
 
@@ -39,12 +41,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use api::{Asked, Page, What};
 use books::{AllBooks, Books};
 use endpoint::Endpoint;
 use faults::{AskedPage, Fault, FaultKind, Faults, Occasion, Settling};
 use latency::Latency;
 use meetings::MeetingKey;
+use page::{Asked, Page, What};
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
 use reply::{Delivery, LATE, Reply, Request};

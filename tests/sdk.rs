@@ -1,4 +1,5 @@
-//! The official Python SDK gets a token from the simulated tenant and reads a stay of several pages.
+//! The official Python SDK gets a token from the simulated tenant, reads a stay of several pages, and lists meetings and
+//! participants.
 //!
 //! It is a second opinion on the simulator: whoever wrote the SDK knows the API.
 
@@ -6,11 +7,15 @@
 
 use std::process::Command;
 
+use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 use vcq::simulator::{
     Settings, Simulator,
+    attendances::SimulatedAttendance,
+    endpoint::Endpoint,
     forms::Expected,
     latency::Latency,
+    meetings::SimulatedMeeting,
     tenant::{SimulatedStay, UserIdType},
 };
 
@@ -24,13 +29,11 @@ const REQUIREMENTS: &[&str] = &["lark-oapi==1.7.5", "setuptools==80.9.0"];
 
 #[test]
 fn the_official_sdk_reads_a_stay_of_several_pages() {
-    let python = python::environment("sdk", REQUIREMENTS);
-    let settings = Settings { latency: Latency::Constant(std::time::Duration::ZERO), ..Settings::default() };
-    let simulator = Simulator::new(settings);
+    let simulator = simulator();
     let is_long = |stay: &SimulatedStay| stay.sample_count > 200 && stay.room_id().is_none();
     let stay = simulator.tenant().stays().find(is_long).expect("some meeting is long");
     let expected = simulator.expected(&stay).samples;
-    let (simulator, read) = server::serve_while(simulator, |url| run_sdk(&python, url, &stay));
+    let (simulator, read) = server::serve_while(simulator, |url| read_stay(url, &stay));
 
     assert_eq!(read["samples"], stay.sample_count);
     assert_eq!(read["pages"], stay.sample_count.div_ceil(100));
@@ -50,13 +53,58 @@ fn delay_text(values: &[(&'static str, Expected)]) -> Value {
     }
 }
 
-fn run_sdk(python: &std::path::Path, url: &str, stay: &SimulatedStay) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/sdk_reads.py");
+#[test]
+fn the_official_sdk_lists_meetings_and_participants() {
+    let simulator = simulator();
+    let mut meetings: Vec<_> = simulator.tenant().meetings().collect();
+    meetings.sort_by_key(|meeting| (meeting.start_s, meeting.meeting_no.clone()));
+    let attendances = meetings.iter().map(|meeting| simulator.tenant().attendances(meeting));
+    let has_room = |(_, attendances): &(usize, Vec<_>)| {
+        attendances.iter().any(|attendance: &SimulatedAttendance| attendance.room_id().is_some())
+    };
+    let (chosen, attendances) = attendances.enumerate().find(has_room).expect("some meeting is in a room");
+    let (simulator, read) = server::serve_while(simulator, |url| read_lists(url, &meetings, chosen));
+
+    let text = |time_s: i64| {
+        let zone = FixedOffset::east_opt(8 * 3600).unwrap();
+        let time = DateTime::from_timestamp(time_s, 0).unwrap().with_timezone(&zone);
+        time.format("%Y.%m.%d %H:%M:%S (GMT+08:00)").to_string()
+    };
+    let expected = meetings.iter().map(|meeting| json!([meeting.meeting_no, text(meeting.start_s)]));
+    assert_eq!(read["meetings"], expected.collect::<Value>());
+    assert_eq!(read["pages"], meetings.len().div_ceil(20));
+    let person = |person: &SimulatedAttendance| {
+        json!([person.user_id(UserIdType::OpenId), person.room_id(), person.device, text(person.join_s)])
+    };
+    assert_eq!(read["participants"], attendances.iter().map(person).collect::<Value>());
+    assert_eq!(read["unknown_keys"], json!([]));
+    let accepted = [Endpoint::Meetings, Endpoint::Participants].map(|endpoint| simulator.books_of(endpoint).accepted);
+    assert_eq!(accepted, [meetings.len().div_ceil(20) as u64, 1]);
+}
+
+fn simulator() -> Simulator {
+    Simulator::new(Settings { latency: Latency::Constant(std::time::Duration::ZERO), ..Settings::default() })
+}
+
+fn read_stay(url: &str, stay: &SimulatedStay) -> Value {
     let user_id = stay.user_id(UserIdType::OpenId).expect("a user stayed");
-    let (start, end, join) = (stay.meeting_start_s, stay.meeting_end_s, stay.join_s);
+    let times = [stay.meeting_start_s, stay.meeting_end_s, stay.join_s].map(|time_s| time_s.to_string());
+    run_sdk(url, &["stay", &stay.meeting_no, &user_id, &times[0], &times[1], &times[2]])
+}
+
+/// Lists the window from the first meeting to the last, and the participants of the chosen one.
+fn read_lists(url: &str, meetings: &[SimulatedMeeting], chosen: usize) -> Value {
+    let (first, last, chosen) = (&meetings[0], &meetings[meetings.len() - 1], &meetings[chosen]);
+    let times = [first.start_s, last.start_s + 1, chosen.start_s, chosen.end_s].map(|time_s| time_s.to_string());
+    run_sdk(url, &["lists", &times[0], &times[1], &chosen.meeting_no, &times[2], &times[3]])
+}
+
+fn run_sdk(url: &str, arguments: &[&str]) -> Value {
+    let python = python::environment("sdk", REQUIREMENTS);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/sdk_reads.py");
     let output = Command::new(python)
-        .args([script, url, "cli_simulated", "simulated", &stay.meeting_no, &user_id])
-        .args([start, end, join].map(|time_s| time_s.to_string()))
+        .args([script, url, "cli_simulated", "simulated"])
+        .args(arguments)
         .output()
         .expect("the environment's Python can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

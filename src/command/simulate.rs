@@ -238,6 +238,7 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
+    use crate::simulator::endpoint::Endpoint;
 
     #[derive(clap::Parser)]
     struct Simulate {
@@ -267,6 +268,9 @@ mod tests {
             "--days 0",
             "--stays 100000001",
             "--other-forms 1.1",
+            "--odd-lists 1.1",
+            "--late-lists soon",
+            "--fault reset@elsewhere=0.1",
             "--refusal-status 500",
             "--requests-per-minute 0",
             "--fault nonsense=0.1",
@@ -281,6 +285,11 @@ mod tests {
         assert_eq!(settings.faults.len(), 2);
         assert_eq!(settings.latency, Latency::Constant(Duration::from_millis(20)));
         assert_eq!(settings.quota.window, WindowKind::Weighted);
+        let args = parse("simulate --odd-lists 0.2 --late-lists 2h --fault no-permission@participants=1").unwrap();
+        let settings = args.settings(now());
+        let lists = Lists { late_listings: 1.0, late_by_s: 7200, ..Lists::odd(0.2) };
+        assert_eq!(settings.tenant.lists, lists);
+        assert_eq!(settings.faults[0].only(), Some(Endpoint::Participants));
     }
 
     #[test]

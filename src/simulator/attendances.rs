@@ -292,6 +292,19 @@ impl Tenant {
         self.company(meeting, &self.stays_of(meeting)).iter().any(is_one)
     }
 
+    /// Writes how many people and devices a listing of the meeting at `now_s` counts.
+    pub(super) fn write_counts(&self, writer: &mut Writer, meeting: &Meeting, now_s: i64) {
+        let attended = self.attended_at(meeting, now_s);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut people: Vec<_> = attended.iter().map(Attended::person).collect();
+        people.sort_unstable();
+        people.dedup();
+        let viewers = attended.iter().filter(|attended| attended.is_viewer(meeting)).count();
+        writer.count("number_of_participants", "number_of_participants", count(people.len()));
+        writer.count("number_of_devices", "number_of_devices", count(attended.len()));
+        writer.count("number_of_webinar_viewers", "number_of_webinar_viewers", count(viewers));
+    }
+
     fn device_of(&self, meeting: &Meeting, attended: &Attended) -> (&'static str, &'static str) {
         let rng = &mut stream(self.settings().seed, Purpose::AttendanceFacts, meeting.index, attended.slot);
         let (usual, network) = (one_text(rng, DEVICES), one_text(rng, NETWORKS));

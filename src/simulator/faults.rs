@@ -440,7 +440,7 @@ pub fn help() -> String {
          `KIND@participants=RATE` strike at one endpoint only.\n\nKinds:\n",
     );
     for kind in FaultKind::ALL {
-        let whom = if kind.lasting().is_some() { "stay" } else { "request" };
+        let whom = if kind.lasting().is_some() { "stay or list" } else { "request" };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:<22}{}, by {whom}", kind.name(), kind.about().trim());
     }

@@ -5,11 +5,11 @@ use rand::Rng as _;
 use serde_json::Value;
 
 use super::{
-    api::{Asked, Page, Place, What},
     attendances::Attended,
     endpoint::Endpoint,
     lists::ExtraKind,
     meetings::Wanted,
+    page::{Asked, AskedMeeting, Page, Place, What, read_list_token},
     parameters::{
         DATA_NOT_EXIST, NO_MEETING, NO_ROOM_FILTER, PARAM_ERROR, PERIOD, Parameters, START_TIME, TOO_FAR_AHEAD,
         TWO_FILTERS, TWO_IDS, Violation, check_number, check_times, check_user_id,
@@ -24,13 +24,6 @@ const WINDOW_S_MAX: i64 = 365 * DAY_S;
 
 /// It ends at most a month from now.
 const AHEAD_S_MAX: i64 = 30 * DAY_S;
-
-/// A meeting whose participants are asked for.
-pub(super) struct AskedMeeting {
-    pub(super) meeting: Meeting,
-    pub(super) attended: Vec<Attended>,
-    id_type: UserIdType,
-}
 
 /// Which meetings or attendances are wanted, besides those of the window or meeting.
 enum Filter<'a> {
@@ -162,25 +155,9 @@ impl Asked {
     /// The same, for the page that the request's page token names.
     fn at(self, tenant: &Tenant, parameters: &Parameters) -> Result<Self, Violation> {
         let Some(token) = parameters.get("page_token") else { return Ok(self) };
-        let (place, listed_s) = read_token(tenant.settings().seed, &self, token).ok_or(PARAM_ERROR)?;
+        let (place, listed_s) = read_list_token(tenant.settings().seed, &self, token).ok_or(PARAM_ERROR)?;
         Ok(Self { place, listed_s, has_token: true, ..self })
     }
-}
-
-/// A page token: where the next page begins, for what time the list is read, and a mark that only the server can make.
-/// A list that changes between two pages is read on as it was.
-pub(super) fn page_token(seed: u64, asked: &Asked, listed_s: i64, Place { first, empty_pages }: Place) -> String {
-    let place = u64::from(empty_pages) << 32 | u64::from(first);
-    let thing = asked.thing() << 2 | asked.endpoint as u64;
-    let mark = stream(seed, Purpose::ListToken, thing, place).random::<u64>().wrapping_add(listed_s.cast_unsigned());
-    format!("{first}.{empty_pages}.{listed_s}-{mark:016x}")
-}
-
-fn read_token(seed: u64, asked: &Asked, token: &str) -> Option<(Place, i64)> {
-    let mut parts = token.split_once('-')?.0.split('.');
-    let place = Place { first: parts.next()?.parse().ok()?, empty_pages: parts.next()?.parse().ok()? };
-    let listed_s = parts.next()?.parse().ok()?;
-    (page_token(seed, asked, listed_s, place) == token).then_some((place, listed_s))
 }
 
 /// Whether a list of no participants is a success.

@@ -4,7 +4,6 @@ use rand::Rng as _;
 use serde_json::Value;
 
 use super::{
-    attendances::Attended,
     lists::ExtraKind,
     random::{Purpose, one_of, one_text, stream},
     rows::{Cell, Cells, Writer},
@@ -201,18 +200,6 @@ impl Tenant {
         let subtype = if meeting.extra == Some(ExtraKind::Webinar) { WEBINAR } else { 0 };
         writer.integer("meeting_subtype", "meeting_subtype", subtype);
         writer.finish()
-    }
-
-    fn write_counts(&self, writer: &mut Writer, meeting: &Meeting, now_s: i64) {
-        let attended = self.attended_at(meeting, now_s);
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut people: Vec<_> = attended.iter().map(Attended::person).collect();
-        people.sort_unstable();
-        people.dedup();
-        let viewers = attended.iter().filter(|attended| attended.is_viewer(meeting)).count();
-        writer.count("number_of_participants", "number_of_participants", count(people.len()));
-        writer.count("number_of_devices", "number_of_devices", count(attended.len()));
-        writer.count("number_of_webinar_viewers", "number_of_webinar_viewers", count(viewers));
     }
 }
 

@@ -99,11 +99,11 @@ impl Parameters {
         (20..=100).contains(&page_size).then_some(page_size).ok_or(PARAM_ERROR)
     }
 
-    /// A parameter that is `true` or `false`, the default.
+    /// A parameter that is `true` or `false`, the default. The official Python SDK writes `True` and `False`.
     pub(super) fn truth(&self, name: &str) -> Result<bool, Violation> {
         match self.get(name) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
+            None | Some("false" | "False") => Ok(false),
+            Some("true" | "True") => Ok(true),
             Some(_) => Err(PARAM_ERROR),
         }
     }

@@ -1,51 +1,96 @@
-"""Reads one stay with the official SDK, page by page, and prints what it saw as JSON.
+"""Reads with the official SDK, page by page, and prints what it saw as JSON.
 
-Usage: sdk_reads.py URL APP_ID APP_SECRET MEETING_NO USER_ID MEETING_START MEETING_END JOIN_TIME
+Usage: sdk_reads.py URL APP_ID APP_SECRET stay MEETING_NO USER_ID MEETING_START MEETING_END JOIN_TIME
+       sdk_reads.py URL APP_ID APP_SECRET lists START END MEETING_NO MEETING_START MEETING_END
 """
 
 import json
 import sys
 
 import lark_oapi
-from lark_oapi.api.vc.v1 import GetParticipantQualityListRequest
+from lark_oapi.api.vc.v1 import (
+    GetMeetingListRequest,
+    GetParticipantListRequest,
+    GetParticipantQualityListRequest,
+    MeetingInfo,
+    Participant,
+)
 
 PAGES_MAX = 100
 
 
-def main():
-    url, app_id, app_secret, meeting_no, user_id, start, end, join = sys.argv[1:]
-    client = lark_oapi.Client.builder().app_id(app_id).app_secret(app_secret).domain(url).build()
-    samples, pages, token = [], 0, None
+def read(resource, new_request, key):
+    """All items of all pages, how many pages those are, and the keys of the items."""
+    items, pages, keys, token = [], 0, set(), None
     while pages < PAGES_MAX:
-        request = (
-            GetParticipantQualityListRequest.builder()
-            .meeting_no(meeting_no)
-            .user_id(user_id)
-            .meeting_start_time(int(start))
-            .meeting_end_time(int(end))
-            .join_time(int(join))
-            .page_size(100)
-        )
-        if token:
-            request = request.page_token(token)
-        response = client.vc.v1.participant_quality_list.get(request.build())
+        # A builder keeps each token that it is given.
+        request = new_request().page_token(token) if token else new_request()
+        response = resource.get(request.build())
         if not response.success():
             sys.exit(f"code {response.code}: {response.msg}, log id {response.get_log_id()}")
-        samples += response.data.participant_quality_list or []
+        items += getattr(response.data, key) or []
+        keys |= {name for item in json.loads(response.raw.content)["data"][key] or [] for name in item}
         pages, token = pages + 1, response.data.page_token
         if not response.data.has_more:
             break
+    return items, pages, keys
+
+
+def read_stay(vc, meeting_no, user_id, start, end, join):
+    samples, pages, _ = read(
+        vc.participant_quality_list,
+        lambda: GetParticipantQualityListRequest.builder()
+        .meeting_no(meeting_no)
+        .user_id(user_id)
+        .meeting_start_time(int(start))
+        .meeting_end_time(int(end))
+        .join_time(int(join))
+        .page_size(100),
+        "participant_quality_list",
+    )
     delays = [sample.network and sample.network.network_delay for sample in samples]
     absent = (None, "", "-")
-    print(
-        json.dumps(
-            {
-                "pages": pages,
-                "samples": len(samples),
-                "network_delays": [None if delay in absent else delay for delay in delays],
-            }
-        )
+    return {
+        "pages": pages,
+        "samples": len(samples),
+        "network_delays": [None if delay in absent else delay for delay in delays],
+    }
+
+
+def read_lists(vc, start, end, meeting_no, meeting_start, meeting_end):
+    meetings, pages, meeting_keys = read(
+        vc.meeting_list,
+        lambda: GetMeetingListRequest.builder()
+        .start_time(int(start))
+        .end_time(int(end))
+        .include_webinar(True)
+        .include_external_meetings(False),
+        "meeting_list",
     )
+    participants, _, participant_keys = read(
+        vc.participant_list,
+        lambda: GetParticipantListRequest.builder()
+        .meeting_no(meeting_no)
+        .meeting_start_time(int(meeting_start))
+        .meeting_end_time(int(meeting_end))
+        .page_size(100),
+        "participants",
+    )
+    unknown = (meeting_keys - vars(MeetingInfo()).keys()) | (participant_keys - vars(Participant()).keys())
+    return {
+        "pages": pages,
+        "meetings": [[meeting.meeting_id, meeting.meeting_start_time] for meeting in meetings],
+        "participants": [
+            [person.user_id, person.meeting_room_id, person.device, person.join_time] for person in participants
+        ],
+        "unknown_keys": sorted(unknown),
+    }
+
+
+def main():
+    url, app_id, app_secret, what, *arguments = sys.argv[1:]
+    client = lark_oapi.Client.builder().app_id(app_id).app_secret(app_secret).domain(url).build()
+    print(json.dumps({"stay": read_stay, "lists": read_lists}[what](client.vc.v1, *arguments)))
 
 
 if __name__ == "__main__":
