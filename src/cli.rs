@@ -181,8 +181,10 @@ pub enum Command {
     /// Ask which meetings dates had and who took part, publish that, and queue the stays without asking for their samples
     #[command(after_help = "Example: vcq discover 2026-03-01..2026-03-31 --write-manifest march.csv")]
     Discover(DiscoverArgs),
-    /// Check a manifest and say what its export costs; no request is made
-    #[command(after_help = "Example: vcq plan --manifest participants.csv")]
+    /// Check a manifest, or look at dates, and say what the export costs; no request is made
+    #[command(after_help = "Examples:
+  vcq plan --manifest participants.csv
+  vcq plan --discover 2026-01-01..2026-06-30")]
     Plan(PlanArgs),
     /// Take the stays of a manifest out of the queue again, as after a wrong one; what has landed stays
     #[command(after_help = "Example: vcq drop --dry-run --manifest participants.csv")]
@@ -308,8 +310,11 @@ pub struct VerifyArgs {
 pub struct PlanArgs {
     /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
     /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long = "manifest", value_name = "FILE", required_unless_present = "discover", num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// Instead of a manifest: what a discovery of these dates would cost, by what is known of them
+    #[arg(long, value_name = "DATES", value_parser = dates, conflicts_with = "files")]
+    pub discover: Option<NamedDates>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
     pub format: Option<Format>,

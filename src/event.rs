@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use crate::{
     dataset::Dataset,
     endpoint::Endpoint,
-    journal::{DateListing, Discovered, Enqueued, Lane, Rereading, State, Tally},
+    journal::{Brought, DateListing, Discovered, Enqueued, Lane, Left, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
     meeting::Meeting,
     read::batch::Unreadable,
@@ -75,6 +75,11 @@ pub enum Event<'a> {
         lane: Lane,
         /// What became of them.
         rows: Enqueued,
+    },
+    /// Dates are discovered.
+    Discovering {
+        /// What is left to be asked for of them, so far as it is known.
+        left: Left,
     },
     /// Settled stays of chosen dates are asked for again.
     Refreshing {
@@ -156,6 +161,8 @@ pub enum Event<'a> {
         items: u32,
         /// Of these, meetings without a number or a start that can be read.
         unreadable: u32,
+        /// What is to be asked for, for it.
+        brought: Brought,
     },
     /// An attendance has an id, and gives no stay all the same.
     AttendanceRejected {

@@ -42,7 +42,7 @@ use crate::config::Config;
 pub use self::{
     adopt::NewFile,
     damage::DamagedPages,
-    discovered::{Discovered, Landed, ListedPageId, NewListedPage},
+    discovered::{Brought, Discovered, Landed, Left, ListedPageId, NewListedPage},
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},

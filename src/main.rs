@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat},
+    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs},
     command::{
         adopt::adopt,
         archive,
@@ -32,7 +32,7 @@ use vcq::{
         discover::{Discovered, Discovery, discover},
         drop::drop,
         export::{Export, Outcome, Surroundings, export, until},
-        plan::plan,
+        plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
         simulate,
         status::status,
@@ -163,6 +163,11 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&discovered.to_string())?;
             Ok(conclude(&discovered.outcome))
         }),
+        Command::Plan(PlanArgs { discover: Some(dates), json: as_json, .. }) => {
+            let plan = plan_discovery(dates.at(start.now(), config.timezone), &config, start)?;
+            print(&if as_json { json(&plan) } else { plan.to_string() })?;
+            Ok(ExitCode::Complete)
+        }
         Command::Plan(args) => {
             let plan = plan(&args.manifests(), &config, start)?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
@@ -205,12 +210,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             Ok(adopted.exit_code())
         }
         Command::Check => block_on(async move {
-            let mut stop = start.stop.clone();
-            let checked = tokio::select! {
-                biased;
-                () = stop.requested() => return Err(Error::Stopped("not all has been looked at".into())),
-                checked = check(&config, app_secret(), start) => checked,
-            };
+            let checked = check(&config, app_secret(), start).await;
             print(&checked.to_string())?;
             Ok(checked.exit_code())
         }),

@@ -15,12 +15,13 @@ use secrecy::SecretString;
 use crate::{
     config::Config,
     credentials::credentials,
+    dataset::Dataset,
     endpoint::Endpoint,
     error::{Chain, Error, ExitCode},
     feishu::{
         answer::{Judgement, Outcome},
         auth::tenant::{Credentials, TokenError, read_token, token_request},
-        meaning, no_permission_remedy, quality,
+        meaning, meetings, no_permission_remedy, participants, quality,
         transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },
     fetch::{
@@ -30,6 +31,7 @@ use crate::{
         refuse_for, refused_for,
     },
     journal::{Identity, Journal, JournalError},
+    meeting::Meeting,
     printable::Printable,
     start::Start,
     stay::{MeetingNo, Participant, Stay},
@@ -50,15 +52,22 @@ struct Line {
     finding: String,
     /// The exit code and the remedy of what is wrong, if something is.
     fault: Option<(ExitCode, String)>,
+    /// Whether it is wrong only for those who discover.
+    is_note: bool,
 }
 
 /// Looks at everything that a nightly run needs, until it is told to stop; creates nothing.
 ///
-/// Permission is tried with one request, which counts for the quota.
+/// Permission is tried with one request to each endpoint, which counts for its quota.
 pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
     let mut checked = Checked::default();
     checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
-    checked.add("dataset", dataset_finding(config, start).map_err(|error| fault_of(&error)));
+    checked.add("dataset", dataset_finding(&config.output, start).map_err(|error| fault_of(&error)));
+    for dataset in Dataset::LISTED {
+        if let Some(folder) = config.discover.folder(dataset) {
+            checked.add(dataset.name(), dataset_finding(folder, start).map_err(|error| fault_of(&error)));
+        }
+    }
     let journal = open_journal(config).map_err(Error::from);
     let finding = match &journal {
         Ok(Some(_)) => Ok(writable(&config.state.display())),
@@ -91,19 +100,19 @@ fn open_journal(config: &Config) -> Result<Option<Journal>, JournalError> {
     }
 }
 
-fn dataset_finding(config: &Config, start: &Start) -> Result<String, Error> {
-    if !config.output.exists() {
-        return creatable(&config.output);
+fn dataset_finding(folder: &Path, start: &Start) -> Result<String, Error> {
+    if !folder.exists() {
+        return creatable(folder);
     }
-    let is_new = config.output.is_dir() && !Store::existing(start.disk.clone(), &config.output)?.has_staging();
+    let is_new = folder.is_dir() && !Store::existing(start.disk.clone(), folder)?.has_staging();
     if is_new {
         // Opening would make it.
-        let parent = fs::canonicalize(&config.output).ok().and_then(|root| root.parent().map(Path::to_owned));
-        writable_folder(&parent.unwrap_or_else(|| config.output.clone()))?;
+        let parent = fs::canonicalize(folder).ok().and_then(|root| root.parent().map(Path::to_owned));
+        writable_folder(&parent.unwrap_or_else(|| folder.to_owned()))?;
     } else {
-        Store::open(start.disk.clone(), &config.output)?;
+        Store::open(start.disk.clone(), folder)?;
     }
-    Ok(writable(&config.output.display()))
+    Ok(writable(&folder.display()))
 }
 
 /// That a folder which is not there can be made.
@@ -151,12 +160,24 @@ async fn check_api(
         }
     };
     checked.add("access token", Ok(format!("issued by {}", config.api.base_url)));
-    let finding = match &mut journal {
-        Some(journal) => try_permission(&transport, config, token.secret, journal, start).await,
-        // Nobody has asked for anything yet.
-        None => permission(&transport, config, token.secret, start).await.map(|tried| tried.finding),
-    };
-    checked.add("permission", finding.map_err(|error| fault_of(&error)));
+    for endpoint in Endpoint::ALL {
+        let ask = Question { transport: &transport, config, bearer: &token.secret, start, endpoint };
+        let finding = match &mut journal {
+            Some(journal) => ask.within_quota(journal).await,
+            // Nobody has asked for anything yet.
+            None => ask.permission().await.map(|tried| tried.finding),
+        };
+        checked.add_permission(endpoint, finding.map_err(|error| fault_of(&error)));
+    }
+}
+
+/// What the line of an endpoint's permission is about.
+fn matter(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Quality => "permission",
+        Endpoint::Meetings => "permission to list meetings",
+        Endpoint::Participants => "permission to list participants",
+    }
 }
 
 /// One line for each step on the way to an answer, as far as it went.
@@ -185,39 +206,13 @@ fn add_way(checked: &mut Checked, transport: &HttpTransport, failure: Option<&Tr
     }
 }
 
-/// Tries the permission, if the quota has room for it.
-async fn try_permission(
-    transport: &HttpTransport,
-    config: &Config,
-    bearer: SecretString,
-    journal: &mut Journal,
-    start: &Start,
-) -> Result<String, Error> {
-    let Some(_fetching) = journal.try_lock_fetching()? else {
-        return Ok("not tried: a run of this state folder is fetching".into());
-    };
-    if let Some(reached) = month_reached(journal, config, start.now())? {
-        return Ok(format!("not tried: {reached}"));
-    }
-    let now = start.now();
-    let free_at = now + slot_time(&config.api);
-    let is_taken = |free_ms: i64| free_ms > now.timestamp_millis() && free_ms <= free_at.timestamp_millis();
-    let taken = journal.slots(Endpoint::Quality)?.iter().filter(|slot| is_taken(slot.free_ms)).count();
-    if taken >= config.rate.requests_per_minute as usize {
-        return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
-    }
-    if refused_for(journal, Endpoint::Quality, now)?.is_some() {
-        return Ok("not tried: the API refuses requests for now".into());
-    }
-    let slot = journal.spend(Endpoint::Quality, now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
-    let tried = permission(transport, config, bearer, start).await;
-    journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
-    journal.write_slots()?;
-    let Tried { finding, refused_for } = tried?;
-    if let Some(wait) = refused_for {
-        refuse_for(journal, Endpoint::Quality, start.now(), wait)?;
-    }
-    Ok(finding)
+/// The question whether the app may ask an endpoint.
+struct Question<'a> {
+    transport: &'a HttpTransport,
+    config: &'a Config,
+    bearer: &'a SecretString,
+    start: &'a Start,
+    endpoint: Endpoint,
 }
 
 /// What the question for a permission came to.
@@ -227,29 +222,79 @@ struct Tried {
     refused_for: Option<Duration>,
 }
 
-/// Asks for a stay that does not exist: an app that may ask is told so.
-async fn permission(
-    transport: &HttpTransport,
-    config: &Config,
-    bearer: SecretString,
-    start: &Start,
-) -> Result<Tried, Error> {
-    let path_and_query = quality::request(&nobody(start.now()), config.api.user_id_type, None);
-    let answer = transport.send(Request { path_and_query, call: Call::Get { bearer } }).await;
-    let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
-    match meaning(Endpoint::Quality, &answer, start.now()) {
-        Outcome::Page(_) | Outcome::Judged(Judgement::Absent | Judgement::Rejected | Judgement::IdRefused, _) => {
-            found("the app may read meeting quality", None)
+impl Question<'_> {
+    /// Asks, if the quota has room for it.
+    async fn within_quota(&self, journal: &mut Journal) -> Result<String, Error> {
+        let Self { config, start, endpoint, .. } = *self;
+        let Some(_fetching) = journal.try_lock_fetching()? else {
+            return Ok("not tried: a run of this state folder is fetching".into());
+        };
+        if let Some(reached) = month_reached(journal, config, start.now())? {
+            return Ok(format!("not tried: {reached}"));
         }
-        Outcome::Judged(Judgement::NoPermission, said) => {
-            Err(Error::Access { what: said.text, remedy: no_permission_remedy(Endpoint::Quality) })
+        let now = start.now();
+        let free_at = now + slot_time(&config.api);
+        let is_taken = |free_ms: i64| free_ms > now.timestamp_millis() && free_ms <= free_at.timestamp_millis();
+        let taken = journal.slots(endpoint)?.iter().filter(|slot| is_taken(slot.free_ms)).count();
+        if taken >= config.rate.requests_per_minute as usize {
+            return Ok("not tried: the last minute's quota is used up; try again in a minute".into());
         }
-        Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
-        Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
-        Outcome::MonthUsedUp(said)
-        | Outcome::TokenRefused(said)
-        | Outcome::Transient(said)
-        | Outcome::Judged(Judgement::OffContract | Judgement::Failed, said) => Err(Error::Upstream(said.text)),
+        if refused_for(journal, endpoint, now)?.is_some() {
+            return Ok("not tried: the API refuses requests for now".into());
+        }
+        let slot = journal.spend(endpoint, now.timestamp_millis(), free_at.timestamp_millis(), quota_day(now))?;
+        let tried = self.permission().await;
+        journal.free_slot(slot, (start.now() + HOLD).timestamp_millis() + 1);
+        journal.write_slots()?;
+        let Tried { finding, refused_for } = tried?;
+        if let Some(wait) = refused_for {
+            refuse_for(journal, endpoint, start.now(), wait)?;
+        }
+        Ok(finding)
+    }
+
+    /// Asks for what does not exist: an app that may ask is told so.
+    async fn permission(&self) -> Result<Tried, Error> {
+        let Self { transport, bearer, start, endpoint, .. } = *self;
+        let path_and_query = self.request();
+        let answer = transport.send(Request { path_and_query, call: Call::Get { bearer: bearer.clone() } }).await;
+        let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
+        match meaning(endpoint, &answer, start.now()) {
+            Outcome::Page(_) | Outcome::Judged(Judgement::Absent | Judgement::Rejected | Judgement::IdRefused, _) => {
+                let may = match endpoint {
+                    Endpoint::Quality => "the app may read meeting quality",
+                    Endpoint::Meetings => "the app may list meetings",
+                    Endpoint::Participants => "the app may list participants",
+                };
+                found(may, None)
+            }
+            Outcome::Judged(Judgement::NoPermission, said) => {
+                Err(Error::Access { what: said.text, remedy: no_permission_remedy(endpoint) })
+            }
+            Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
+            Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
+            Outcome::MonthUsedUp(said)
+            | Outcome::TokenRefused(said)
+            | Outcome::Transient(said)
+            | Outcome::Judged(Judgement::OffContract | Judgement::Failed, said) => Err(Error::Upstream(said.text)),
+        }
+    }
+
+    /// A request for what does not exist, or for a minute of meetings.
+    fn request(&self) -> String {
+        let ids = self.config.api.user_id_type;
+        let nobody = nobody(self.start.now());
+        match self.endpoint {
+            Endpoint::Quality => quality::request(&nobody, ids, None),
+            Endpoint::Meetings => {
+                let span_s = nobody.meeting_start_s..nobody.meeting_end_s;
+                meetings::request(&span_s, &self.config.discover, ids, None)
+            }
+            Endpoint::Participants => {
+                let Stay { meeting_no: no, meeting_start_s: start_s, meeting_end_s, .. } = nobody;
+                participants::request(&Meeting { start_s, no, end_s: Some(meeting_end_s) }, ids, None)
+            }
+        }
     }
 }
 
@@ -298,9 +343,20 @@ fn fault_of(error: &Error) -> (ExitCode, String, Option<String>) {
 impl Checked {
     fn add(&mut self, matter: &'static str, finding: Result<String, (ExitCode, String, Option<String>)>) {
         self.lines.push(match finding {
-            Ok(finding) => Line { matter, finding, fault: None },
-            Err((code, finding, remedy)) => Line { matter, finding, fault: Some((code, remedy.unwrap_or_default())) },
+            Ok(finding) => Line { matter, finding, fault: None, is_note: false },
+            Err((code, finding, remedy)) => {
+                Line { matter, finding, fault: Some((code, remedy.unwrap_or_default())), is_note: false }
+            }
         });
+    }
+
+    /// Whoever names manifests needs no permission to list: that it is missing is told, and no fault.
+    fn add_permission(&mut self, endpoint: Endpoint, finding: Result<String, (ExitCode, String, Option<String>)>) {
+        let is_missing = finding.as_ref().is_err_and(|(code, ..)| *code == ExitCode::Access);
+        self.add(matter(endpoint), finding);
+        if let Some(line) = self.lines.last_mut().filter(|_| endpoint != Endpoint::Quality && is_missing) {
+            line.is_note = true;
+        }
     }
 
     /// That of the first fault, or 0; that of an interruption, if there was one.
@@ -308,14 +364,19 @@ impl Checked {
         if self.is_stopped {
             return ExitCode::Interrupted;
         }
-        self.lines.iter().find_map(|line| line.fault.as_ref()).map_or(ExitCode::Complete, |(code, _)| *code)
+        let faults = self.lines.iter().filter(|line| !line.is_note);
+        faults.filter_map(|line| line.fault.as_ref()).next().map_or(ExitCode::Complete, |(code, _)| *code)
     }
 }
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Line { matter, finding, fault } in &self.lines {
+        for Line { matter, finding, fault, is_note } in &self.lines {
             match fault {
+                Some((_, remedy)) if *is_note => {
+                    let (finding, remedy) = (Printable(finding), Printable(remedy));
+                    writeln!(f, "note  {matter}: {finding}; only discovery needs it\n      {remedy}")?;
+                }
                 None => writeln!(f, "ok    {matter}: {}", Printable(finding))?,
                 Some((_, remedy)) if remedy.is_empty() => writeln!(f, "FAIL  {matter}: {}", Printable(finding))?,
                 Some((_, remedy)) => {

@@ -175,7 +175,7 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
     let has_manifest = !task.manifests.files.is_empty();
     look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest && task.discover.is_none()))?;
     if let Some(dates) = task.discover {
-        publisher.check_listed()?;
+        publisher.check_listed(&journal)?;
         check_begun(dates, around)?;
     }
     let has_manifest = has_manifest || task.discover.is_some();

@@ -1,6 +1,8 @@
 //! `vcq plan`: what an export of a manifest would cost. No request is made, the queue is not
 //! changed, and no folder or journal is created.
 
+pub mod discovery;
+
 use std::{cell::RefCell, fmt};
 
 use serde::Serialize;

@@ -6,10 +6,11 @@ use chrono::NaiveDate;
 
 use crate::{
     config::Config,
+    dataset::Dataset,
     error::Error,
     journal::{Identity, Journal},
     observe::report::Texts,
-    publish::{Publication, Publisher},
+    publish::{Publication, Publisher, listed::ListedPublication},
     start::Start,
     store::Store,
 };
@@ -19,6 +20,8 @@ use crate::{
 pub struct Rebuilt {
     /// Dates that have a new file.
     pub dates: u64,
+    /// Files of meetings and participants that are new; of other dates nothing has changed.
+    pub listed: u64,
     texts: Texts,
     /// Dates that are as they were, and why.
     pub failures: Vec<(NaiveDate, Error)>,
@@ -35,7 +38,7 @@ pub fn rebuild(
     config: &Config,
     (from, to): (Option<NaiveDate>, Option<NaiveDate>),
     start: &Start,
-    mut told: impl FnMut(&Publication) + Send,
+    mut told: impl FnMut(&dyn fmt::Display) + Send,
 ) -> Result<Rebuilt, Error> {
     let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
     if from > to {
@@ -45,6 +48,8 @@ pub fn rebuild(
     let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
     let publishing = publisher.begin(&journal)?;
     let dates = journal.landed_dates(from, to)?;
+    let is_wanted = |date| (from..=to).contains(&date);
+    refuse_pruned_listings(&journal, is_wanted)?;
     let mut rebuilt = Rebuilt::default();
     publishing.replace(&mut journal, &dates, &start.stop, |date, replaced| match replaced {
         Ok(publication) => {
@@ -55,7 +60,18 @@ pub fn rebuild(
         }
         Err(error) => rebuilt.failures.push((date, error)),
     })?;
-    rebuilt.failures.sort_unstable_by_key(|(date, _)| *date);
+    if !start.stop.is_requested() {
+        publishing.replace_listed(&mut journal, is_wanted, &start.stop, |date, replaced| match replaced {
+            Ok(publication) => {
+                rebuilt.listed += 1;
+                let dataset = publication.file.dataset.name();
+                rebuilt.texts.add_listed(dataset, &publication.unparsed, &publication.unknown);
+                told(&publication);
+            }
+            Err(error) => rebuilt.failures.push((date, error)),
+        })?;
+    }
+    rebuilt.failures.sort_by_key(|(date, _)| *date);
     // A signal while the last date was built has cut nothing.
     let is_cut = rebuilt.dates < dates.len() as u64 && start.stop.is_requested();
     if rebuilt.failures.is_empty() && is_cut {
@@ -64,10 +80,34 @@ pub fn rebuild(
     Ok(rebuilt)
 }
 
+/// Makes sure, before anything is replaced, that no page is missing that these dates come from.
+fn refuse_pruned_listings(journal: &Journal, is_wanted: impl Fn(NaiveDate) -> bool) -> Result<(), Error> {
+    for dataset in Dataset::LISTED {
+        for (date, _) in journal.listed_dates(dataset)? {
+            if is_wanted(date) && journal.is_listing_pruned(dataset, date)? {
+                return Err(Error::Pruned(date));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.texts)?;
-        writeln!(f, "{} dates rebuilt", self.dates)
+        write!(f, "{} dates rebuilt", self.dates)?;
+        match self.listed {
+            0 => writeln!(f),
+            listed => writeln!(f, ", {listed} files of meetings and participants"),
+        }
+    }
+}
+
+/// The line that tells of a visible file of meetings or participants.
+impl fmt::Display for ListedPublication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, name, .. } = self;
+        write!(f, "{}: date={}/{name}  {} rows  {} bytes", file.dataset.name(), file.date, file.rows, file.bytes)
     }
 }
 

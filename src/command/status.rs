@@ -8,13 +8,18 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::export::closes_at_s;
 use crate::{
     config::Config,
+    dataset::Dataset,
     endpoint::Endpoint,
     error::Error,
     fetch::calendar::{quota_day, quota_month},
-    journal::{Identity, Journal, State},
-    publish::look::{self, Depth},
+    journal::{DateListing, Identity, Journal, State},
+    publish::{
+        listed,
+        look::{self, Depth},
+    },
     start::Start,
     store::Store,
 };
@@ -26,6 +31,8 @@ pub struct Status {
     pub dates: Vec<DateStatus>,
     /// Stays to be asked for, by lane.
     pub queue: Queue,
+    /// What has been discovered; none: nothing was.
+    pub discovery: Option<Discovery>,
     /// Requests sent.
     pub requests: Requests,
     /// How long the queue takes at the configured rate, at one request a stay, in seconds.
@@ -53,10 +60,34 @@ pub struct DateStatus {
     pub samples: u64,
     /// Published files.
     pub files: u64,
+    /// Whether its meetings are listed: `unlisted`, `open` (a run that names it lists it again) or `closed`; none: nobody has asked
+    /// for them.
+    pub listing: Option<&'static str>,
+    /// Meetings that are known of it.
+    pub meetings: u64,
     /// What of it is not on disk as it should be, by names and sizes.
     pub problems: Vec<String>,
     /// True if all done stays with samples are in visible files, and nothing is pending, failed or asked for again.
     pub complete: bool,
+}
+
+/// What has been discovered of all dates.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Discovery {
+    /// Dates listed once nothing more was to come.
+    pub closed: u64,
+    /// Dates listed before that, which a run that names them lists again.
+    pub open: u64,
+    /// Dates asked for and not listed as a whole.
+    pub unlisted: u64,
+    /// Meetings.
+    pub meetings: u64,
+    /// Attendances.
+    pub attendances: u64,
+    /// Listings of meetings to be asked for.
+    pub meetings_queued: u64,
+    /// Listings of participants to be asked for.
+    pub participants_queued: u64,
 }
 
 /// Stays to be asked for.
@@ -69,7 +100,7 @@ pub struct Queue {
 }
 
 /// Requests sent, by span.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Requests {
     /// In the last minute.
     pub last_minute: u64,
@@ -77,6 +108,8 @@ pub struct Requests {
     pub today: u64,
     /// This calendar month (UTC+8).
     pub this_month: u64,
+    /// Of these, to each endpoint.
+    pub this_month_by_endpoint: BTreeMap<&'static str, u64>,
     /// The month's limit, if there is one.
     pub requests_per_month: Option<u64>,
 }
@@ -94,23 +127,74 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     let (first, last, _) = quota_month(now);
     let today = quota_day(now);
     let mut last_minute = 0;
+    let mut this_month_by_endpoint = BTreeMap::new();
     for endpoint in Endpoint::ALL {
+        this_month_by_endpoint.insert(endpoint.name(), journal.spent_at(endpoint, first, last)?);
         last_minute += journal.slots(endpoint)?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
     }
+    let dates = dates(&journal, config, start)?;
     Ok(Status {
-        dates: dates(&journal, &Store::existing(start.disk.clone(), &config.output)?)?,
+        discovery: discovery(&journal, &dates)?,
+        dates,
         queue: Queue { nightly, backfill },
         requests: Requests {
             last_minute,
             today: journal.spent_between(today, today)?,
             this_month: journal.spent_between(first, last)?,
+            this_month_by_endpoint,
             requests_per_month: config.rate.requests_per_month,
         },
         seconds_left: ((nightly + backfill) * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
     })
 }
 
-fn dates(journal: &Journal, dataset: &Store) -> Result<Vec<DateStatus>, Error> {
+/// The dates as a whole, if anybody has asked for their meetings.
+fn discovery(journal: &Journal, dates: &[DateStatus]) -> Result<Option<Discovery>, Error> {
+    let stand = |listing: DateListing| dates.iter().filter(|date| date.listing == Some(listing.name())).count() as u64;
+    let discovery = Discovery {
+        closed: stand(DateListing::Closed),
+        open: stand(DateListing::Open),
+        unlisted: stand(DateListing::Unlisted),
+        meetings: dates.iter().map(|date| date.meetings).sum(),
+        attendances: journal.attendances()?,
+        meetings_queued: journal.listings_queued(Endpoint::Meetings)?,
+        participants_queued: journal.listings_queued(Endpoint::Participants)?,
+    };
+    Ok((discovery.closed + discovery.open + discovery.unlisted > 0).then_some(discovery))
+}
+
+/// What is known of listings, date by date.
+fn add_listings(
+    journal: &Journal,
+    config: &Config,
+    start: &Start,
+    dates: &mut BTreeMap<NaiveDate, DateStatus>,
+) -> Result<(), Error> {
+    for day in journal.listing_dates()? {
+        let listing = journal.date_listing(day, closes_at_s(day, config))?;
+        // Its stays are complete if all that there are is: a date without meetings too.
+        let date = dates.entry(day).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });
+        date.listing = Some(listing.name());
+        date.complete &= listing == DateListing::Closed;
+    }
+    for (day, meetings) in journal.meetings_by_date()? {
+        dates.entry(day).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() }).meetings = meetings;
+    }
+    for dataset in Dataset::LISTED {
+        let Some(folder) = config.discover.folder(dataset) else { continue };
+        let store = Store::existing(start.disk.clone(), folder)?;
+        for day in listed::dates(journal, &store, dataset)? {
+            let faults = listed::look(journal, &store, (dataset, day), Depth::Names)?.faults;
+            let date = dates.entry(day).or_default();
+            date.complete &= faults.is_empty();
+            date.problems.extend(faults.iter().map(|fault| format!("{}: {fault}", dataset.name())));
+        }
+    }
+    Ok(())
+}
+
+fn dates(journal: &Journal, config: &Config, start: &Start) -> Result<Vec<DateStatus>, Error> {
+    let dataset = &Store::existing(start.disk.clone(), &config.output)?;
     let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
     for row in journal.coverage()? {
         let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });
@@ -141,5 +225,6 @@ fn dates(journal: &Journal, dataset: &Store) -> Result<Vec<DateStatus>, Error> {
         date.complete &= found.faults.is_empty();
         date.problems = found.faults.iter().map(ToString::to_string).collect();
     }
+    add_listings(journal, config, start, &mut dates)?;
     Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day, ..date }).collect())
 }

@@ -7,10 +7,14 @@ use chrono::NaiveDate;
 
 use crate::{
     config::Config,
+    dataset::Dataset,
     error::{Error, ExitCode},
     journal::{DamagedPages, FileRow, Identity, Journal, State},
     printable::Printable,
-    publish::look::{Depth, Fault, Look, look},
+    publish::{
+        listed::{self, ListedLook},
+        look::{Depth, Fault, Look, look},
+    },
     start::Start,
     store::{Store, disk::IS_STRANGER},
 };
@@ -19,6 +23,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Verified {
     dates: Vec<(NaiveDate, Look)>,
+    /// The datasets that come from listings, date by date.
+    listed: Vec<(Dataset, NaiveDate, ListedLook)>,
     /// What stands beside the partitions.
     strangers: Vec<PathBuf>,
     /// Done stays of dates that a process at work has yet to publish.
@@ -88,7 +94,33 @@ fn compare(journal: &Journal, config: &Config, start: &Start) -> Result<Verified
         });
         verified.dates.push((date, look));
     }
+    for dataset in Dataset::LISTED {
+        compare_listed(journal, config, start, (dataset, is_fetching), &mut verified)?;
+    }
     Ok(verified)
+}
+
+/// The same of a dataset that comes from listings.
+fn compare_listed(
+    journal: &Journal,
+    config: &Config,
+    start: &Start,
+    (dataset, is_fetching): (Dataset, bool),
+    verified: &mut Verified,
+) -> Result<(), Error> {
+    let Some(folder) = config.discover.folder(dataset) else { return Ok(()) };
+    let store = Store::existing(start.disk.clone(), folder)?;
+    verified.strangers.extend(store.partitions()?.strangers);
+    for date in listed::dates(journal, &store, dataset)? {
+        if start.stop.is_requested() {
+            return Err(Error::Stopped(format!("{} was not verified to its end", dataset.name())));
+        }
+        let mut look = listed::look(journal, &store, (dataset, date), Depth::Rows)?;
+        // A process that is fetching publishes what it has listed.
+        look.faults.retain(|fault| !(is_fetching && *fault == Fault::Outdated));
+        verified.listed.push((dataset, date, look));
+    }
+    Ok(())
 }
 
 impl Verified {
@@ -108,7 +140,11 @@ impl Verified {
     }
 
     fn fault_count(&self) -> usize {
-        self.faults().count() + self.strangers.len()
+        self.faults().count() + self.listed_faults().count() + self.strangers.len()
+    }
+
+    fn listed_faults(&self) -> impl Iterator<Item = (Dataset, NaiveDate, &Fault)> {
+        self.listed.iter().flat_map(|(dataset, date, look)| look.faults.iter().map(|fault| (*dataset, *date, fault)))
     }
 }
 
@@ -119,6 +155,11 @@ impl fmt::Display for Verified {
             let (files, stays, samples) = (sound.len(), sum(|file| file.stays), sum(|file| file.samples));
             writeln!(f, "ok    date={date}  {files} files  {stays} stays  {samples} rows")?;
         }
+        for (dataset, date, look) in &self.listed {
+            if let Some(file) = &look.sound {
+                writeln!(f, "ok    {} date={date}  {} rows", dataset.name(), file.rows)?;
+            }
+        }
         for (date, stays) in &self.waiting {
             writeln!(f, "wait  date={date}  {stays} done stays: the process that is fetching publishes them")?;
         }
@@ -127,6 +168,9 @@ impl fmt::Display for Verified {
         }
         for (date, fault) in self.faults() {
             writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(date))?;
+        }
+        for (dataset, date, fault) in self.listed_faults() {
+            writeln!(f, "FAIL  {} date={date}  {fault}: {}", dataset.name(), fault.listed_remedy(date))?;
         }
         if let Some(faults) = &self.structure {
             write_structure(f, faults)?;

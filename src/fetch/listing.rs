@@ -21,7 +21,7 @@ use crate::{
         page::{Next, Page},
         transport::Answer,
     },
-    journal::{Landed, Listed, NewListedPage, QueuedListing, State, Verdict},
+    journal::{Brought, Landed, Listed, NewListedPage, QueuedListing, State, Verdict},
     listings,
     read::decode::Unknown,
     stay::partition_date,
@@ -72,12 +72,12 @@ impl Loop<'_> {
             return self.fail_listing(&task.work, reason, answer.log_id.clone());
         }
         let Next::Token(token) = &page.next else { return self.last_page_of_listing(task, page, answer) };
-        let fresh = self.land_listed(&task.work, page, answer)?;
+        let brought = self.land_listed(&task.work, page, answer)?;
         self.tracks[endpoint].anomaly.note(Sign::Known, task.work.id);
         let listing = &mut task.work;
         listing.pages += 1;
         listing.items += page.items;
-        listing.barren_pages = if fresh > 0 { 0 } else { listing.barren_pages + 1 };
+        listing.barren_pages = if brought.items > 0 { 0 } else { listing.barren_pages + 1 };
         listing.page_token = Some(token.clone());
         task.tries = Tries::none(Instant::now());
         self.requeue(task, Duration::ZERO);
@@ -97,8 +97,8 @@ impl Loop<'_> {
         self.listed(listing, page.items, State::Done, None, None)
     }
 
-    /// Lands a page with all that it brings; returns how much of that no earlier page of the listing has.
-    fn land_listed(&mut self, listing: &QueuedListing, page: &Page, answer: &Answer) -> Result<u32, Error> {
+    /// Lands a page with all that it brings.
+    fn land_listed(&mut self, listing: &QueuedListing, page: &Page, answer: &Answer) -> Result<Brought, Error> {
         let next_token = match &page.next {
             Next::Token(token) => Some(token.as_str()),
             Next::End | Next::TokenMissing => None,
@@ -111,7 +111,7 @@ impl Loop<'_> {
         let offset = config.api.naive_utc_offset;
         let unread = |_| Error::Bug("a page that was read for its paging cannot be read for its items".into());
         let unknown = &mut Unknown::default();
-        let (fresh, unreadable) = match &listing.of {
+        let (brought, unreadable) = match &listing.of {
             Listed::Date(_) => {
                 let listed = listings::meetings(body, offset, unknown).map_err(unread)?;
                 (self.journal.land_meetings(&landed, &listed.meetings, &how)?, listed.unreadable)
@@ -124,9 +124,9 @@ impl Loop<'_> {
                 (self.journal.land_participants(&landed, (*id, meeting), &listed, &how)?, 0)
             }
         };
-        (self.terms.emit)(Event::PageListed { items: page.items, unreadable });
+        (self.terms.emit)(Event::PageListed { items: page.items, unreadable, brought });
         self.journal.own_discovered()?;
-        Ok(fresh)
+        Ok(brought)
     }
 
     /// What is wrong with the paging, if anything; the pages before it are sound.

@@ -5,10 +5,10 @@ use chrono_tz::Tz;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
-    Journal, JournalError, Lane, ListingId, MeetingId, State,
+    Journal, JournalError, Lane, ListingId, MeetingId, State, StayId,
     listing::list_participants,
     page::{Frame, drop_pages},
-    stay::{Found, INSERT, insert, meeting_no_column, stay_from_row},
+    stay::{Found, INSERT, date_from_row, insert, meeting_no_column, stay_from_row},
 };
 use crate::{
     dataset::Dataset,
@@ -40,6 +40,30 @@ pub struct Landed {
     pub zone: Tz,
     /// The wall time.
     pub now_s: i64,
+}
+
+/// What a page has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// Items that no earlier page of its listing has.
+    pub items: u32,
+    /// Listings of participants to be asked for, for it.
+    pub listings: u32,
+    /// Stays that nobody had named before.
+    pub stays: u32,
+    /// Requests that these need at most.
+    pub requests: u32,
+}
+
+/// What is left to be asked for, of what this process has discovered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Listings.
+    pub listings: u64,
+    /// Stays.
+    pub stays: u64,
+    /// Requests for these, by their length.
+    pub requests: u64,
 }
 
 /// What has been discovered of this process's dates.
@@ -85,8 +109,7 @@ impl Discovered {
 pub type ListedPageId = i64;
 
 impl Journal {
-    /// Makes a page of a date's meetings durable, and asks for the participants of those that are new or have changed. Returns
-    /// how many of its meetings no earlier page of its listing has.
+    /// Makes a page of a date's meetings durable, and asks for the participants of those that are new or have changed.
     ///
     /// When this returns, the page survives a power cut and is never asked for again.
     pub fn land_meetings(
@@ -94,51 +117,65 @@ impl Journal {
         page: &NewListedPage<'_>,
         meetings: &[SeenMeeting],
         how: &Landed,
-    ) -> Result<u32, JournalError> {
+    ) -> Result<Brought, JournalError> {
         let frame = Frame::of(page.body)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let id = write_page(&transaction, page, &frame, how.now_s)?;
         let lane = lane_of(&transaction, page.listing)?;
-        let mut fresh = 0;
+        let mut brought = Brought::default();
         for seen in meetings {
-            fresh += u32::from(see(&transaction, seen, (id, page.listing, lane), how)?);
+            let (is_fresh, is_listed) = see(&transaction, seen, (id, page.listing, lane), how)?;
+            brought.items += u32::from(is_fresh);
+            brought.listings += u32::from(is_listed);
         }
         transaction.commit()?;
-        Ok(fresh)
+        Ok(brought)
     }
 
-    /// Makes a page of a meeting's participants durable, and queues the stays that it gives. Returns how many of its attendances
-    /// no earlier page of its listing has.
+    /// Makes a page of a meeting's participants durable, and queues the stays that it gives.
     pub fn land_participants(
         &mut self,
         page: &NewListedPage<'_>,
         (meeting_id, meeting): (MeetingId, &Meeting),
         attendances: &[SeenAttendance],
         how: &Landed,
-    ) -> Result<u32, JournalError> {
+    ) -> Result<Brought, JournalError> {
         let frame = Frame::of(page.body)?;
         let date = partition_date(meeting.start_s, how.zone);
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let id = write_page(&transaction, page, &frame, how.now_s)?;
         let lane = lane_of(&transaction, page.listing)?;
-        let mut fresh = 0;
+        let mut brought = Brought::default();
         for seen in attendances {
-            let stay = seen.stay.as_ref().map(|stay| self.queue(stay, date, seen.is_external, lane)).transpose()?;
-            fresh += u32::from(attend(&transaction, meeting_id, seen, stay, page.listing)?);
+            let mut id = None;
+            if let Some(stay) = &seen.stay {
+                let (queued, is_new) = self.queue(stay, date, seen.is_external, lane)?;
+                id = Some(queued);
+                brought.stays += u32::from(is_new);
+                brought.requests += if is_new { stay.pages_max() } else { 0 };
+            }
+            brought.items += u32::from(attend(&transaction, meeting_id, seen, id, page.listing)?);
         }
         if !attendances.is_empty() {
             note_change(&transaction, Dataset::Participants, date, id)?;
         }
         transaction.commit()?;
-        Ok(fresh)
+        Ok(brought)
     }
 
     /// Puts a discovered stay into the queue, or learns what its listing says of one that is there: with another end of its
-    /// meeting it is asked for again, beside what has landed of it.
-    fn queue(&self, stay: &Stay, date: NaiveDate, is_external: bool, lane: Lane) -> Result<i64, JournalError> {
+    /// meeting it is asked for again, beside what has landed of it. Returns its number, and whether it is new.
+    fn queue(
+        &self,
+        stay: &Stay,
+        date: NaiveDate,
+        is_external: bool,
+        lane: Lane,
+    ) -> Result<(StayId, bool), JournalError> {
         const EXTERNAL: &str = "UPDATE stay SET external = ?2 WHERE id = ?1 AND external <> ?2";
         let mut insertion = self.db.prepare_cached(INSERT)?;
-        let id = if insert(&mut insertion, stay, date, lane)? {
+        let is_new = insert(&mut insertion, stay, date, lane)?;
+        let id = if is_new {
             self.db.last_insert_rowid()
         } else {
             let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -146,7 +183,7 @@ impl Journal {
             found.id
         };
         self.db.prepare_cached(EXTERNAL)?.execute(params![id, is_external])?;
-        Ok(id)
+        Ok((id, is_new))
     }
 
     fn learn(&self, found: &Found, stay: &Stay, lane: Lane) -> Result<(), JournalError> {
@@ -255,6 +292,26 @@ impl Journal {
         Ok(())
     }
 
+    /// What is left to be asked for, of what this process has discovered.
+    pub fn discovered_left(&self) -> Result<Left, JournalError> {
+        const LISTINGS_LEFT: &str = "
+            SELECT count(*) FROM listing
+            WHERE state = 0 /* pending */
+                AND (date IN (SELECT date FROM mine_date) OR meeting IN (SELECT meeting FROM mine_meeting))";
+        // A sample a minute, a hundred to a page.
+        const STAYS_LEFT: &str = "
+            SELECT count(*),
+                coalesce(sum(max(1, (meeting_end - max(join_time, meeting_start)) / 6000 + 1 - stay.pages)), 0)
+            FROM mine JOIN stay ON stay.id = mine.stay
+            WHERE mine.discovered AND stay.state = 0 /* pending */";
+        if !self.discovers {
+            return Ok(Left::default());
+        }
+        let listings = self.db.query_row(LISTINGS_LEFT, [], |row| row.get(0))?;
+        let (stays, requests) = self.db.query_row(STAYS_LEFT, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Left { listings, stays, requests })
+    }
+
     /// What has been discovered of this process's dates, as it stands at `now_s`.
     pub fn discovered(&self, now_s: i64) -> Result<Discovered, JournalError> {
         const MEETINGS: &str = "
@@ -324,6 +381,20 @@ impl Journal {
         Ok(())
     }
 
+    /// How many meetings are known of each date.
+    pub fn meetings_by_date(&self) -> Result<Vec<(NaiveDate, u64)>, JournalError> {
+        const MEETINGS_BY_DATE: &str = "SELECT date, count(*) FROM meeting GROUP BY date";
+        let mut statement = self.db.prepare_cached(MEETINGS_BY_DATE)?;
+        let rows = statement.query_map([], |row| Ok((date_from_row(row, 0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many attendances are known.
+    pub fn attendances(&self) -> Result<u64, JournalError> {
+        const ATTENDANCES: &str = "SELECT count(*) FROM attendance";
+        Ok(self.db.query_row(ATTENDANCES, [], |row| row.get(0))?)
+    }
+
     /// Requests that the pending stays of the dates from `first` to `last` need at most, after the pages that have landed.
     pub fn requests_left(&self, first: NaiveDate, last: NaiveDate) -> Result<u64, JournalError> {
         const PENDING: &str = "
@@ -372,13 +443,13 @@ fn lane_of(db: &Connection, listing: ListingId) -> rusqlite::Result<Lane> {
     Ok(if lane == Lane::Nightly as i64 { Lane::Nightly } else { Lane::Backfill })
 }
 
-/// Takes a meeting in; false if its listing had it already.
+/// Takes a meeting in. Returns whether its listing had it not yet, and whether its participants are to be asked for, for it.
 fn see(
     transaction: &Transaction<'_>,
     seen: &SeenMeeting,
     (page, listing, lane): (ListedPageId, ListingId, Lane),
     how: &Landed,
-) -> Result<bool, JournalError> {
+) -> Result<(bool, bool), JournalError> {
     const KNOWN: &str = "SELECT id, end_time FROM meeting WHERE start_time = ?1 AND number = ?2";
     const NEW: &str = "
         INSERT INTO meeting (start_time, number, end_time, participants, date) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -413,8 +484,8 @@ fn see(
     };
     transaction.prepare_cached(SIGHTING)?.execute([id, page])?;
     note_change(transaction, Dataset::Meetings, date, page)?;
-    list_participants(transaction, id, meeting, *participants, (lane, how.now_s))?;
-    Ok(is_fresh)
+    let is_listed = list_participants(transaction, id, meeting, *participants, (lane, how.now_s))?;
+    Ok((is_fresh, is_listed))
 }
 
 /// Takes an attendance in; false if its listing had it already.

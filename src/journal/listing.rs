@@ -324,6 +324,23 @@ impl Journal {
         Ok(transaction.commit()?)
     }
 
+    /// Pages of the last listing of a date that was read to its end.
+    pub fn pages_of_date(&self, date: NaiveDate) -> Result<u64, JournalError> {
+        const PAGES_OF_DATE: &str = "
+            SELECT coalesce(
+                (SELECT pages FROM listing WHERE date = ?1 AND state = 1 /* done */ ORDER BY id DESC LIMIT 1), 0)";
+        Ok(self.db.prepare_cached(PAGES_OF_DATE)?.query_row([date.to_epoch_days()], |row| row.get(0))?)
+    }
+
+    /// Pending listings of participants of meetings on the dates from `first` to `last`.
+    pub fn participants_left(&self, first: NaiveDate, last: NaiveDate) -> Result<u64, JournalError> {
+        const PARTICIPANTS_LEFT: &str = "
+            SELECT count(*) FROM meeting JOIN listing ON listing.meeting = meeting.id
+            WHERE meeting.date BETWEEN ?1 AND ?2 AND listing.state = 0 /* pending */";
+        let mut statement = self.db.prepare_cached(PARTICIPANTS_LEFT)?;
+        Ok(statement.query_row([first.to_epoch_days(), last.to_epoch_days()], |row| row.get(0))?)
+    }
+
     /// Pending listings of an endpoint.
     pub fn listings_queued(&self, endpoint: Endpoint) -> Result<u64, JournalError> {
         const LISTINGS_QUEUED: &str = "SELECT count(*) FROM listing WHERE endpoint = ?1 AND state = 0 /* pending */";
@@ -364,21 +381,21 @@ struct LastOfMeeting {
 }
 
 /// Asks for the participants of a meeting, unless they are known: of one that was listed with the same end and the same number
-/// of them, they are not asked for again.
+/// of them, they are not asked for again. Returns whether they are.
 pub(super) fn list_participants(
     transaction: &Transaction<'_>,
     id: MeetingId,
     meeting: &Meeting,
     participants: Option<u32>,
     (lane, now_s): (Lane, i64),
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     const LAST_OF_MEETING: &str = "
         SELECT id, state, meeting_end, participants, pages FROM listing WHERE meeting = ?1 ORDER BY id DESC LIMIT 1";
     const LIST_MEETING: &str = "
         INSERT INTO listing (endpoint, meeting, meeting_end, participants, lane) VALUES (2, ?1, ?2, ?3, ?4)";
     const TAKE: &str = "UPDATE listing SET lane = min(lane, ?2), participants = ?3 WHERE id = ?1";
     const AGAIN: &str = "UPDATE listing SET state = 0 /* pending */, lane = min(lane, ?2) WHERE id = ?1";
-    let Askable::Until(end_s) = meeting.askable(now_s) else { return Ok(()) };
+    let Askable::Until(end_s) = meeting.askable(now_s) else { return Ok(false) };
     let last = transaction.prepare_cached(LAST_OF_MEETING)?.query_row([id], |row| {
         Ok(LastOfMeeting {
             id: row.get(0)?,
@@ -389,9 +406,9 @@ pub(super) fn list_participants(
         })
     });
     let last = last.optional()?;
-    let list = || -> rusqlite::Result<()> {
+    let list = || -> rusqlite::Result<bool> {
         let listing = params![id, end_s, participants, lane as i64];
-        transaction.prepare_cached(LIST_MEETING)?.execute(listing).map(drop)
+        transaction.prepare_cached(LIST_MEETING)?.execute(listing).map(|_| true)
     };
     match last {
         None => list(),
@@ -403,16 +420,16 @@ pub(super) fn list_participants(
         }
         Some(last) if last.state == State::Pending => {
             let taken = params![last.id, lane as i64, participants];
-            transaction.prepare_cached(TAKE)?.execute(taken).map(drop)
+            transaction.prepare_cached(TAKE)?.execute(taken).map(|_| false)
         }
         Some(last) if last.participants != participants => list(),
         // The token of one that had begun may have grown too old.
         Some(last) if last.state == State::Failed && last.pages > 0 => list(),
         Some(last) if matches!(last.state, State::Young | State::Failed) => {
             let again = params![last.id, lane as i64];
-            transaction.prepare_cached(AGAIN)?.execute(again).map(drop)
+            transaction.prepare_cached(AGAIN)?.execute(again).map(|_| true)
         }
-        Some(_) => Ok(()),
+        Some(_) => Ok(false),
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::{debug, info, trace, warn};
 use super::words::duration;
 use crate::{
     event::Event,
-    journal::{Rereading, State},
+    journal::{Left, Rereading, State},
     printable::Printable,
 };
 
@@ -52,8 +52,11 @@ pub fn log(event: &Event<'_>) {
             warn!("the API no longer knows a page token; what it was for is read from its first page again");
         }
         Event::Landed { samples } => trace!(samples, "page landed"),
-        Event::PageListed { items, unreadable: 0 } => trace!(items, "page of a listing landed"),
-        Event::PageListed { items, unreadable } => {
+        Event::Discovering { left: Left { listings, stays, requests } } => {
+            info!(listings, stays, requests, "discovering; what is left to be asked for so far");
+        }
+        Event::PageListed { items, unreadable: 0, .. } => trace!(items, "page of a listing landed"),
+        Event::PageListed { items, unreadable, .. } => {
             warn!(
                 items,
                 unreadable, "meetings without a number or a start that can be read: they are in the landed page alone"

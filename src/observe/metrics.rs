@@ -24,7 +24,7 @@ const LANE_LAST_SUCCESS: &str = "vcq_lane_last_success_timestamp_seconds";
 const EXIT_CODE: &str = "vcq_exit_code";
 
 /// Every metric: name, kind and what it says.
-const METRICS: [(&str, &str, &str); 14] = [
+const METRICS: [(&str, &str, &str); 19] = [
     (LAST_SUCCESS, "gauge", "End of the last run with exit code 0, of whatever lane, unix seconds."),
     (LANE_LAST_SUCCESS, "gauge", "End of the lane's last run with exit code 0, unix seconds."),
     (EXIT_CODE, "gauge", "Exit code of the lane's last run that ended."),
@@ -32,11 +32,16 @@ const METRICS: [(&str, &str, &str); 14] = [
     ("vcq_run_active", "gauge", "1 until the run has ended."),
     ("vcq_stays", "gauge", "Stays of this run by state."),
     ("vcq_requests_sent_total", "counter", "Requests sent by this run."),
+    ("vcq_endpoint_requests_sent_total", "counter", "Requests sent by this run, by endpoint of the API."),
     ("vcq_answers_total", "counter", "Answers by outcome."),
     ("vcq_refusals_total", "counter", "Requests that the API refused for its quota."),
     ("vcq_landed_pages_total", "counter", "Pages landed by this run."),
     ("vcq_landed_samples_total", "counter", "Samples landed by this run."),
     ("vcq_published_files_total", "counter", "Files published by this run."),
+    ("vcq_listed_pages_total", "counter", "Pages of meetings and participants landed by this run."),
+    ("vcq_listed_files_total", "counter", "Files of meetings and participants published by this run."),
+    ("vcq_discovered_meetings", "gauge", "Meetings of the dates that this run discovers."),
+    ("vcq_discovered_attendances", "gauge", "Attendances of the dates that this run discovers."),
     ("vcq_quota_waited_seconds_total", "counter", "Time spent waiting for the quota."),
     ("vcq_seconds_left", "gauge", "Time that the stays still need at the configured rate."),
 ];
@@ -53,7 +58,12 @@ pub struct Metrics {
     stays: BTreeMap<&'static str, u64>,
     requests: BTreeMap<&'static str, u64>,
     requests_sent: u64,
+    sent_by_endpoint: BTreeMap<&'static str, u64>,
     requests_needed: u64,
+    listed_pages: u64,
+    listed_files: u64,
+    /// Meetings and attendances, once the run knows.
+    discovered: Option<(u64, u64)>,
     pages: u64,
     samples: u64,
     files: u64,
@@ -73,7 +83,11 @@ impl Metrics {
             stays: BTreeMap::new(),
             requests: BTreeMap::new(),
             requests_sent: 0,
+            sent_by_endpoint: BTreeMap::new(),
             requests_needed: 0,
+            listed_pages: 0,
+            listed_files: 0,
+            discovered: None,
             pages: 0,
             samples: 0,
             files: 0,
@@ -89,7 +103,21 @@ impl Metrics {
                 self.stays_pending = (rows.stays + rows.asked_again).saturating_sub(rows.landed + rows.settled);
                 self.requests_needed = rows.requests + rows.asked_again;
             }
-            Event::Sent { .. } => self.requests_sent += 1,
+            Event::Discovering { left } => {
+                self.stays_pending += left.stays;
+                self.requests_needed += left.requests;
+            }
+            Event::PageListed { brought, .. } => {
+                self.listed_pages += 1;
+                self.stays_pending += u64::from(brought.stays);
+                self.requests_needed += u64::from(brought.requests);
+            }
+            Event::ListedPublished { .. } => self.listed_files += 1,
+            Event::Discovered { found, .. } => self.discovered = Some((found.meetings, found.attendances())),
+            Event::Sent { endpoint } => {
+                self.requests_sent += 1;
+                *self.sent_by_endpoint.entry(endpoint.name()).or_default() += 1;
+            }
             Event::Answered { outcome, .. } => *self.requests.entry(outcome).or_default() += 1,
             Event::Refused { .. } => self.refusals += 1,
             Event::Landed { samples } => {
@@ -174,6 +202,18 @@ impl Metrics {
         value("vcq_quota_waited_seconds_total", &self.quota_waited_s);
         let left = self.requests_needed.saturating_sub(self.pages);
         value("vcq_seconds_left", &(left * 60 / u64::from(self.requests_per_minute.max(1))));
+        let (pages, files) = (self.listed_pages, self.listed_files);
+        if pages > 0 || self.discovered.is_some() {
+            lines.push(format!("vcq_listed_pages_total{own} {pages}"));
+            lines.push(format!("vcq_listed_files_total{own} {files}"));
+        }
+        if let Some((meetings, attendances)) = self.discovered {
+            lines.push(format!("vcq_discovered_meetings{own} {meetings}"));
+            lines.push(format!("vcq_discovered_attendances{own} {attendances}"));
+        }
+        let of_endpoint =
+            |(name, n): (&&str, &u64)| format!("vcq_endpoint_requests_sent_total{{{lane},endpoint=\"{name}\"}} {n}");
+        lines.extend(self.sent_by_endpoint.iter().map(of_endpoint));
         lines.push(format!("vcq_stays{{{lane},state=\"pending\"}} {}", self.stays_pending));
         lines.extend(self.stays.iter().map(|(state, n)| format!("vcq_stays{{{lane},state=\"{state}\"}} {n}")));
         lines.extend(self.requests.iter().map(|(o, n)| format!("vcq_answers_total{{{lane},outcome=\"{o}\"}} {n}")));

@@ -43,6 +43,8 @@ struct Shown {
     samples: u64,
     pages: u64,
     requests_needed: u64,
+    /// Listings to be asked for.
+    listings: u64,
     requests_in_last_minute: usize,
     faults: u64,
     left: Duration,
@@ -83,6 +85,17 @@ impl Progress {
                 self.state.requests_needed = rows.requests + rows.asked_again;
                 self.state.pages = 0;
             }
+            Event::Discovering { left } => {
+                self.state.stays += left.stays;
+                self.state.requests_needed += left.requests;
+                self.state.listings = left.listings;
+            }
+            Event::PageListed { brought, .. } => {
+                self.state.stays += u64::from(brought.stays);
+                self.state.requests_needed += u64::from(brought.requests);
+                self.state.listings += u64::from(brought.listings);
+            }
+            Event::Listed { .. } => self.state.listings = self.state.listings.saturating_sub(1),
             Event::Sent { .. } => self.sent.push_back(Instant::now()),
             Event::Landed { samples } => {
                 self.state.samples += u64::from(*samples);
@@ -171,7 +184,7 @@ fn done_at(now: DateTime<Utc>, left: Duration, zone: Tz) -> String {
 /// The most important first: a narrow terminal shows no more.
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stays, settled, failed, samples, requests_in_last_minute, faults, .. } = self;
+        let Self { stays, settled, failed, samples, listings, requests_in_last_minute, faults, .. } = self;
         if !self.left.is_zero() {
             write!(f, "{} left", duration(self.left))?;
             if let Some(done_at) = &self.done_at {
@@ -180,6 +193,9 @@ impl fmt::Display for Shown {
             f.write_str(" · ")?;
         }
         write!(f, "{settled}/{stays} stays")?;
+        if *listings > 0 {
+            write!(f, " · {listings} to list")?;
+        }
         for (count, what) in [(failed, "failed"), (faults, "faults/min")] {
             if *count > 0 {
                 write!(f, " · {count} {what}")?;
@@ -210,6 +226,8 @@ mod tests {
             ..calm.clone()
         };
         assert_eq!(calm.to_string(), "17 s left · 12/40 stays · 0 requests/min · 360 samples");
+        let discovering = Shown { listings: 3, ..calm.clone() };
+        assert_eq!(discovering.to_string(), "17 s left · 12/40 stays · 3 to list · 0 requests/min · 360 samples");
         assert_eq!(
             busy.to_string(),
             "2 h 1 min left, done 14:05 · 12/40 stays · 2 failed · 7 faults/min · 99 requests/min · waits for the quota \

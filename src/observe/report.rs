@@ -299,6 +299,7 @@ impl Report {
             | Event::Restarted { .. }
             | Event::Settled { .. }
             | Event::Listed { .. }
+            | Event::Discovering { .. }
             | Event::AttendanceRejected { .. }
             | Event::Unsettled { .. }
             | Event::Outage { .. }

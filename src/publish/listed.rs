@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Publisher, Publishing,
     file::sha256,
-    look::{Depth, Fault},
+    look::{Depth, Fault, mismatch},
 };
 use crate::{
     dataset::Dataset,
@@ -65,14 +65,30 @@ impl Publisher {
         Ok(folder.map(|folder| Store::existing(self.store.disk(), folder)).transpose()?)
     }
 
-    /// Makes sure that the datasets of discovery can be published, before a request is spent on them.
-    pub fn check_listed(&self) -> Result<(), Error> {
+    /// Makes sure that the datasets of discovery can be published, and are of this journal by names and sizes, before a request is
+    /// spent on them. What another process is publishing is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] with what is missing, changed or not known.
+    pub fn check_listed(&self, journal: &Journal) -> Result<(), Error> {
+        let mut found = Vec::new();
         for dataset in Dataset::LISTED {
-            if let Some(folder) = self.discover.folder(dataset) {
-                Store::open(self.store.disk(), folder)?;
+            let Some(folder) = self.discover.folder(dataset) else { continue };
+            let store = Store::open(self.store.disk(), folder)?;
+            for date in dates(journal, &store, dataset)? {
+                let before = journal.listed_file(dataset, date, true)?;
+                let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
+                let is_at_work =
+                    faults.contains(&Fault::Intended) || journal.listed_file(dataset, date, true)? != before;
+                let stops =
+                    |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_));
+                let told =
+                    |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.listed_remedy(date));
+                found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
             }
         }
-        Ok(())
+        mismatch(found.into_iter())
     }
 }
 

@@ -129,6 +129,20 @@ impl Fault {
         !matches!(self, Self::Stranger(_) | Self::Unknown(_))
     }
 
+    /// What to do about it in a dataset that comes from listings, on `date`.
+    pub fn listed_remedy(&self, date: NaiveDate) -> String {
+        match self {
+            Self::Missing { can_be_rebuilt: false, .. } | Self::Changed { can_be_rebuilt: false, .. } => format!(
+                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
+                 the date and `vcq rebuild --from {date} --to {date}`"
+            ),
+            Self::Unknown(_) => {
+                "restore the journal that knows it, or move it away and `vcq rebuild` its date".to_owned()
+            }
+            fault => fault.remedy(date),
+        }
+    }
+
     /// What to do about it, on `date`.
     pub fn remedy(&self, date: NaiveDate) -> String {
         match self {
@@ -195,10 +209,16 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         };
         found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
     }
-    if found.is_empty() {
+    mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(*date))))
+}
+
+/// The error that stops a run before its first request, if anything was found: what, and what to do about it.
+pub(super) fn mismatch(found: impl Iterator<Item = (String, String)>) -> Result<(), Error> {
+    let (what, remedies): (Vec<_>, Vec<_>) = found.unzip();
+    if what.is_empty() {
         return Ok(());
     }
-    Err(Error::Mismatch { what: listed(&found), remedies: remedies(&found) })
+    Err(Error::Mismatch { what: listed(&what), remedies: each_once(remedies) })
 }
 
 /// The dates that have a folder, or files by the journal, in order.
@@ -213,17 +233,16 @@ pub fn dates(journal: &Journal, store: &Store) -> Result<Vec<NaiveDate>, Error> 
 /// Faults that are told one by one when a run is stopped; `vcq verify` lists all.
 const LISTED_MAX: usize = 5;
 
-fn listed(found: &[(NaiveDate, Fault)]) -> String {
-    let each = found.iter().take(LISTED_MAX).map(|(date, fault)| format!("date={date}: {fault}"));
+fn listed(found: &[String]) -> String {
     let more = found.len().saturating_sub(LISTED_MAX);
     let more = (more > 0).then(|| format!("and {more} more"));
-    each.chain(more).collect::<Vec<_>>().join("; ")
+    found.iter().take(LISTED_MAX).cloned().chain(more).collect::<Vec<_>>().join("; ")
 }
 
 /// What to do, for each kind once.
-fn remedies(found: &[(NaiveDate, Fault)]) -> String {
+fn each_once(all: Vec<String>) -> String {
     let mut remedies: Vec<String> = Vec::new();
-    for remedy in found.iter().map(|(date, fault)| fault.remedy(*date)) {
+    for remedy in all {
         if !remedies.contains(&remedy) && remedies.len() < LISTED_MAX {
             remedies.push(remedy);
         }

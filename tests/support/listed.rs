@@ -117,7 +117,7 @@ pub(crate) fn listed_meetings(world: &World) -> Vec<SimulatedMeeting> {
 /// attendances one; those that the list has lost meanwhile only if they were `seen_early`.
 pub(crate) fn check_listed(world: &World, seen_early: bool) {
     let meetings = listed_meetings(world);
-    let mut expected_meetings: Vec<Row> =
+    let expected_meetings: Vec<Row> =
         meetings.iter().map(|meeting| expected(world, meeting.cells(), date(world, meeting.start_s))).collect();
     let mut expected_participants: Vec<Row> = Vec::new();
     for meeting in meetings.iter().filter(|meeting| !meeting.is_too_long) {

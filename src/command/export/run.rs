@@ -106,6 +106,9 @@ impl<'a> Run<'a> {
         let reread = rereading.map_or(0, |rereading| rereading.stays);
         journal.take_back_own()?;
         emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
+        if task.discover.is_some() {
+            emit(Event::Discovering { left: journal.discovered_left()? });
+        }
         if let Some(rereading) = rereading {
             emit(Event::Refreshing { rereading });
         }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use chrono::Datelike;
 
-use super::{DateStatus, Queue, Requests, Status};
+use super::{DateStatus, Discovery, Queue, Requests, Status};
 
 /// With more dates than a month has, the table leaves out the complete ones: the calendar shows them.
 const DATES_MAX: usize = 31;
@@ -23,7 +23,19 @@ impl fmt::Display for Status {
         let Queue { nightly, backfill } = self.queue;
         let time = humantime::format_duration(Duration::from_secs(self.seconds_left));
         writeln!(f, "queue       {nightly} nightly, {backfill} backfill: at least {time}")?;
-        let Requests { last_minute, today, this_month, requests_per_month } = self.requests;
+        if let Some(discovery) = &self.discovery {
+            let Discovery { closed, open, unlisted, meetings, attendances, .. } = discovery;
+            writeln!(f, "discovered  {closed} dates closed, {open} open, {unlisted} not listed as a whole")?;
+            writeln!(f, "            {meetings} meetings, {attendances} attendances")?;
+            let Discovery { meetings_queued, participants_queued, .. } = discovery;
+            if meetings_queued + participants_queued > 0 {
+                writeln!(
+                    f,
+                    "            to be listed: {meetings_queued} dates, participants of {participants_queued} meetings"
+                )?;
+            }
+        }
+        let Requests { last_minute, today, this_month, requests_per_month, .. } = &self.requests;
         let limit = requests_per_month.map(|limit| format!(" of {limit}")).unwrap_or_default();
         writeln!(
             f,
@@ -130,6 +142,8 @@ impl DateStatus {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use chrono::NaiveDate;
 
     use super::*;
@@ -141,8 +155,14 @@ mod tests {
     }
 
     fn status(dates: Vec<DateStatus>) -> Status {
-        let requests = Requests { last_minute: 99, today: 1234, this_month: 5678, requests_per_month: Some(100_000) };
-        Status { dates, queue: Queue { nightly: 5, backfill: 95 }, requests, seconds_left: 61 }
+        let requests = Requests {
+            last_minute: 99,
+            today: 1234,
+            this_month: 5678,
+            this_month_by_endpoint: BTreeMap::new(),
+            requests_per_month: Some(100_000),
+        };
+        Status { dates, queue: Queue { nightly: 5, backfill: 95 }, discovery: None, requests, seconds_left: 61 }
     }
 
     #[test]
