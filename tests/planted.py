@@ -183,7 +183,7 @@ DEFECTS = [
         "a run goes on beside a journal that does not know the dataset",
         "mishaps",
         "scenarios::a_lost_journal_stops_the_run",
-        [("src/publish/look.rs", "if found.is_empty() {", "if found.len() < 1000 {")],
+        [("src/publish/look.rs", "if what.is_empty() {", "if what.len() < 1000 {")],
     ),
     Defect(
         "a rebuild takes files along that the journal does not name",
@@ -243,7 +243,7 @@ DEFECTS = [
         "an import takes another body for a page that has landed",
         "archive",
         "two_crawls_of_a_stay_are_never_mixed",
-        [("src/journal/import.rs", "Some((digest, _)) if digest != *page.digest =>", "Some((digest, _)) if digest.is_empty() =>")],
+        [("src/journal/import.rs", "Some((digest, _)) if digest != *page.frame.digest =>", "Some((digest, _)) if digest.is_empty() =>")],
     ),
     Defect(
         "the last success is forgotten",
@@ -284,7 +284,7 @@ DEFECTS = [
             ),
             (
                 "src/journal/page.rs",
-                "        let page = params![stay, number, samples, next_token, digest, body];\n"
+                "        let page = params![stay, number, samples, next_token, frame.digest, body];\n"
                 '        db.prepare_cached(LAND_PAGE)?.execute(page)?;\n',
                 "",
             ),
@@ -292,7 +292,7 @@ DEFECTS = [
                 "src/journal/page.rs",
                 '        db.prepare_cached(LAND_STAY)?.execute(progress)?;\n',
                 '        db.prepare_cached(LAND_STAY)?.execute(progress)?;\n'
-                "        let page = params![stay, number, samples, next_token, digest, body];\n"
+                "        let page = params![stay, number, samples, next_token, frame.digest, body];\n"
                 '        db.prepare_cached(LAND_PAGE)?.execute(page)?;\n',
             ),
         ],
@@ -403,6 +403,36 @@ DEFECTS = [
         [("src/fetch/answer.rs", "        track.pace.close_gate(now + wait);\n", "")],
     ),
     Defect(
+        "a page of a listing forgets the lane that its listing has by now",
+        "runs",
+        "discover::a_nightly_discovery_goes_before_a_backfill_in_the_other_process",
+        [
+            (
+                "src/journal/discovered.rs",
+                "    Ok(if lane == Lane::Nightly as i64 { Lane::Nightly } else { Lane::Backfill })\n",
+                "    Ok(if lane > Lane::Backfill as i64 { Lane::Nightly } else { Lane::Backfill })\n",
+            ),
+        ],
+    ),
+    Defect(
+        "a meeting that has changed its end is not asked for again",
+        "runs",
+        "discover::nights_with_late_lists_end_as_one_discovery_afterwards",
+        [("src/journal/listing.rs", "Some(last) if last.end_s != Some(end_s) =>", "Some(last) if last.end_s.is_none() =>")],
+    ),
+    Defect(
+        "an item that a page repeats is taken for another",
+        "runs",
+        "discover::whatever_lists_may_hold_each_meeting_and_attendance_is_there_once",
+        [
+            (
+                "src/listings.rs",
+                "known.listing == listing && known.content == content",
+                "known.listing == listing && known.content != content",
+            ),
+        ],
+    ),
+    Defect(
         "a throttled answer counts as an attempt",
         "runs",
         "quota::a_refusal_stops_all_requests_and_costs_no_attempt",
@@ -410,8 +440,8 @@ DEFECTS = [
             ("src/fetch/answer.rs", "fn throttled(&mut self, task: Task,", "fn throttled(&mut self, mut task: Task,"),
             (
                 "src/fetch/answer.rs",
-                "        (self.terms.emit)(Event::Refused { wait });\n",
-                "        (self.terms.emit)(Event::Refused { wait });\n"
+                "        (self.terms.emit)(Event::Refused { endpoint, wait });\n",
+                "        (self.terms.emit)(Event::Refused { endpoint, wait });\n"
                 "        task.tries.attempts += 1;\n"
                 "        if task.tries.attempts >= self.terms.config.retry.attempts_max {\n"
                 '            return self.fail(&task.work, "throttled".into(), None);\n'

@@ -1,4 +1,4 @@
-//! `vcq demo`: the simulated tenant and an export of all its stays, in one process, over a loopback socket.
+//! `vcq demo`: the simulated tenant, and a discovery and export of all its stays, in one process, over a loopback socket.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +9,24 @@ use std::{
     sync::Arc,
 };
 
-use arrow::array::{AsArray, RecordBatchReader};
-use arrow::datatypes::Float64Type;
-use chrono::NaiveDate;
+use arrow::{
+    array::{Array, AsArray, RecordBatch, StringArray},
+    datatypes::{Float64Type, TimestampMicrosecondType},
+};
+use chrono::{Days, NaiveDate};
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use tokio::net::TcpListener;
 
 use crate::{
     command::export::{Export, Outcome, Surroundings, export},
     config::Config,
+    dates::Dates,
     error::{Error, ExitCode},
     event::Emit,
     feishu::{auth::tenant::Credentials, transport::HttpTransport},
     intake::Manifests,
     journal::Lane,
-    simulator::{
-        Settings, Simulator, http, manifest,
-        tenant::{Tenant, TenantSettings},
-    },
+    simulator::{Settings, Simulator, http, lists::Lists, tenant::TenantSettings},
     start::Start,
     store::{Store, disk::LocalDisk},
 };
@@ -42,7 +42,7 @@ const MEETING_MINUTES_MAX: u32 = 180;
 /// Some of the values are written in the rarer forms, so that the demo shows what is made of them.
 const OTHER_FORMS: f64 = 0.0005;
 
-/// Runs the demo in `folder`.
+/// Runs the demo in `folder`: discovers two dates, and exports their stays.
 ///
 /// # Errors
 ///
@@ -50,8 +50,6 @@ const OTHER_FORMS: f64 = 0.0005;
 pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
     let settings = settings();
     std::fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-    let manifest = folder.join("manifest.csv");
-    manifest::write_file(&Tenant::new(settings.tenant.clone()), &manifest).map_err(file_error("write", &manifest))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.map_err(file_error("listen on", Path::new("127.0.0.1")))?;
     let address = listener.local_addr().map_err(file_error("listen on", Path::new("127.0.0.1")))?;
@@ -60,10 +58,11 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let config = config(folder, address)?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(error.to_string()))?;
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
+    let last = FIRST_DAY.checked_add_days(Days::new(u64::from(DAYS) - 1)).unwrap_or(FIRST_DAY);
     let task = Export {
         accept_fewer: false,
-        manifests: Manifests { files: vec![manifest], ..Manifests::default() },
-        discover: None,
+        manifests: Manifests::default(),
+        discover: Some(Dates { first: FIRST_DAY, last }),
         fetches_samples: true,
         refresh: None,
         lane: Lane::Nightly,
@@ -88,19 +87,23 @@ pub fn summary(folder: &Path, outcome: &Outcome) -> Result<String, Error> {
     if outcome.exit_code == ExitCode::Interrupted {
         return Ok(text);
     }
-    let output = folder.join("quality");
-    let _ = writeln!(text, "\ndate        rows  median delay  median loss   (read back from the Parquet files)");
-    for (date, columns) in medians(&output)? {
+    let quality = folder.join("quality");
+    let participants = folder.join("participants");
+    let _ = writeln!(text, "\nnetwork     rows  median delay  median loss   (joined from the Parquet files)");
+    for (network, columns) in by_network(&quality, &participants)? {
         let rows = columns.rows;
         let [delay, loss] = columns.medians();
-        let _ = writeln!(text, "{date}  {rows:>4}  {delay:>9.1} ms  {loss:>9.2} %");
+        let _ = writeln!(text, "{network:<9} {rows:>6}  {delay:>9.1} ms  {loss:>9.2} %");
     }
-    let glob = output.join("*/*.parquet");
+    let [quality, participants] =
+        [quality, participants].map(|folder| folder.join("*/*.parquet").display().to_string());
     let _ = writeln!(
         text,
-        "\nGo on with DuckDB:\n  duckdb -c \"SELECT date, count(*), median(network_delay_ms) FROM read_parquet('{}', \
-         hive_partitioning = true) GROUP BY date ORDER BY date\"",
-        glob.display()
+        "\nThe same with DuckDB:\n  duckdb -c \"SELECT network_type, count(*), median(network_delay_ms), \
+         median(network_packet_loss_avg_received_pct) FROM read_parquet('{quality}') JOIN (SELECT meeting_no, \
+         meeting_start_time, join_time, coalesce(user_id, room_id) AS id, any_value(network_type) AS network_type FROM \
+         read_parquet('{participants}') GROUP BY ALL) AS people USING (meeting_no, meeting_start_time, join_time) WHERE id = \
+         coalesce(user_id, room_id) GROUP BY ALL ORDER BY ALL\""
     );
     Ok(text)
 }
@@ -113,6 +116,7 @@ fn settings() -> Settings {
         stays: STAYS,
         meeting_minutes_max: MEETING_MINUTES_MAX,
         other_forms: OTHER_FORMS,
+        lists: Lists { without_id: 0.1, second_devices: 0.1, ..Lists::default() },
         ..TenantSettings::default()
     };
     Settings { tenant, ..Settings::default() }
@@ -123,18 +127,24 @@ fn config(folder: &Path, address: SocketAddr) -> Result<Config, Error> {
     Ok(Config::load(
         None,
         [],
-        &[("state", folder("state")), ("output", folder("quality")), ("api.base_url", format!("http://{address}"))],
+        &[
+            ("state", folder("state")),
+            ("output", folder("quality")),
+            ("discover.meetings", folder("meetings")),
+            ("discover.participants", folder("participants")),
+            ("api.base_url", format!("http://{address}")),
+        ],
     )?)
 }
 
-/// The two columns of the table, by date.
+/// The two columns of the table, of one type of network.
 #[derive(Default)]
 struct Columns {
     rows: usize,
     values: [Vec<f64>; 2],
 }
 
-const TABLE: [&str; 2] = ["network_delay_ms", "network_packet_loss_avg_received_pct"];
+const VALUES: [&str; 2] = ["network_delay_ms", "network_packet_loss_avg_received_pct"];
 
 impl Columns {
     fn medians(self) -> [f64; 2] {
@@ -145,29 +155,64 @@ impl Columns {
     }
 }
 
-fn medians(output: &Path) -> Result<BTreeMap<NaiveDate, Columns>, Error> {
-    let dataset = Store::open(Arc::new(LocalDisk), output)?;
-    let mut dates: BTreeMap<NaiveDate, Columns> = BTreeMap::new();
+/// What a sample and its attendance have in common: meeting number and start, join time, and the id.
+type Key = (String, i64, i64, String);
+
+const KEY_COLUMNS: [&str; 5] = ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id"];
+
+/// Joins the samples with the attendances that they are of.
+fn by_network(quality: &Path, participants: &Path) -> Result<BTreeMap<String, Columns>, Error> {
+    let mut networks = BTreeMap::new();
+    each_batch(participants, &["network_type"], |batch| {
+        let types = text_column(batch, "network_type");
+        for row in 0..batch.num_rows() {
+            if let Some(key) = key(batch, row) {
+                networks.insert(key, types.and_then(|types| types.iter().nth(row)?).unwrap_or("not said").to_owned());
+            }
+        }
+    })?;
+    let mut table: BTreeMap<String, Columns> = BTreeMap::new();
+    each_batch(quality, &VALUES, |batch| {
+        for row in 0..batch.num_rows() {
+            let Some(network) = key(batch, row).and_then(|key| networks.get(&key)) else { continue };
+            let columns = table.entry(network.clone()).or_default();
+            columns.rows += 1;
+            for (values, name) in columns.values.iter_mut().zip(VALUES) {
+                let column = batch.column_by_name(name).map(|column| column.as_primitive::<Float64Type>());
+                values.extend(column.filter(|column| column.is_valid(row)).map(|column| column.value(row)));
+            }
+        }
+    })?;
+    Ok(table)
+}
+
+fn key(batch: &RecordBatch, row: usize) -> Option<Key> {
+    let text = |name| text_column(batch, name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
+    let time = |name| Some(batch.column_by_name(name)?.as_primitive::<TimestampMicrosecondType>().value(row));
+    let [number, start, join, user, room] = KEY_COLUMNS;
+    Some((text(number)?.to_owned(), time(start)?, time(join)?, text(user).or_else(|| text(room))?.to_owned()))
+}
+
+fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a StringArray> {
+    batch.column_by_name(name)?.as_string_opt()
+}
+
+/// Hands the key columns and these of every file of a dataset to `each`.
+fn each_batch(folder: &Path, columns: &[&str], mut each: impl FnMut(&RecordBatch)) -> Result<(), Error> {
+    let dataset = Store::open(Arc::new(LocalDisk), folder)?;
     for date in dataset.partitions()?.dates {
         for part in dataset.list(date)?.files {
             let path = dataset.path_of(date, part.name);
-            read_columns(&path, dates.entry(date).or_default()).map_err(file_error("read", &path))?;
-        }
-    }
-    Ok(dates)
-}
-
-fn read_columns(path: &Path, columns: &mut Columns) -> std::io::Result<()> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), TABLE);
-    let reader = builder.with_projection(mask).build()?;
-    let positions = TABLE.map(|name| reader.schema().index_of(name));
-    for batch in reader {
-        let batch = batch.map_err(std::io::Error::other)?;
-        columns.rows += batch.num_rows();
-        for (values, position) in columns.values.iter_mut().zip(&positions) {
-            let Ok(position) = position else { continue };
-            values.extend(batch.column(*position).as_primitive::<Float64Type>().iter().flatten());
+            let mut read = || -> std::io::Result<()> {
+                let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
+                let names = KEY_COLUMNS.iter().chain(columns).copied();
+                let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+                for batch in builder.with_projection(mask).build()? {
+                    each(&batch.map_err(std::io::Error::other)?);
+                }
+                Ok(())
+            };
+            read().map_err(file_error("read", &path))?;
         }
     }
     Ok(())

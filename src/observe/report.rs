@@ -558,7 +558,12 @@ impl Report {
         if self.requests.refusals_waited_seconds > 0.0 {
             write!(f, ", {} for refusals to end", seconds(self.requests.refusals_waited_seconds))?;
         }
-        if let Some(share) = self.requests.quota_used {
+        if self.discovered.is_some() {
+            for (name, of) in &self.requests.by_endpoint {
+                let share = of.quota_used.map(|share| format!(", {:.1} % of the quota of {name} used", share * 100.0));
+                f.write_str(&share.unwrap_or_default())?;
+            }
+        } else if let Some(share) = self.requests.quota_used {
             write!(f, ", {:.1} % of the quota used", share * 100.0)?;
         }
         writeln!(f, ", {} access tokens", self.requests.token_renewals)

@@ -1,6 +1,11 @@
 //! What the README tells people to type does what it says.
 
-use std::{env, fs::File, path::Path, process::Command};
+use std::{
+    env,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 
 use super::{
     python,
@@ -60,7 +65,7 @@ fn the_examples_for_duckdb_and_spark_work() {
         ran.out
     };
     let duckdb = python::environment("duckdb", &pins(include_str!("../python/requirements.txt")));
-    let [sql, either_way] = blocks("sql").try_into().unwrap();
+    let [sql, either_way, by_network, worst_rooms] = blocks("sql").try_into().unwrap();
     let rows_of = |sql: &str| {
         run(&duckdb, &format!("import duckdb\nfor row in duckdb.sql({sql:?}).fetchall(): print(row[0], row[1])"))
     };
@@ -83,6 +88,16 @@ fn the_examples_for_duckdb_and_spark_work() {
         on_day.map(|stay| u64::from(stay.sample_count)).sum::<u64>()
     };
     assert_eq!(out, format!("2025-03-03 {}\n2025-03-04 {}\n", samples(0), samples(1)));
+
+    world.out("export --discover 2025-03-03..2025-03-04 --output vcq-demo/quality");
+    // The other datasets stand where the demo's do.
+    for dataset in ["meetings", "participants"] {
+        fs::rename(world.path(dataset), world.path(&format!("vcq-demo/{dataset}"))).unwrap();
+    }
+    let of_networks: u64 =
+        rows_of(&by_network).lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!(of_networks, samples(0) + samples(1), "each sample once");
+    rows_of(&worst_rooms);
 
     let spark = python::environment("spark", &pins(include_str!("../python/spark.txt")));
     let [script] = blocks("python").try_into().unwrap();
