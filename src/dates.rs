@@ -1,6 +1,6 @@
 //! Spans of dates, and where a date begins.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
@@ -31,9 +31,15 @@ pub fn day_begin_s(date: NaiveDate, zone: Tz) -> i64 {
     /// No zone has ever skipped more than a day.
     const SKIPPED_MINUTES_MAX: i64 = 24 * 60;
     let midnight = date.and_time(NaiveTime::MIN);
-    let later = (0..=SKIPPED_MINUTES_MAX).map(|minutes| midnight + TimeDelta::minutes(minutes));
-    let begin = later.filter_map(|local| zone.from_local_datetime(&local).earliest()).next();
+    let mut later = (0..=SKIPPED_MINUTES_MAX).map(|minutes| midnight + TimeDelta::minutes(minutes));
+    let begin = later.find_map(|local| zone.from_local_datetime(&local).earliest());
     begin.map_or_else(|| midnight.and_utc().timestamp(), |begin| begin.timestamp())
+}
+
+/// The unix seconds of a date, from where it begins to where the next one does, by the clocks of `zone`.
+pub fn day_span_s(date: NaiveDate, zone: Tz) -> Range<i64> {
+    let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
+    day_begin_s(date, zone)..day_begin_s(next, zone)
 }
 
 /// Dates as a person names them, before it is known what today is.
@@ -107,6 +113,19 @@ mod tests {
         for text in ["", "0d", "d", "-1d", "3661d", "tomorrow", "2026-03-02..2026-03-01", "2026-03", "..", "7 d"] {
             assert_eq!(NamedDates::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_is_as_long_as_its_clocks_make_it() {
+        let hours = |date: &str, zone| {
+            let span = day_span_s(date.parse().unwrap(), zone);
+            (span.end - span.start) / 3600
+        };
+        assert_eq!(hours("2026-03-28", Tz::Europe__Berlin), 24);
+        assert_eq!(hours("2026-03-29", Tz::Europe__Berlin), 23);
+        assert_eq!(hours("2026-10-25", Tz::Europe__Berlin), 25);
+        // At midnight the clocks of Santiago go to 01:00.
+        assert_eq!(hours("2026-09-06", Tz::America__Santiago), 23);
     }
 
     #[test]

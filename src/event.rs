@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use crate::{
     dataset::Dataset,
     endpoint::Endpoint,
-    journal::{Brought, DateListing, Discovered, Enqueued, Lane, Left, Rereading, State, Tally},
+    journal::{Brought, DateListing, Discovered, Enqueued, Lane, Left, Listed, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
     meeting::Meeting,
     read::batch::Unreadable,
@@ -24,6 +24,15 @@ pub enum Subject<'a> {
     Date(NaiveDate),
     /// The participants of a meeting.
     Meeting(&'a Meeting),
+}
+
+impl<'a> From<&'a Listed> for Subject<'a> {
+    fn from(of: &'a Listed) -> Self {
+        match of {
+            Listed::Date(date) => Self::Date(*date),
+            Listed::Meeting(_, meeting) => Self::Meeting(meeting),
+        }
+    }
 }
 
 impl fmt::Display for Subject<'_> {

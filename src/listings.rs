@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    manifest::{column::Fields, rules::Rules},
+    manifest::{
+        column::{Column, Fields},
+        rules::Rules,
+    },
     meeting::{AttendanceKind, Meeting},
     read::{
         decode::Unknown,
@@ -133,16 +136,13 @@ fn stay(
 ) -> Result<Stay, String> {
     let [start, end, join] =
         [Some(meeting.start_s), meeting.end_s, join_s].map(|time| time.map_or_else(String::new, |s| s.to_string()));
-    let fields = Fields::of(|column| {
-        use crate::manifest::column::Column;
-        match column {
-            Column::MeetingNo => meeting.no.as_str(),
-            Column::MeetingStartTime => &start,
-            Column::MeetingEndTime => &end,
-            Column::JoinTime => &join,
-            Column::UserId => user_id.unwrap_or_default(),
-            Column::RoomId => room_id.unwrap_or_default(),
-        }
+    let fields = Fields::of(|column| match column {
+        Column::MeetingNo => meeting.no.as_str(),
+        Column::MeetingStartTime => &start,
+        Column::MeetingEndTime => &end,
+        Column::JoinTime => &join,
+        Column::UserId => user_id.unwrap_or_default(),
+        Column::RoomId => room_id.unwrap_or_default(),
     });
     Rules { now_s, naive_times: None }.check(&fields).map_err(|reason| reason.to_string())
 }

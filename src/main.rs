@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs},
+    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs},
     command::{
         adopt::adopt,
         archive,
@@ -182,22 +182,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&if args.json { json(&status) } else { status.to_string() })?;
             Ok(ExitCode::Complete)
         }
-        Command::Rebuild(args) => {
-            // A date that is begun is finished.
-            let _held = start.hold();
-            let mut printed = Ok(());
-            let rebuilt = rebuild(&config, (args.from, args.to), start, |publication| {
-                let line = format!("{publication}\n");
-                printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
-            });
-            printed?;
-            let mut rebuilt = rebuilt?;
-            print(&rebuilt.to_string())?;
-            for (date, error) in rebuilt.failures.iter().skip(1) {
-                tell(&format!("vcq: date={date}: {}", Chain(error)));
-            }
-            rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
-        }
+        Command::Rebuild(args) => run_rebuild(&args, &config, start),
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
             let verified = if args.quick { verify_quickly(&config, start)? } else { verify(&config, start)? };
@@ -245,6 +230,23 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
     };
     start_log(cli.global.log_filter(), form, start, progress.bar())?;
     Ok(progress)
+}
+
+fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    // A date that is begun is finished.
+    let _held = start.hold();
+    let mut printed = Ok(());
+    let rebuilt = rebuild(config, (args.from, args.to), start, |publication| {
+        let line = format!("{publication}\n");
+        printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
+    });
+    printed?;
+    let mut rebuilt = rebuilt?;
+    print(&rebuilt.to_string())?;
+    for (date, error) in rebuilt.failures.iter().skip(1) {
+        tell(&format!("vcq: date={date}: {}", Chain(error)));
+    }
+    rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
 }
 
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {

@@ -364,8 +364,8 @@ impl Checked {
         if self.is_stopped {
             return ExitCode::Interrupted;
         }
-        let faults = self.lines.iter().filter(|line| !line.is_note);
-        faults.filter_map(|line| line.fault.as_ref()).next().map_or(ExitCode::Complete, |(code, _)| *code)
+        let mut faults = self.lines.iter().filter(|line| !line.is_note);
+        faults.find_map(|line| line.fault.as_ref()).map_or(ExitCode::Complete, |(code, _)| *code)
     }
 }
 

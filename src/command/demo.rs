@@ -178,7 +178,7 @@ fn by_network(quality: &Path, participants: &Path) -> Result<BTreeMap<String, Co
             let columns = table.entry(network.clone()).or_default();
             columns.rows += 1;
             for (values, name) in columns.values.iter_mut().zip(VALUES) {
-                let column = batch.column_by_name(name).map(|column| column.as_primitive::<Float64Type>());
+                let column = batch.column_by_name(name).map(AsArray::as_primitive::<Float64Type>);
                 values.extend(column.filter(|column| column.is_valid(row)).map(|column| column.value(row)));
             }
         }

@@ -1,21 +1,18 @@
 //! The landing of `meeting_list` and `participant_list`: what an answer about a listing does to it.
 
-use std::{ops::Range, time::Duration};
+use std::time::Duration;
 
-use chrono::{Days, NaiveDate};
-use chrono_tz::Tz;
 use tokio::time::Instant;
 
 use super::{
     Loop, WorkId,
     anomaly::Sign,
-    work::{Task, Tries, subject_of},
+    work::{Task, Tries},
 };
 use crate::{
-    dates::day_begin_s,
     endpoint::Endpoint,
     error::Error,
-    event::Event,
+    event::{Event, Subject},
     feishu::{
         answer::Said,
         page::{Next, Page},
@@ -32,12 +29,6 @@ type ListingTask = Task<QueuedListing>;
 /// Pages in a row that bring nothing which their listing had not named before: a server that says `has_more` for ever must not
 /// eat the quota.
 const BARREN_PAGES_MAX: u32 = 10;
-
-/// The unix seconds of a date, from its midnight to the next one, by the clocks of `zone`.
-pub(super) fn date_span_s(date: NaiveDate, zone: Tz) -> Range<i64> {
-    let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
-    day_begin_s(date, zone)..day_begin_s(next, zone)
-}
 
 /// The queue.
 impl Loop<'_> {
@@ -71,7 +62,7 @@ impl Loop<'_> {
             }
             return self.fail_listing(&task.work, reason, answer.log_id.clone());
         }
-        let Next::Token(token) = &page.next else { return self.last_page_of_listing(task, page, answer) };
+        let Next::Token(token) = &page.next else { return self.last_page_of_listing(&task.work, page, answer) };
         let brought = self.land_listed(&task.work, page, answer)?;
         self.tracks[endpoint].anomaly.note(Sign::Known, task.work.id);
         let listing = &mut task.work;
@@ -86,8 +77,7 @@ impl Loop<'_> {
 
     /// The listing is read to its end. That nobody took part in a meeting which says that somebody did may change while it is
     /// young, and no page is kept of it.
-    fn last_page_of_listing(&mut self, task: ListingTask, page: &Page, answer: &Answer) -> Result<(), Error> {
-        let listing = &task.work;
+    fn last_page_of_listing(&mut self, listing: &QueuedListing, page: &Page, answer: &Answer) -> Result<(), Error> {
         let is_empty = listing.items + page.items == 0;
         if is_empty && listing.pages == 0 && self.is_young_listing(listing) {
             return self.settle_listing(listing, State::Young, "no participants so far".into(), answer.log_id.clone());
@@ -150,7 +140,7 @@ impl Loop<'_> {
     pub(super) fn absent_listing(&mut self, task: ListingTask, said: Said) -> Result<(), Error> {
         let listing = &task.work;
         if listing.page_token.is_some() {
-            return self.list_anew(task, said);
+            return self.list_anew(listing, said);
         }
         if self.is_young_listing(listing) {
             return self.settle_listing(listing, State::Young, said.text, said.log_id);
@@ -175,7 +165,7 @@ impl Loop<'_> {
     pub(super) fn rejected_listing(&mut self, task: ListingTask, said: Said) -> Result<(), Error> {
         let listing = &task.work;
         if listing.page_token.is_some() {
-            return self.list_anew(task, said);
+            return self.list_anew(listing, said);
         }
         if self.is_in_doubt(listing.of.endpoint(), listing.id, Sign::Unknown)? {
             self.requeue(task, Duration::ZERO);
@@ -186,15 +176,14 @@ impl Loop<'_> {
 
     /// What could be asked for with its first page is not wrong: its page token has only grown too old. Another listing of the
     /// same takes its place in the queue.
-    fn list_anew(&mut self, task: ListingTask, said: Said) -> Result<(), Error> {
-        let listing = &task.work;
+    fn list_anew(&mut self, listing: &QueuedListing, said: Said) -> Result<(), Error> {
         if listing.restarts > 0 {
             let reason = format!("page token refused a second time: {said}");
             return self.fail_listing(listing, reason, said.log_id);
         }
         self.journal.list_anew(listing.id, self.terms.start.now().timestamp())?;
         self.tracks[listing.of.endpoint()].taken.remove(&listing.id);
-        (self.terms.emit)(Event::Restarted { subject: subject_of(&listing.of) });
+        (self.terms.emit)(Event::Restarted { subject: Subject::from(&listing.of) });
         Ok(())
     }
 
@@ -229,7 +218,7 @@ impl Loop<'_> {
         log_id: Option<&str>,
     ) -> Result<(), Error> {
         self.tracks[listing.of.endpoint()].taken.remove(&listing.id);
-        let (subject, items) = (subject_of(&listing.of), listing.items + last_items);
+        let (subject, items) = (Subject::from(&listing.of), listing.items + last_items);
         (self.terms.emit)(Event::Listed { subject, items, state, reason, log_id });
         let date = match &listing.of {
             Listed::Date(date) => *date,
@@ -262,24 +251,5 @@ impl Loop<'_> {
         let suspects = self.tracks[endpoint].anomaly.suspects();
         self.unsettle_listings(endpoint, &suspects, true)?;
         Ok(self.journal.set_listings_aside(endpoint)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_as_long_as_its_clocks_make_it() {
-        let hours = |date: &str, zone| {
-            let span = date_span_s(date.parse().unwrap(), zone);
-            (span.end - span.start) / 3600
-        };
-        assert_eq!(hours("2026-03-28", Tz::Europe__Berlin), 24);
-        assert_eq!(hours("2026-03-29", Tz::Europe__Berlin), 23);
-        assert_eq!(hours("2026-10-25", Tz::Europe__Berlin), 25);
-        // At midnight the clocks of Santiago go to 01:00.
-        assert_eq!(hours("2026-09-06", Tz::America__Santiago), 23);
-        assert_eq!(date_span_s("2026-03-28".parse().unwrap(), Tz::Asia__Shanghai).start % 86_400, 16 * 3600);
     }
 }

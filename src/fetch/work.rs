@@ -5,9 +5,10 @@
 
 use tokio::time::Instant;
 
-use super::{Alarm, Loop, WorkId, anomaly::Sign, listing::date_span_s};
+use super::{Alarm, Loop, WorkId, anomaly::Sign};
 use crate::{
     config::Config,
+    dates::day_span_s,
     endpoint::Endpoint,
     error::Error,
     event::Subject,
@@ -55,7 +56,7 @@ impl Work {
             Self::Quality(stay) => quality::request(&stay.stay, ids, stay.page_token.as_deref()),
             Self::Listing(listing) => match &listing.of {
                 Listed::Date(date) => {
-                    let span_s = date_span_s(*date, config.timezone);
+                    let span_s = day_span_s(*date, config.timezone);
                     meetings::request(&span_s, &config.discover, ids, listing.page_token.as_deref())
                 }
                 Listed::Meeting(_, meeting) => participants::request(meeting, ids, listing.page_token.as_deref()),
@@ -67,7 +68,7 @@ impl Work {
     pub(super) fn subject(&self) -> Subject<'_> {
         match self {
             Self::Quality(stay) => Subject::Stay(&stay.stay),
-            Self::Listing(listing) => subject_of(&listing.of),
+            Self::Listing(listing) => Subject::from(&listing.of),
         }
     }
 }
@@ -92,14 +93,6 @@ impl Tries {
     /// A page that was not asked for yet.
     pub(super) fn none(now: Instant) -> Self {
         Self { attempts: 0, refused_with: None, not_before: now }
-    }
-}
-
-/// What a listing is of.
-pub(super) fn subject_of(of: &Listed) -> Subject<'_> {
-    match of {
-        Listed::Date(date) => Subject::Date(*date),
-        Listed::Meeting(_, meeting) => Subject::Meeting(meeting),
     }
 }
 

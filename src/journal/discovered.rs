@@ -212,7 +212,6 @@ impl Journal {
             State::Done if has_other_end => {
                 self.db.prepare_cached(REREAD)?.execute(with_end)?;
             }
-            State::Done => {}
             State::Absent | State::Rejected | State::Failed | State::Young if has_other_end => {
                 drop_pages(&self.db, found.id)?;
                 self.db.prepare_cached(MEND)?.execute(with_end)?;
@@ -220,7 +219,7 @@ impl Journal {
             State::Failed | State::Young => {
                 self.db.prepare_cached(AGAIN)?.execute([found.id, lane as i64])?;
             }
-            State::Absent | State::Rejected => {}
+            State::Done | State::Absent | State::Rejected => {}
         }
         Ok(())
     }
@@ -514,15 +513,12 @@ fn attend(
         return Ok(false);
     }
     let kind = seen.kind as i64;
-    match known.iter().find(|(_, is_named, _)| !is_named) {
-        Some((id, ..)) => {
-            db.prepare_cached(RENEW)?.execute(params![id, listing, seen.content, kind, stay])?;
-        }
-        None => {
-            let number = known.len();
-            let row = params![meeting, seen.identity, number, listing, seen.content, kind, stay];
-            db.prepare_cached(NEW)?.execute(row)?;
-        }
+    if let Some((id, ..)) = known.iter().find(|(_, is_named, _)| !is_named) {
+        db.prepare_cached(RENEW)?.execute(params![id, listing, seen.content, kind, stay])?;
+    } else {
+        let number = known.len();
+        let row = params![meeting, seen.identity, number, listing, seen.content, kind, stay];
+        db.prepare_cached(NEW)?.execute(row)?;
     }
     Ok(true)
 }

@@ -406,25 +406,25 @@ pub(super) fn list_participants(
         })
     });
     let last = last.optional()?;
-    let list = || -> rusqlite::Result<bool> {
+    let begin = || -> rusqlite::Result<bool> {
         let listing = params![id, end_s, participants, lane as i64];
         transaction.prepare_cached(LIST_MEETING)?.execute(listing).map(|_| true)
     };
     match last {
-        None => list(),
+        None => begin(),
         Some(last) if last.end_s != Some(end_s) => {
             if last.state == State::Pending {
                 give_up(transaction, last.id, now_s)?;
             }
-            list()
+            begin()
         }
         Some(last) if last.state == State::Pending => {
             let taken = params![last.id, lane as i64, participants];
             transaction.prepare_cached(TAKE)?.execute(taken).map(|_| false)
         }
-        Some(last) if last.participants != participants => list(),
+        Some(last) if last.participants != participants => begin(),
         // The token of one that had begun may have grown too old.
-        Some(last) if last.state == State::Failed && last.pages > 0 => list(),
+        Some(last) if last.state == State::Failed && last.pages > 0 => begin(),
         Some(last) if matches!(last.state, State::Young | State::Failed) => {
             let again = params![last.id, lane as i64];
             transaction.prepare_cached(AGAIN)?.execute(again).map(|_| true)

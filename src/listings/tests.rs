@@ -27,7 +27,7 @@ fn attended(items: &Value) -> Vec<SeenAttendance> {
     attendances(&body, &meeting(), offset(), NOW_S, &mut Unknown::default()).unwrap()
 }
 
-fn with(fields: Value) -> Value {
+fn with(fields: &Value) -> Value {
     let mut item = json!({
         "join_time": "2022.12.23 11:16:59 (GMT+08:00)", "user_id": "ou_1", "device": "windows",
         "leave_time": "2022.12.23 11:18:51 (GMT+08:00)", "is_external": false,
@@ -106,7 +106,7 @@ fn an_attendance_gives_a_stay_by_the_rules_of_a_manifest() {
         (json!({"join_time": "2022.12.23 11:19:00 (GMT+08:00)"}), AttendanceKind::Broken),
         (json!({"user_id": "ou\u{7}1"}), AttendanceKind::Broken),
     ] {
-        let [seen] = attended(&json!([with(fields.clone())])).try_into().unwrap();
+        let [seen] = attended(&json!([with(&fields)])).try_into().unwrap();
         assert_eq!(seen.kind, kind, "{fields}");
         assert_eq!(seen.stay.is_some(), kind == AttendanceKind::Stay, "{fields}");
         assert_eq!(seen.reason.is_some(), matches!(kind, AttendanceKind::Broken | AttendanceKind::TwoIds), "{fields}");
@@ -118,7 +118,7 @@ fn who_may_be_of_another_tenant_is_taken_for_one() {
     for (flag, is_external) in
         [(json!(false), false), (json!("false"), false), (json!(true), true), (json!(null), true)]
     {
-        let [seen] = attended(&json!([with(json!({"is_external": flag}))])).try_into().unwrap();
+        let [seen] = attended(&json!([with(&json!({"is_external": flag}))])).try_into().unwrap();
         assert_eq!(seen.is_external, is_external, "{flag}");
     }
 }
@@ -127,7 +127,9 @@ fn who_may_be_of_another_tenant_is_taken_for_one() {
 fn folded(listings: &[&Value]) -> Vec<(Option<i64>, Option<String>)> {
     let mut all = Attendances::default();
     for (number, items) in (1..).zip(listings) {
-        attended(items).into_iter().for_each(|seen| all.take(number, seen));
+        for seen in attended(items) {
+            all.take(number, seen);
+        }
     }
     let of_row = |row: Values| {
         let cell = |name| row.cell(&PARTICIPANTS, name);
@@ -139,9 +141,9 @@ fn folded(listings: &[&Value]) -> Vec<(Option<i64>, Option<String>)> {
 
 #[test]
 fn of_several_listings_the_last_that_has_an_attendance_counts() {
-    let early = with(json!({"leave_time": "2022.12.23 11:17:51 (GMT+08:00)"}));
-    let late = with(json!({}));
-    let phone = with(json!({"device": "ios"}));
+    let early = with(&json!({"leave_time": "2022.12.23 11:17:51 (GMT+08:00)"}));
+    let late = with(&json!({}));
+    let phone = with(&json!({"device": "ios"}));
     let windows = |leave_s| (Some(leave_s), Some("windows".to_owned()));
     let ios = (Some(1_671_765_531), Some("ios".to_owned()));
     assert_eq!(folded(&[&json!([early]), &json!([late])]), [windows(1_671_765_531)], "what has changed");

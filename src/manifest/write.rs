@@ -25,7 +25,7 @@ const ROWS_PER_BATCH: usize = 8192;
 pub struct ManifestWriter<W: Write + Send>(Form<W>);
 
 enum Form<W: Write + Send> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     JsonLines(W),
     Parquet(Box<Table<W>>),
 }
@@ -37,7 +37,7 @@ impl<W: Write + Send> ManifestWriter<W> {
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(to);
                 csv.write_record(Column::ALL.map(Column::name))?;
-                Form::Csv(csv)
+                Form::Csv(Box::new(csv))
             }
             Format::JsonLines => Form::JsonLines(to),
             Format::Parquet => Form::Parquet(Box::new(Table::new(to)?)),

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{FixedOffset, NaiveDate};
+use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -19,10 +20,14 @@ use crate::{
     dataset::Dataset,
     error::{Chain, Error},
     journal::{Journal, ListedFile, ListedPageId},
-    listings::{self, Attendances},
+    listings::{self, Attendances, SeenMeeting},
     parquet::listed::{ListedFacts, ListedWriter, encoder, read_back},
-    read::{decode::Unknown, listed::Values},
+    read::{
+        decode::Unknown,
+        listed::{PageError, Values},
+    },
     start::Stop,
+    stay::{MeetingNo, partition_date},
     store::{FileName, Store, lock::StoreLock},
     tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
 };
@@ -330,7 +335,9 @@ impl Target<'_> {
                 let mut attendances = Attendances::default();
                 journal.each_page_of_participants(id, last_page, |listing, body| {
                     let page = listings::attendances(body, &seen.meeting, offset, i64::MAX, &mut folded.unknown);
-                    page.map_err(unreadable)?.into_iter().for_each(|seen| attendances.take(listing, seen));
+                    page.map_err(|error| unreadable(&error))?
+                        .into_iter()
+                        .for_each(|seen| attendances.take(listing, seen));
                     Ok::<_, Error>(())
                 })?;
                 for row in attendances.rows(&seen.meeting) {
@@ -354,15 +361,15 @@ struct Folded {
 /// The meetings of a date in the dataset's order, each as the last listing that has it says.
 fn meetings_of(
     journal: &Journal,
-    (date, zone): (NaiveDate, chrono_tz::Tz),
+    (date, zone): (NaiveDate, Tz),
     last_page: ListedPageId,
-    offset: chrono::FixedOffset,
+    offset: FixedOffset,
     unknown: &mut Unknown,
-) -> Result<BTreeMap<(i64, crate::stay::MeetingNo), listings::SeenMeeting>, Error> {
+) -> Result<BTreeMap<(i64, MeetingNo), SeenMeeting>, Error> {
     let mut meetings = BTreeMap::new();
     journal.each_page_of_meetings(date, last_page, |_, body| {
-        for seen in listings::meetings(body, offset, unknown).map_err(unreadable)?.meetings {
-            if crate::stay::partition_date(seen.meeting.start_s, zone) == date {
+        for seen in listings::meetings(body, offset, unknown).map_err(|error| unreadable(&error))?.meetings {
+            if partition_date(seen.meeting.start_s, zone) == date {
                 meetings.insert((seen.meeting.start_s, seen.meeting.no), seen);
             }
         }
@@ -371,7 +378,7 @@ fn meetings_of(
     Ok(meetings)
 }
 
-fn unreadable(source: crate::read::listed::PageError) -> Error {
+fn unreadable(source: &PageError) -> Error {
     Error::Damaged(format!("a landed page of a listing cannot be read: {source}"))
 }
 

@@ -297,13 +297,14 @@ fn verify_finds_a_flipped_byte_wherever_it_is() {
 fn check_says_one_line_of_each_matter() {
     let world = World::new(small());
     let lines = |out: &str| out.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
-    let own = ["time zone", "dataset", "journal", "credentials"];
+    let own = ["time zone", "dataset", "meetings", "participants", "journal", "credentials"];
     let way = ["name", "connection", "certificate", "access token", "permission"];
+    let lists = ["permission to list meetings", "permission to list participants"];
     let ok = |matters: &[&str]| matters.iter().map(|matter| format!("ok    {matter}")).collect::<Vec<_>>();
-    assert_eq!(lines(&world.out("check")), ok(&[&own[..], &way].concat()));
+    assert_eq!(lines(&world.out("check")), ok(&[&own[..], &way, &lists].concat()));
     assert_eq!(world.simulator().books().arrivals, 1);
     world.out("export --manifest manifest.csv");
-    assert_eq!(lines(&world.out("check")), ok(&[&own[..3], &["state folder"], &own[3..], &way].concat()));
+    assert_eq!(lines(&world.out("check")), ok(&[&own[..5], &["state folder"], &own[5..], &way, &lists].concat()));
     world.write("file", "");
     let ran = world.ran(world.vcq("check --output file").env_remove("VCQ_APP_SECRET"));
     assert_eq!(ran.code, Some(74), "that of the first fault");

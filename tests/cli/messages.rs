@@ -437,6 +437,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
         [
             "demo",
             "export",
+            "discover",
             "plan",
             "drop",
             "status",
@@ -452,7 +453,8 @@ fn every_command_has_an_example_and_shells_their_completions() {
     );
     for name in names.iter().filter(|name| **name != "help") {
         let help = world.out(&format!("{name} --help"));
-        assert!(help.contains(&format!("Example: vcq {name}")), "{help}");
+        let example = ["Example: vcq ", "Examples:\n  vcq "].map(|example| format!("{example}{name}"));
+        assert!(example.iter().any(|example| help.contains(example)), "{help}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(world.out(&format!("completions {shell}")).contains("rebuild"), "{shell}");

@@ -245,6 +245,8 @@ fn check_has_a_line_for_each_step() {
             &format!("ok    certificate: that of {place} is trusted"),
             &format!("ok    access token: issued by https://{place}/"),
             "ok    permission: the app may read meeting quality",
+            "ok    permission to list meetings: the app may list meetings",
+            "ok    permission to list participants: the app may list participants",
         ]
     );
     assert!(!world.path("state").exists() && !world.path("quality").exists(), "`check` creates nothing");

@@ -133,8 +133,12 @@ pub(crate) fn check_listed(world: &World, seen_early: bool) {
 /// Tells the first rows that are on one side alone.
 fn compare(dataset: &str, found: &[Row], expected: &[Row]) {
     let mut counts = BTreeMap::<&Row, i64>::new();
-    found.iter().for_each(|row| *counts.entry(row).or_default() += 1);
-    expected.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+    for row in found {
+        *counts.entry(row).or_default() += 1;
+    }
+    for row in expected {
+        *counts.entry(row).or_default() -= 1;
+    }
     let differing: Vec<_> = counts.into_iter().filter(|(_, count)| *count != 0).collect();
     let shown: Vec<_> = differing.iter().take(6).collect();
     assert!(
