@@ -76,7 +76,7 @@ pub struct Terms<'a> {
     pub until: Option<Until>,
     /// Whose work is to be settled.
     pub scope: Scope<'a>,
-    /// Where requests are sent to.
+    /// The endpoints whose work is to be settled; while another process waits, all of them are asked.
     pub endpoints: &'a [Endpoint],
     /// Wall time, jitter and the stop signal.
     pub start: &'a Start,
@@ -149,6 +149,8 @@ struct Loop<'a> {
     unrecorded: u32,
     /// True if the last page was a large one.
     bodies_are_large: bool,
+    /// Whether another process waits for this one, and when that was looked at.
+    waited_for: Option<(Instant, bool)>,
     ending: Option<Ended>,
 }
 
@@ -180,6 +182,7 @@ impl<'a> Loop<'a> {
             outage: Outage::default(),
             unrecorded: 0,
             bodies_are_large: false,
+            waited_for: None,
             ending: None,
         })
     }
@@ -245,8 +248,9 @@ impl<'a> Loop<'a> {
     /// nothing else: what one waits for holds up no other.
     fn next_turn(&mut self, now: Instant) -> Result<Step, Error> {
         let mut soonest: Option<(Wait, Instant)> = None;
+        let serves_all = self.serves_all(now)?;
         let endpoints = self.tracks.longest_silent_first();
-        for endpoint in endpoints.into_iter().filter(|endpoint| self.terms.endpoints.contains(endpoint)) {
+        for endpoint in endpoints.into_iter().filter(|endpoint| serves_all || self.terms.endpoints.contains(endpoint)) {
             let picked = self.pick(endpoint, now)?;
             let track = &mut self.tracks[endpoint];
             let wait = match picked {
@@ -268,6 +272,23 @@ impl<'a> Loop<'a> {
             soonest = soonest.into_iter().chain(wait).min_by_key(|(_, at)| *at);
         }
         Ok(soonest.map_or(Step::Wait(Wait::Answers, None), |(cause, at)| Step::Wait(cause, Some(at))))
+    }
+
+    /// Whether endpoints are asked too whose work is none of this run's: a night must not wait until the dates of a year are
+    /// listed.
+    fn serves_all(&mut self, now: Instant) -> Result<bool, Error> {
+        if self.terms.endpoints.len() == Endpoint::ALL.len() {
+            return Ok(true);
+        }
+        let looked = self.waited_for.filter(|(at, _)| now.saturating_duration_since(*at) < LOOK_AGAIN);
+        let is_waited_for = match looked {
+            Some((_, is_waited_for)) => is_waited_for,
+            None => self.journal.is_waited_for()?,
+        };
+        if looked.is_none() {
+            self.waited_for = Some((now, is_waited_for));
+        }
+        Ok(is_waited_for)
     }
 
     fn has_work(&mut self) -> Result<bool, Error> {

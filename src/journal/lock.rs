@@ -11,6 +11,7 @@ use std::{
 use super::{Journal, JournalError};
 
 const PUBLISH_LOCK: &str = "publish.lock";
+const WAITING_LOCK: &str = "waiting.lock";
 
 /// Held for as long as the value lives.
 #[derive(Debug)]
@@ -40,6 +41,19 @@ impl Journal {
         };
         locked.map_err(|source| self.lock_error(PUBLISH_LOCK, source))?;
         Ok(Lock { _file: file })
+    }
+
+    /// Says, for as long as the lock is held, that this process waits for the one that fetches. Several may.
+    pub fn wait_for_fetching(&self) -> Result<Lock, JournalError> {
+        let file = self.open_lock(WAITING_LOCK)?;
+        let locked = file.as_ref().map_or(Ok(()), File::lock_shared);
+        locked.map_err(|source| self.lock_error(WAITING_LOCK, source))?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Whether another process waits for the one that fetches.
+    pub fn is_waited_for(&self) -> Result<bool, JournalError> {
+        Ok(self.try_lock(WAITING_LOCK)?.is_none())
     }
 
     fn try_lock(&self, name: &'static str) -> Result<Option<Lock>, JournalError> {

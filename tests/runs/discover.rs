@@ -362,3 +362,54 @@ fn a_signal_the_month_and_an_outage_end_a_discovery_that_goes_on_later() {
         check_samples(&world, false);
     }
 }
+
+/// Nights that come at any hour and name any dates, some of them again and again: one discovery afterwards finds what is left.
+#[test]
+fn any_order_and_timing_of_listings_ends_in_the_same_datasets() {
+    with_seeds(|seed| {
+        let lists = Lists { lost_participants: 0.0, ..Lists::odd(0.1) };
+        let tenant = TenantSettings { seed, stays: 200, days: 4, data_delay_s: 7_200, ..tenant(lists) };
+        let mut world = world_of(Settings { tenant, ..Settings::default() });
+        let afterwards = world.now;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let all = all_dates(&world);
+        world.now = night_after(&world, 0);
+        for _ in 0..8 {
+            world.rest(TimeDelta::minutes(rng.random_range(30..1_200)));
+            let today = NamedDates::Today.at(world.now, world.config.timezone).last.min(all.last);
+            let begun: Vec<_> = Dates { first: all.first, last: today }.each().collect();
+            let first = begun[rng.random_range(0..begun.len())];
+            let dates = Dates { first, last: today };
+            let fetches_samples = rng.random_bool(0.7);
+            let life = world.live_one(Orders { discover: Some(dates), fetches_samples, ..world.orders() });
+            assert_eq!(life.exit, Some(0), "{:#}", life.report);
+        }
+        world.now = afterwards;
+        let life = world.live_one(discover(&world));
+        assert_eq!(life.exit, Some(0), "{:#}", life.report);
+        check_listed(&world, false);
+        check_samples(&world, false);
+    });
+}
+
+/// A discovery of many dates holds the right to fetch for long: who waits for it is served meanwhile.
+#[test]
+fn a_night_does_not_wait_until_a_year_is_listed() {
+    let tenant = TenantSettings { days: 300, stays: 6_000, meeting_minutes_max: 30, ..tenant(Lists::default()) };
+    let mut world = world_of(Settings { tenant, ..Settings::default() });
+    world.now += TimeDelta::days(300);
+    let all = all_dates(&world);
+    let year = Orders { lane: Lane::Backfill, fetches_samples: false, discover: Some(all), ..world.orders() };
+    let night = Dates { first: all.last, last: all.last };
+    let nightly = Orders {
+        starts_after: Duration::from_secs(60),
+        discover: Some(night),
+        manifest: world.path("nightly.csv"),
+        ..world.orders()
+    };
+    let lives = world.live(&[year, nightly]);
+    assert_eq!(lives.iter().map(|life| life.exit).collect::<Vec<_>>(), [Some(0); 2], "{lives:#?}");
+    let ended = [lives[0].ended, lives[1].ended];
+    assert!(ended[1] < ended[0] - TimeDelta::minutes(3), "{ended:?}");
+    check_books(&world);
+}

@@ -174,13 +174,18 @@ impl<'a> Run<'a> {
     pub(super) async fn settle_own(&self, journal: &mut Journal) -> Result<Ended, Error> {
         let mut stop = self.around.start.stop.clone();
         let mut told = None;
+        let mut waiting = None;
         let mut settled_before = StayId::MIN;
         loop {
             if !self.is_pending(journal, &mut settled_before)? {
                 return Ok(Ended::Complete);
             }
             if let Some(_fetching) = journal.try_lock_fetching()? {
+                drop(waiting);
                 return self.fetch_and_publish(journal, Scope::Own).await;
+            }
+            if waiting.is_none() {
+                waiting = Some(journal.wait_for_fetching()?);
             }
             if told.is_none_or(|told: Instant| told.elapsed() >= QUEUED_TOLD_EVERY) {
                 (self.emit)(Event::Queued);
