@@ -224,7 +224,7 @@ pub enum Command {
 /// Options of `vcq demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where to put the manifest, the journal and the dataset
+    /// Where to put the journal and the datasets
     #[arg(long, value_name = "DIR", default_value = "vcq-demo")]
     pub dir: PathBuf,
 }

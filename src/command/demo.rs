@@ -1,34 +1,27 @@
-//! `vcq demo`: the simulated tenant and an export of all its stays, in one process, over a loopback socket.
+//! `vcq demo`: the simulated tenant, and an export of all that it had on two days, in one process, over a loopback socket.
+
+mod joined;
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
-    fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use arrow::array::{AsArray, RecordBatchReader};
-use arrow::datatypes::Float64Type;
-use chrono::NaiveDate;
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
+use chrono::{Days, NaiveDate};
 use tokio::net::TcpListener;
 
 use crate::{
     command::export::{Export, Outcome, Surroundings, export},
     config::Config,
+    dates::Dates,
     error::{Error, ExitCode},
     event::Emit,
     feishu::{auth::tenant::Credentials, transport::HttpTransport},
     intake::Manifests,
     journal::Lane,
-    simulator::{
-        Settings, Simulator, http, manifest,
-        tenant::{Tenant, TenantSettings},
-    },
+    simulator::{Settings, Simulator, http, lists::Lists, tenant::TenantSettings},
     start::Start,
-    store::{Store, disk::LocalDisk},
 };
 
 /// Small enough for half a minute at the API's real rate.
@@ -50,8 +43,6 @@ const OTHER_FORMS: f64 = 0.0005;
 pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
     let settings = settings();
     std::fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-    let manifest = folder.join("manifest.csv");
-    manifest::write_file(&Tenant::new(settings.tenant.clone()), &manifest).map_err(file_error("write", &manifest))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.map_err(file_error("listen on", Path::new("127.0.0.1")))?;
     let address = listener.local_addr().map_err(file_error("listen on", Path::new("127.0.0.1")))?;
@@ -62,8 +53,8 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         accept_fewer: false,
-        manifests: Manifests { files: vec![manifest], ..Manifests::default() },
-        discover: None,
+        manifests: Manifests::default(),
+        discover: Some(dates()),
         fetches_samples: true,
         refresh: None,
         lane: Lane::Nightly,
@@ -78,7 +69,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     }
 }
 
-/// What to print after the demo: a table read back from the Parquet files, and how to go on.
+/// What to print after the demo: a table joined from the Parquet files of two datasets, and how to go on.
 ///
 /// # Errors
 ///
@@ -88,21 +79,28 @@ pub fn summary(folder: &Path, outcome: &Outcome) -> Result<String, Error> {
     if outcome.exit_code == ExitCode::Interrupted {
         return Ok(text);
     }
-    let output = folder.join("quality");
-    let _ = writeln!(text, "\ndate        rows  median delay  median loss   (read back from the Parquet files)");
-    for (date, columns) in medians(&output)? {
-        let rows = columns.rows;
-        let [delay, loss] = columns.medians();
-        let _ = writeln!(text, "{date}  {rows:>4}  {delay:>9.1} ms  {loss:>9.2} %");
+    let _ = writeln!(text, "\nnetwork  minutes  median delay  median loss   (quality and participants, joined)");
+    for (network, samples) in joined::by_network(folder)? {
+        let minutes = samples.rows;
+        let [delay, loss] = samples.medians();
+        let _ = writeln!(text, "{network:<7}  {minutes:>7}  {delay:>9.1} ms  {loss:>9.2} %");
     }
-    let glob = output.join("*/*.parquet");
+    let [quality, participants] = ["quality", "participants"].map(|name| folder.join(name).join("*/*.parquet"));
+    let (quality, participants) = (quality.display(), participants.display());
     let _ = writeln!(
         text,
-        "\nGo on with DuckDB:\n  duckdb -c \"SELECT date, count(*), median(network_delay_ms) FROM read_parquet('{}', \
-         hive_partitioning = true) GROUP BY date ORDER BY date\"",
-        glob.display()
+        "\nGo on with DuckDB:\n  duckdb -c \"SELECT network_type, count(*) AS minutes, median(network_delay_ms) AS delay_ms, \
+         median(network_packet_loss_avg_received_pct) AS loss_pct FROM read_parquet('{quality}') AS quality JOIN \
+         read_parquet('{participants}') AS participants USING (meeting_no, meeting_start_time, join_time) WHERE \
+         coalesce(quality.user_id, quality.room_id) = coalesce(participants.user_id, participants.room_id) GROUP BY \
+         network_type ORDER BY network_type\""
     );
     Ok(text)
+}
+
+fn dates() -> Dates {
+    let last = FIRST_DAY.checked_add_days(Days::new(u64::from(DAYS) - 1)).unwrap_or(FIRST_DAY);
+    Dates { first: FIRST_DAY, last }
 }
 
 fn settings() -> Settings {
@@ -113,6 +111,7 @@ fn settings() -> Settings {
         stays: STAYS,
         meeting_minutes_max: MEETING_MINUTES_MAX,
         other_forms: OTHER_FORMS,
+        lists: Lists { without_id: 0.1, external_participants: 0.05, over_a_day: 0.01, ..Lists::default() },
         ..TenantSettings::default()
     };
     Settings { tenant, ..Settings::default() }
@@ -123,54 +122,14 @@ fn config(folder: &Path, address: SocketAddr) -> Result<Config, Error> {
     Ok(Config::load(
         None,
         [],
-        &[("state", folder("state")), ("output", folder("quality")), ("api.base_url", format!("http://{address}"))],
+        &[
+            ("state", folder("state")),
+            ("output", folder("quality")),
+            ("discover.meetings", folder("meetings")),
+            ("discover.participants", folder("participants")),
+            ("api.base_url", format!("http://{address}")),
+        ],
     )?)
-}
-
-/// The two columns of the table, by date.
-#[derive(Default)]
-struct Columns {
-    rows: usize,
-    values: [Vec<f64>; 2],
-}
-
-const TABLE: [&str; 2] = ["network_delay_ms", "network_packet_loss_avg_received_pct"];
-
-impl Columns {
-    fn medians(self) -> [f64; 2] {
-        self.values.map(|mut values| {
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        })
-    }
-}
-
-fn medians(output: &Path) -> Result<BTreeMap<NaiveDate, Columns>, Error> {
-    let dataset = Store::open(Arc::new(LocalDisk), output)?;
-    let mut dates: BTreeMap<NaiveDate, Columns> = BTreeMap::new();
-    for date in dataset.partitions()?.dates {
-        for part in dataset.list(date)?.files {
-            let path = dataset.path_of(date, part.name);
-            read_columns(&path, dates.entry(date).or_default()).map_err(file_error("read", &path))?;
-        }
-    }
-    Ok(dates)
-}
-
-fn read_columns(path: &Path, columns: &mut Columns) -> std::io::Result<()> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), TABLE);
-    let reader = builder.with_projection(mask).build()?;
-    let positions = TABLE.map(|name| reader.schema().index_of(name));
-    for batch in reader {
-        let batch = batch.map_err(std::io::Error::other)?;
-        columns.rows += batch.num_rows();
-        for (values, position) in columns.values.iter_mut().zip(&positions) {
-            let Ok(position) = position else { continue };
-            values.extend(batch.column(*position).as_primitive::<Float64Type>().iter().flatten());
-        }
-    }
-    Ok(())
 }
 
 fn file_error(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
