@@ -1,4 +1,4 @@
-//! A dataset that vcq published, read by the engines of its users: real ones, pinned, set up by the test itself.
+//! The datasets that vcq published, read by the engines of their users: real ones, pinned, set up by the test itself.
 //!
 //! What they must find is what the simulated tenant wrote, by its own account.
 
@@ -11,13 +11,20 @@ use serde::Deserialize;
 use vcq::{
     simulator::{
         Settings, Simulator,
+        attendances::SimulatedAttendance,
         forms::Expected,
         latency::Latency,
+        lists::Lists,
         manifest,
         quota::QuotaSettings,
+        rows::{Cell, Cells},
         tenant::{SimulatedStay, TenantSettings, UserIdType},
     },
-    tables::quality::{COLUMNS, KEY_COLUMNS, UNPARSED},
+    tables::{
+        meetings::MEETINGS,
+        participants::PARTICIPANTS,
+        quality::{COLUMNS, KEY_COLUMNS, UNPARSED},
+    },
 };
 
 #[path = "support/python.rs"]
@@ -28,12 +35,23 @@ mod server;
 /// The most that the configuration allows, so that the export takes a second or two.
 const REQUESTS_PER_MINUTE: u32 = 10_000;
 
-/// What a reader finds in the dataset; `readers.py` tells it of an engine in this form.
+/// What a reader finds in the datasets; `readers.py` tells it of an engine in this form.
+#[derive(Debug, Default, Deserialize)]
+struct Readings {
+    quality: Reading,
+    meetings: Reading,
+    participants: Reading,
+    /// Minutes of quality by type of network, joined with the two others.
+    joined: BTreeMap<String, u64>,
+}
+
+/// What a reader finds in a dataset.
 #[derive(Debug, Default, Deserialize)]
 struct Reading {
     types: BTreeMap<String, String>,
     rows: u64,
     values: BTreeMap<String, u64>,
+    truths: BTreeMap<String, u64>,
     sums: BTreeMap<String, f64>,
     times: BTreeMap<String, [i64; 2]>,
     texts: BTreeMap<String, [String; 2]>,
@@ -54,21 +72,44 @@ fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
     let home = tempfile::tempdir().unwrap();
     let simulator = export(home.path());
     let mut expected = written_by(&simulator);
-    let (day, rows) = expected.dates.first_key_value().unwrap();
-    expected.pruned = Pruned { rows: *rows, files_read: 1, files: expected.dates.len() };
-    assert!(expected.unparsed.len() > 10 && expected.values.len() == 54, "the tenant leaves columns empty");
+    let quality = &expected.quality;
+    assert!(quality.unparsed.len() > 10 && quality.values.len() == 54, "the tenant leaves columns empty");
+    let (meetings, participants) = (&expected.meetings, &expected.participants);
+    assert!(!meetings.unparsed.is_empty() && !participants.unparsed.is_empty(), "all texts of lists can be read");
+    let all: u64 = expected.joined.values().sum();
+    assert!(expected.joined.len() >= 4 && (quality.rows / 2..=quality.rows).contains(&all), "{:?}", expected.joined);
+    let day = quality.dates.keys().next().unwrap().clone();
+    for reading in [&mut expected.quality, &mut expected.meetings, &mut expected.participants] {
+        reading.pruned = Pruned { rows: reading.dates[&day], files_read: 1, files: reading.dates.len() };
+    }
 
-    let output = home.path().join("quality");
-    let mut readings = read(&output, day, include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
-    readings.extend(read(&output, day, include_str!("python/spark.txt"), &["spark"]));
-    assert_eq!(readings.len(), TYPE_NAMES.len());
-    for (engine, reading) in &readings {
-        check_types(engine, reading);
-        check_values(engine, reading, &expected);
+    let mut engines =
+        read(home.path(), &day, include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
+    engines.extend(read(home.path(), &day, include_str!("python/spark.txt"), &["spark"]));
+    assert_eq!(engines.len(), TYPE_NAMES.len());
+    let quality_names: Vec<&str> = KEY_COLUMNS
+        .iter()
+        .chain([&UNPARSED])
+        .map(|column| column.name)
+        .chain(COLUMNS.iter().map(|column| column.name))
+        .collect();
+    let [meetings_names, participants_names] = [&MEETINGS, &PARTICIPANTS]
+        .map(|table| table.published(&[]).map(|column| column.name).chain([UNPARSED.name]).collect::<Vec<_>>());
+    for (engine, found) in &engines {
+        for (dataset, found, expected, names) in [
+            ("quality", &found.quality, &expected.quality, &quality_names),
+            ("meetings", &found.meetings, &expected.meetings, &meetings_names),
+            ("participants", &found.participants, &expected.participants, &participants_names),
+        ] {
+            let place = format!("{engine}, {dataset}");
+            check_types(engine, &place, found, names);
+            check_values(&place, found, expected);
+        }
+        assert_eq!(found.joined, expected.joined, "{engine}");
     }
 }
 
-/// Exports the stays of a simulated tenant into `home`.
+/// Exports all that a simulated tenant had into `home`: what it lists, and all stays, though some lists do not name them.
 fn export(home: &Path) -> Simulator {
     let tenant = TenantSettings {
         first_day: NaiveDate::from_ymd_opt(2025, 3, 1).unwrap(),
@@ -76,6 +117,7 @@ fn export(home: &Path) -> Simulator {
         stays: 120,
         meeting_minutes_max: 120,
         other_forms: 0.1,
+        lists: Lists { without_id: 0.2, over_a_day: 0.1, odd_forms: 0.1, ..Lists::default() },
         ..TenantSettings::default()
     };
     let quota = QuotaSettings { requests_per_minute: REQUESTS_PER_MINUTE, ..QuotaSettings::default() };
@@ -88,7 +130,7 @@ fn export(home: &Path) -> Simulator {
             .current_dir(home)
             .envs([("VCQ_APP_ID", "cli_simulated"), ("VCQ_APP_SECRET", "simulated")])
             .args(["--base-url", url, "--requests-per-minute", &REQUESTS_PER_MINUTE.to_string()])
-            .args(["export", "--manifest"])
+            .args(["export", "--discover", "2025-03-01..2025-03-04", "--manifest"])
             .arg(&manifest)
             .output()
             .unwrap()
@@ -98,26 +140,89 @@ fn export(home: &Path) -> Simulator {
 }
 
 /// What a reader must find, by the tenant's own account, which knows nothing of types and pruning.
-fn written_by(simulator: &Simulator) -> Reading {
-    let mut reading = Reading::default();
-    for stay in simulator.tenant().stays() {
-        let day = DateTime::from_timestamp(stay.meeting_start_s + 8 * 3600, 0).unwrap().date_naive().to_string();
-        for sample in simulator.expected(&stay).samples {
-            reading.rows += 1;
-            *reading.dates.entry(day.clone()).or_default() += 1;
-            reading.add_keys(&stay);
-            reading.add("sample_index", &Expected::Number(f64::from(sample.index)));
-            reading.add("sample_time", &sample.sample_time_s.map_or(Expected::Absent, Expected::Time));
-            sample.values.iter().for_each(|(column, value)| reading.add(column, value));
-            if sample.values.iter().any(|(_, value)| matches!(value, Expected::Unparsed(_))) {
-                reading.count("unparsed");
+fn written_by(simulator: &Simulator) -> Readings {
+    let mut readings = Readings::default();
+    let tenant = simulator.tenant();
+    tenant.stays().for_each(|stay| readings.quality.add_stay(simulator, &stay));
+    for meeting in tenant.meetings() {
+        let day = day_of(meeting.start_s);
+        readings.meetings.add_item(&day, meeting.cells());
+        if meeting.is_too_long {
+            continue;
+        }
+        for attendance in tenant.attendances(&meeting) {
+            readings.participants.add_item(&day, attendance.cells());
+            if let Some(minutes) = minutes_joined(simulator, &attendance) {
+                let network = attendance.cells().text("network_type").unwrap_or_else(|| "None".to_owned());
+                *readings.joined.entry(network).or_default() += minutes;
             }
         }
     }
-    reading
+    readings
+}
+
+/// The minutes of quality that join with an attendance, if its list says enough of it.
+fn minutes_joined(simulator: &Simulator, attendance: &SimulatedAttendance) -> Option<u64> {
+    let cells = attendance.cells();
+    let stay = simulator.tenant().stay(attendance.stay?)?;
+    cells.cell("join_time")?;
+    cells.cell("user_id").or(cells.cell("room_id"))?;
+    let minutes = simulator.expected(&stay).samples.len() as u64;
+    (minutes > 0).then_some(minutes)
+}
+
+fn day_of(start_s: i64) -> String {
+    DateTime::from_timestamp(start_s + 8 * 3600, 0).unwrap().date_naive().to_string()
 }
 
 impl Reading {
+    fn add_stay(&mut self, simulator: &Simulator, stay: &SimulatedStay) {
+        for sample in simulator.expected(stay).samples {
+            self.add_row(&day_of(stay.meeting_start_s));
+            self.add_keys(stay);
+            self.add("sample_index", &Expected::Number(f64::from(sample.index)));
+            self.add("sample_time", &sample.sample_time_s.map_or(Expected::Absent, Expected::Time));
+            sample.values.iter().for_each(|(column, value)| self.add(column, value));
+            if sample.values.iter().any(|(_, value)| matches!(value, Expected::Unparsed(_))) {
+                self.count("unparsed");
+            }
+        }
+    }
+
+    /// Adds a row of a list.
+    fn add_item(&mut self, day: &str, cells: &Cells) {
+        self.add_row(day);
+        for (column, cell) in cells.all().iter().filter(|(column, _)| !PERSONAL.contains(column)) {
+            let Some(cell) = cell else { continue };
+            match cell {
+                Cell::Text(text) => extend(&mut self.texts, column, text.clone()),
+                Cell::Time(time_s) => extend(&mut self.times, column, time_s * 1_000_000),
+                Cell::Boolean(truth) => {
+                    if *truth {
+                        *self.truths.entry((*column).to_owned()).or_default() += 1;
+                    }
+                }
+                #[expect(clippy::cast_precision_loss, reason = "seconds and counts are small")]
+                Cell::Integer(number) => *self.sums.entry((*column).to_owned()).or_default() += *number as f64,
+            }
+            self.count(column);
+        }
+        let unparsed = cells.unparsed().iter().filter(|(column, _)| !PERSONAL.contains(column));
+        let unparsed: Vec<_> = unparsed.map(|(column, _)| (*column).to_owned()).collect();
+        if !unparsed.is_empty() {
+            self.count("unparsed");
+        }
+        for column in unparsed {
+            *self.unparsed.entry(column).or_default() += 1;
+        }
+    }
+
+    fn add_row(&mut self, day: &str) {
+        self.rows += 1;
+        *self.dates.entry(day.to_owned()).or_default() += 1;
+        self.count("date");
+    }
+
     fn add_keys(&mut self, stay: &SimulatedStay) {
         let texts = [
             ("meeting_no", Some(stay.meeting_no.clone())),
@@ -131,7 +236,6 @@ impl Reading {
         self.add("meeting_start_time", &Expected::Time(stay.meeting_start_s));
         self.add("meeting_end_time", &Expected::Time(stay.meeting_end_s));
         self.add("join_time", &Expected::Time(stay.join_s));
-        self.count("date");
     }
 
     fn add(&mut self, column: &str, value: &Expected) {
@@ -150,6 +254,20 @@ impl Reading {
     }
 }
 
+/// Columns that are in no file unless they are named.
+const PERSONAL: [&str; 10] = [
+    "participant_name",
+    "department",
+    "email",
+    "phone",
+    "mobile",
+    "employee_id",
+    "public_ip",
+    "internal_ip",
+    "meeting_topic",
+    "organizer",
+];
+
 /// Widens the range of a column so that it holds `value`.
 fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, value: T) {
     let [first, last] = ranges.entry(column.to_owned()).or_insert_with(|| [value.clone(), value.clone()]);
@@ -160,63 +278,92 @@ fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, v
     }
 }
 
-/// Reads the dataset with `engines`, in an environment of the pins in `requirements`.
-fn read(dataset: &Path, day: &str, requirements: &str, engines: &[&str]) -> BTreeMap<String, Reading> {
+/// Reads the datasets with `engines`, in an environment of the pins in `requirements`.
+fn read(folder: &Path, day: &str, requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
     let pins: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
     let python = python::environment(engines[0], &pins);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/readers.py");
-    let output = Command::new(python).arg(script).arg(dataset).arg(day).args(engines).output().unwrap();
+    let output = Command::new(python).arg(script).arg(folder).arg(day).args(engines).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{engines:?} cannot read the dataset:\n{errors}");
+    assert!(output.status.success(), "{engines:?} cannot read the datasets:\n{errors}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What the engines call the contract's types: text, time, int32, double, date, map.
-const TYPE_NAMES: [(&str, [&str; 6]); 4] = [
-    ("duckdb", ["VARCHAR", "TIMESTAMP WITH TIME ZONE", "INTEGER", "DOUBLE", "DATE", "MAP(VARCHAR, VARCHAR)"]),
+/// What the engines call the contract's types: text, time, int32, double, truth, date, map.
+const TYPE_NAMES: [(&str, [&str; 7]); 4] = [
+    (
+        "duckdb",
+        ["VARCHAR", "TIMESTAMP WITH TIME ZONE", "INTEGER", "DOUBLE", "BOOLEAN", "DATE", "MAP(VARCHAR, VARCHAR)"],
+    ),
     (
         "polars",
-        ["String", "Datetime(time_unit='us', time_zone='UTC')", "Int32", "Float64", "Date", "Map(String, String)"],
+        [
+            "String",
+            "Datetime(time_unit='us', time_zone='UTC')",
+            "Int32",
+            "Float64",
+            "Boolean",
+            "Date",
+            "Map(String, String)",
+        ],
     ),
     (
         "pyarrow",
-        ["string", "timestamp[us, tz=UTC]", "int32", "double", "date32[day]", "map<string, string ('unparsed')>"],
+        [
+            "string",
+            "timestamp[us, tz=UTC]",
+            "int32",
+            "double",
+            "bool",
+            "date32[day]",
+            "map<string, string ('unparsed')>",
+        ],
     ),
-    ("spark", ["string", "timestamp", "int", "double", "date", "map<string,string>"]),
+    ("spark", ["string", "timestamp", "int", "double", "boolean", "date", "map<string,string>"]),
 ];
 
-fn check_types(engine: &str, reading: &Reading) {
-    let (_, [text, time, int32, double, date, map]) = TYPE_NAMES.iter().find(|(name, _)| *name == engine).unwrap();
-    // By the contract, not by the table of columns, which may be wrong.
+fn check_types(engine: &str, place: &str, reading: &Reading, names: &[&str]) {
+    let (_, [text, time, int32, double, truth, date, map]) =
+        TYPE_NAMES.iter().find(|(name, _)| *name == engine).unwrap();
+    // By the contract, not by the tables of columns, which may be wrong.
     let type_of = |column: &str| match column {
-        "meeting_no" | "user_id" | "room_id" => *text,
         "date" => *date,
         "unparsed" => *map,
-        "sample_index" => *int32,
+        "sample_index" | "meeting_type" | "meeting_subtype" | "accept_status" => *int32,
+        "audio"
+        | "video"
+        | "sharing"
+        | "recording"
+        | "telephone"
+        | "is_external"
+        | "has_related_document"
+        | "ai_note"
+        | "use_rtc_proxy" => *truth,
         _ if column.ends_with("_time") => *time,
-        _ if column.ends_with("_px") => *int32,
-        _ => *double,
+        _ if column.ends_with("_px") || column.ends_with("_s") || column.starts_with("number_of_") => *int32,
+        _ if ["_ms", "_pct", "_kbps", "_db", "_fps"].iter().any(|unit| column.ends_with(unit)) => *double,
+        _ => *text,
     };
-    let names = KEY_COLUMNS.iter().map(|column| column.name).chain(COLUMNS.iter().map(|column| column.name));
     let mut types = reading.types.clone();
-    for column in names.chain([UNPARSED.name, "date"]) {
-        assert_eq!(types.remove(column).as_deref(), Some(type_of(column)), "{engine}: `{column}`");
+    for column in names.iter().copied().chain(["date"]) {
+        assert_eq!(types.remove(column).as_deref(), Some(type_of(column)), "{place}: `{column}`");
     }
-    assert_eq!(types, BTreeMap::new(), "{engine} reads more columns than there are");
+    assert_eq!(types, BTreeMap::new(), "{place}: more columns than there are");
 }
 
-fn check_values(engine: &str, reading: &Reading, expected: &Reading) {
-    assert_eq!(reading.rows, expected.rows, "{engine}");
-    assert_eq!(reading.values, expected.values, "{engine}");
-    assert_eq!(reading.times, expected.times, "{engine}");
-    assert_eq!(reading.texts, expected.texts, "{engine}");
-    assert_eq!(reading.unparsed, expected.unparsed, "{engine}");
-    assert_eq!(reading.dates, expected.dates, "{engine}");
-    assert_eq!(reading.pruned, expected.pruned, "{engine}");
-    assert!(reading.sums.keys().eq(expected.sums.keys()), "{engine}");
+fn check_values(place: &str, reading: &Reading, expected: &Reading) {
+    assert_eq!(reading.rows, expected.rows, "{place}");
+    assert_eq!(reading.values, expected.values, "{place}");
+    assert_eq!(reading.truths, expected.truths, "{place}");
+    assert_eq!(reading.times, expected.times, "{place}");
+    assert_eq!(reading.texts, expected.texts, "{place}");
+    assert_eq!(reading.unparsed, expected.unparsed, "{place}");
+    assert_eq!(reading.dates, expected.dates, "{place}");
+    assert_eq!(reading.pruned, expected.pruned, "{place}");
+    assert!(reading.sums.keys().eq(expected.sums.keys()), "{place}");
     for (column, sum) in &reading.sums {
         // Everyone adds up in another order.
         let (expected, slack) = (expected.sums[column], 1e-9 * sum.abs());
-        assert!((sum - expected).abs() <= slack, "{engine}: the sum of `{column}` is {sum}, not {expected}");
+        assert!((sum - expected).abs() <= slack, "{place}: the sum of `{column}` is {sum}, not {expected}");
     }
 }

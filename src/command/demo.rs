@@ -1,20 +1,14 @@
-//! `vcq demo`: the simulated tenant, and a discovery and export of all its stays, in one process, over a loopback socket.
+//! `vcq demo`: the simulated tenant, and an export of all that it had on two days, in one process, over a loopback socket.
+
+mod joined;
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
-    fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch, StringArray},
-    datatypes::{Float64Type, TimestampMicrosecondType},
-};
 use chrono::{Days, NaiveDate};
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -28,7 +22,6 @@ use crate::{
     journal::Lane,
     simulator::{Settings, Simulator, http, lists::Lists, tenant::TenantSettings},
     start::Start,
-    store::{Store, disk::LocalDisk},
 };
 
 /// Small enough for half a minute at the API's real rate.
@@ -62,7 +55,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let task = Export {
         accept_fewer: false,
         manifests: Manifests::default(),
-        discover: Some(Dates { first: FIRST_DAY, last }),
+        discover: Some(dates()),
         fetches_samples: true,
         refresh: None,
         lane: Lane::Nightly,
@@ -77,7 +70,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     }
 }
 
-/// What to print after the demo: a table read back from the Parquet files, and how to go on.
+/// What to print after the demo: a table joined from the Parquet files of two datasets, and how to go on.
 ///
 /// # Errors
 ///
@@ -87,25 +80,28 @@ pub fn summary(folder: &Path, outcome: &Outcome) -> Result<String, Error> {
     if outcome.exit_code == ExitCode::Interrupted {
         return Ok(text);
     }
-    let quality = folder.join("quality");
-    let participants = folder.join("participants");
-    let _ = writeln!(text, "\nnetwork     rows  median delay  median loss   (joined from the Parquet files)");
-    for (network, columns) in by_network(&quality, &participants)? {
-        let rows = columns.rows;
-        let [delay, loss] = columns.medians();
-        let _ = writeln!(text, "{network:<9} {rows:>6}  {delay:>9.1} ms  {loss:>9.2} %");
+    let _ = writeln!(text, "\nnetwork  minutes  median delay  median loss   (quality and participants, joined)");
+    for (network, samples) in joined::by_network(folder)? {
+        let minutes = samples.rows;
+        let [delay, loss] = samples.medians();
+        let _ = writeln!(text, "{network:<7}  {minutes:>7}  {delay:>9.1} ms  {loss:>9.2} %");
     }
-    let [quality, participants] =
-        [quality, participants].map(|folder| folder.join("*/*.parquet").display().to_string());
+    let [quality, participants] = ["quality", "participants"].map(|name| folder.join(name).join("*/*.parquet"));
+    let (quality, participants) = (quality.display(), participants.display());
     let _ = writeln!(
         text,
-        "\nThe same with DuckDB:\n  duckdb -c \"SELECT network_type, count(*), median(network_delay_ms), \
-         median(network_packet_loss_avg_received_pct) FROM read_parquet('{quality}') JOIN (SELECT meeting_no, \
-         meeting_start_time, join_time, coalesce(user_id, room_id) AS id, any_value(network_type) AS network_type FROM \
-         read_parquet('{participants}') GROUP BY ALL) AS people USING (meeting_no, meeting_start_time, join_time) WHERE id = \
-         coalesce(user_id, room_id) GROUP BY ALL ORDER BY ALL\""
+        "\nGo on with DuckDB:\n  duckdb -c \"SELECT network_type, count(*) AS minutes, median(network_delay_ms) AS delay_ms, \
+         median(network_packet_loss_avg_received_pct) AS loss_pct FROM read_parquet('{quality}') AS quality JOIN \
+         read_parquet('{participants}') AS participants USING (meeting_no, meeting_start_time, join_time) WHERE \
+         coalesce(quality.user_id, quality.room_id) = coalesce(participants.user_id, participants.room_id) GROUP BY \
+         network_type ORDER BY network_type\""
     );
     Ok(text)
+}
+
+fn dates() -> Dates {
+    let last = FIRST_DAY.checked_add_days(Days::new(u64::from(DAYS) - 1)).unwrap_or(FIRST_DAY);
+    Dates { first: FIRST_DAY, last }
 }
 
 fn settings() -> Settings {
@@ -116,7 +112,7 @@ fn settings() -> Settings {
         stays: STAYS,
         meeting_minutes_max: MEETING_MINUTES_MAX,
         other_forms: OTHER_FORMS,
-        lists: Lists { without_id: 0.1, second_devices: 0.1, ..Lists::default() },
+        lists: Lists { without_id: 0.1, external_participants: 0.05, over_a_day: 0.01, ..Lists::default() },
         ..TenantSettings::default()
     };
     Settings { tenant, ..Settings::default() }
@@ -135,87 +131,6 @@ fn config(folder: &Path, address: SocketAddr) -> Result<Config, Error> {
             ("api.base_url", format!("http://{address}")),
         ],
     )?)
-}
-
-/// The two columns of the table, of one type of network.
-#[derive(Default)]
-struct Columns {
-    rows: usize,
-    values: [Vec<f64>; 2],
-}
-
-const VALUES: [&str; 2] = ["network_delay_ms", "network_packet_loss_avg_received_pct"];
-
-impl Columns {
-    fn medians(self) -> [f64; 2] {
-        self.values.map(|mut values| {
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        })
-    }
-}
-
-/// What a sample and its attendance have in common: meeting number and start, join time, and the id.
-type Key = (String, i64, i64, String);
-
-const KEY_COLUMNS: [&str; 5] = ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id"];
-
-/// Joins the samples with the attendances that they are of.
-fn by_network(quality: &Path, participants: &Path) -> Result<BTreeMap<String, Columns>, Error> {
-    let mut networks = BTreeMap::new();
-    each_batch(participants, &["network_type"], |batch| {
-        let types = text_column(batch, "network_type");
-        for row in 0..batch.num_rows() {
-            if let Some(key) = key(batch, row) {
-                networks.insert(key, types.and_then(|types| types.iter().nth(row)?).unwrap_or("not said").to_owned());
-            }
-        }
-    })?;
-    let mut table: BTreeMap<String, Columns> = BTreeMap::new();
-    each_batch(quality, &VALUES, |batch| {
-        for row in 0..batch.num_rows() {
-            let Some(network) = key(batch, row).and_then(|key| networks.get(&key)) else { continue };
-            let columns = table.entry(network.clone()).or_default();
-            columns.rows += 1;
-            for (values, name) in columns.values.iter_mut().zip(VALUES) {
-                let column = batch.column_by_name(name).map(AsArray::as_primitive::<Float64Type>);
-                values.extend(column.filter(|column| column.is_valid(row)).map(|column| column.value(row)));
-            }
-        }
-    })?;
-    Ok(table)
-}
-
-fn key(batch: &RecordBatch, row: usize) -> Option<Key> {
-    let text = |name| text_column(batch, name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
-    let time = |name| Some(batch.column_by_name(name)?.as_primitive::<TimestampMicrosecondType>().value(row));
-    let [number, start, join, user, room] = KEY_COLUMNS;
-    Some((text(number)?.to_owned(), time(start)?, time(join)?, text(user).or_else(|| text(room))?.to_owned()))
-}
-
-fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a StringArray> {
-    batch.column_by_name(name)?.as_string_opt()
-}
-
-/// Hands the key columns and these of every file of a dataset to `each`.
-fn each_batch(folder: &Path, columns: &[&str], mut each: impl FnMut(&RecordBatch)) -> Result<(), Error> {
-    let dataset = Store::open(Arc::new(LocalDisk), folder)?;
-    for date in dataset.partitions()?.dates {
-        for part in dataset.list(date)?.files {
-            let path = dataset.path_of(date, part.name);
-            let mut read = || -> std::io::Result<()> {
-                let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?;
-                let names = KEY_COLUMNS.iter().chain(columns).copied();
-                let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-                for batch in builder.with_projection(mask).build()? {
-                    each(&batch.map_err(std::io::Error::other)?);
-                }
-                Ok(())
-            };
-            read().map_err(file_error("read", &path))?;
-        }
-    }
-    Ok(())
 }
 
 fn file_error(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {

