@@ -35,7 +35,7 @@ const MEETING_MINUTES_MAX: u32 = 180;
 /// Some of the values are written in the rarer forms, so that the demo shows what is made of them.
 const OTHER_FORMS: f64 = 0.0005;
 
-/// Runs the demo in `folder`: discovers two dates, and exports their stays.
+/// Runs the demo in `folder`.
 ///
 /// # Errors
 ///
@@ -51,7 +51,6 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let config = config(folder, address)?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(error.to_string()))?;
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
-    let last = FIRST_DAY.checked_add_days(Days::new(u64::from(DAYS) - 1)).unwrap_or(FIRST_DAY);
     let task = Export {
         accept_fewer: false,
         manifests: Manifests::default(),

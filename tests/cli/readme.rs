@@ -1,11 +1,6 @@
 //! What the README tells people to type does what it says.
 
-use std::{
-    env,
-    fs::{self, File},
-    path::Path,
-    process::Command,
-};
+use std::{env, fs::File, path::Path, process::Command};
 
 use chrono::NaiveDate;
 use vcq::simulator::{Settings, lists::Lists, tenant::TenantSettings};
@@ -111,16 +106,6 @@ fn the_examples_for_duckdb_and_spark_work() {
     assert!(networks.len() == 4 && networks.iter().sum::<u64>() == all, "{networks:?} of {all}");
     assert_eq!(days(&format!("{view}{by_version}"), 2).iter().sum::<u64>(), all);
     assert!(days(&format!("{view}{rooms}"), 2).iter().all(|minutes| *minutes >= 30));
-
-    world.out("export --discover 2025-03-03..2025-03-04 --output vcq-demo/quality");
-    // The other datasets stand where the demo's do.
-    for dataset in ["meetings", "participants"] {
-        fs::rename(world.path(dataset), world.path(&format!("vcq-demo/{dataset}"))).unwrap();
-    }
-    let of_networks: u64 =
-        rows_of(&by_network).lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!(of_networks, samples(0) + samples(1), "each sample once");
-    rows_of(&worst_rooms);
 
     let spark = python::environment("spark", &pins(include_str!("../python/spark.txt")));
     let [script] = blocks("python").try_into().unwrap();
