@@ -225,7 +225,7 @@ fn killed_at_any_event_a_discovery_asks_for_no_page_twice() {
         };
         let mut calm = new_world();
         let events = calm.live_one(discover(&calm)).events;
-        for event in (seed % 11..events).step_by(11) {
+        for event in (seed % 23..events).step_by(23) {
             let mut world = new_world();
             let life = world.live_one(Orders { kill: Kill::AtEvent(event), ..discover(&world) });
             assert_eq!(life.exit, None);

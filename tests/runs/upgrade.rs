@@ -5,7 +5,8 @@
 //! had recorded its intent.
 //!
 //! `fixtures/format-2` likewise: two files on each of three dates, a refresh of one date that was stopped half-way, six
-//! stays that are pending, and an API that refuses requests for another 20 seconds.
+//! stays that are pending, and an API that refuses requests for another 20 seconds. `fixtures/format-3` is what the version that
+//! wrote format 3 made of it.
 
 use std::{
     collections::BTreeSet,
@@ -43,7 +44,7 @@ struct Fixture {
     left: u64,
 }
 
-const FIXTURES: [Fixture; 2] = [
+const FIXTURES: [Fixture; 3] = [
     Fixture {
         format: 1,
         now: "2026-11-25T15:00:00Z",
@@ -53,6 +54,13 @@ const FIXTURES: [Fixture; 2] = [
     },
     Fixture {
         format: 2,
+        now: "2026-11-25T21:00:00Z",
+        fault: "dataset and journal agree",
+        complete: [false; 3],
+        left: 8,
+    },
+    Fixture {
+        format: 3,
         now: "2026-11-25T21:00:00Z",
         fault: "dataset and journal agree",
         complete: [false; 3],
@@ -136,13 +144,15 @@ fn what_an_older_version_began_goes_on_with_no_request_repeated() {
 /// The API would answer a request before with a refusal, for which the whole of the run waits.
 #[test]
 fn a_refusal_that_an_older_version_recorded_is_waited_for() {
-    let mut world = world(&FIXTURES[1]);
-    let journal = Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
-    let refused_until = "2026-11-25T21:00:20Z".parse::<DateTime<Utc>>().unwrap();
-    assert_eq!(journal.gate_ms(Endpoint::Quality).unwrap(), Some(refused_until.timestamp_millis()));
-    drop(journal);
-    world.export();
-    assert!(world.sent.iter().all(|sent| sent.at >= refused_until));
+    for fixture in &FIXTURES[1..] {
+        let mut world = world(fixture);
+        let journal = Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
+        let refused_until = "2026-11-25T21:00:20Z".parse::<DateTime<Utc>>().unwrap();
+        assert_eq!(journal.gate_ms(Endpoint::Quality).unwrap(), Some(refused_until.timestamp_millis()));
+        drop(journal);
+        world.export();
+        assert!(world.sent.iter().all(|sent| sent.at >= refused_until));
+    }
 }
 
 #[test]
@@ -177,4 +187,18 @@ fn a_journal_in_which_an_older_version_is_at_work_is_left_alone() {
         drop(held);
         Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap();
     }
+}
+
+/// What was exported by manifests is known by the time it is discovered: nothing of it is asked for again.
+#[test]
+fn stays_of_an_older_version_are_not_asked_for_again_when_they_are_discovered() {
+    let mut world = world(&FIXTURES[2]);
+    assert_eq!(world.export().exit, Some(0));
+    let first = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+    let dates = Some(Dates { first, last: NaiveDate::from_ymd_opt(2026, 3, 4).unwrap() });
+    let life = world.live_one(Orders { discover: dates, ..world.orders() });
+    assert_eq!(life.exit, Some(0), "{:#}", life.report);
+    assert_eq!(life.count("/requests/by_endpoint/participant_quality_list/sent"), 0);
+    assert_eq!(life.count("/discovered/stays"), 18);
+    check_complete(&world);
 }
