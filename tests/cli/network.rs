@@ -277,6 +277,9 @@ fn plain_http_needs_no_certificate_authority_and_https_says_how_to_get_one() {
     assert_eq!(code, Some(0), "{all}");
     let (code, all) = run("demo --dir demo", world.url());
     assert_eq!(code, Some(0), "{all}");
+    let joined = all.lines().skip_while(|line| !line.starts_with("network  minutes")).skip(1);
+    let networks: Vec<_> = joined.map_while(|line| line.split(' ').next().filter(|name| !name.is_empty())).collect();
+    assert_eq!(networks, ["4g", "5g", "wifi", "wired"], "the demo ends with a joined table: {all}");
     for line in ["export --manifest manifest.csv", "check"] {
         let (code, all) = run(&format!("{line} --state other"), "https://localhost:1");
         assert_eq!(code, Some(2), "{line}: {all}");
