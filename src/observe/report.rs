@@ -572,7 +572,11 @@ impl Report {
     fn write_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, bytes) =
             self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
-        writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
+        if !self.only_lists {
+            writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
+        } else if !self.listed_files.is_empty() {
+            writeln!(f, "published  {} files of meetings and participants", self.listed_files.len())?;
+        }
         for file in &self.files {
             let by = if file.by == By::ThisRun { "" } else { "  by another run" };
             writeln!(f, "           date={}/{}  {} rows  {} bytes{by}", file.date, file.name, file.rows, file.bytes)?;
