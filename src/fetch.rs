@@ -169,6 +169,7 @@ impl<'a> Loop<'a> {
         if matches!(terms.scope, Scope::Own) {
             // Another process may have set them aside while this one was waiting.
             journal.take_back_own()?;
+            journal.take_back_own_listings()?;
         }
         let tracks = Tracks::resume(journal, terms)?;
         let jitter = StdRng::seed_from_u64(terms.start.seed);

@@ -149,7 +149,8 @@ impl Journal {
         for seen in attendances {
             let mut id = None;
             if let Some(stay) = &seen.stay {
-                let (queued, is_new) = self.queue(stay, date, seen.is_external, lane)?;
+                let is_known = is_known(&transaction, meeting_id, seen)?;
+                let (queued, is_new) = self.queue(stay, date, (seen.is_external, is_known), lane)?;
                 id = Some(queued);
                 brought.stays += u32::from(is_new);
                 brought.requests += if is_new { stay.pages_max() } else { 0 };
@@ -163,13 +164,13 @@ impl Journal {
         Ok(brought)
     }
 
-    /// Puts a discovered stay into the queue, or learns what its listing says of one that is there: with another end of its
-    /// meeting it is asked for again, beside what has landed of it. Returns its number, and whether it is new.
+    /// Puts a discovered stay into the queue, or learns what its listing says of one that is there. Returns its number, and whether
+    /// it is new.
     fn queue(
         &self,
         stay: &Stay,
         date: NaiveDate,
-        is_external: bool,
+        (is_external, is_known): (bool, bool),
         lane: Lane,
     ) -> Result<(StayId, bool), JournalError> {
         const EXTERNAL: &str = "UPDATE stay SET external = ?2 WHERE id = ?1 AND external <> ?2";
@@ -179,14 +180,16 @@ impl Journal {
             self.db.last_insert_rowid()
         } else {
             let found = self.find(stay)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            self.learn(&found, stay, lane)?;
+            self.learn(&found, stay, is_known, lane)?;
             found.id
         };
         self.db.prepare_cached(EXTERNAL)?.execute(params![id, is_external])?;
         Ok((id, is_new))
     }
 
-    fn learn(&self, found: &Found, stay: &Stay, lane: Lane) -> Result<(), JournalError> {
+    /// Where an earlier listing gave another end of the meeting, what is done is asked for again beside what has landed of it. Where
+    /// a manifest did, what was paid for stands as it is.
+    fn learn(&self, found: &Found, stay: &Stay, is_known: bool, lane: Lane) -> Result<(), JournalError> {
         const MEND: &str = "
             UPDATE stay
             SET meeting_end = ?2, state = 0 /* pending */, suspect = 0, pages = 0, samples = 0, restarts = 0,
@@ -199,7 +202,7 @@ impl Journal {
         const REREAD: &str = "
             INSERT INTO stay (id, meeting_start, meeting_no, join_time, participant, kind, meeting_end, lane, rereads)
             SELECT -id, meeting_start, meeting_no, join_time, participant, kind, ?2, ?3, id FROM stay WHERE id = ?1
-            ON CONFLICT DO NOTHING";
+            ON CONFLICT (id) DO UPDATE SET meeting_end = excluded.meeting_end WHERE state = 0 /* pending */ AND pages = 0";
         let has_other_end = found.meeting_end_s != stay.meeting_end_s;
         let with_end = params![found.id, stay.meeting_end_s, lane as i64];
         match found.state {
@@ -209,7 +212,7 @@ impl Journal {
             State::Pending => {
                 self.db.prepare_cached(LANE)?.execute([found.id, lane as i64])?;
             }
-            State::Done if has_other_end => {
+            State::Done if has_other_end && is_known => {
                 self.db.prepare_cached(REREAD)?.execute(with_end)?;
             }
             State::Absent | State::Rejected | State::Failed | State::Young if has_other_end => {
@@ -485,6 +488,12 @@ fn see(
     note_change(transaction, Dataset::Meetings, date, page)?;
     let is_listed = list_participants(transaction, id, meeting, *participants, (lane, how.now_s))?;
     Ok((is_fresh, is_listed))
+}
+
+/// Whether an earlier page has an attendance that nothing tells from this one.
+fn is_known(db: &Connection, meeting: MeetingId, seen: &SeenAttendance) -> rusqlite::Result<bool> {
+    const IS_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM attendance WHERE meeting = ?1 AND identity = ?2)";
+    db.prepare_cached(IS_KNOWN)?.query_row(params![meeting, seen.identity], |row| row.get(0))
 }
 
 /// Takes an attendance in; false if its listing had it already.

@@ -317,6 +317,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes back what another process has set aside of this process's listings.
+    pub fn take_back_own_listings(&self) -> Result<(), JournalError> {
+        const TAKE_BACK: &str = "
+            UPDATE listing SET suspect = 0
+            WHERE state = 0 /* pending */ AND suspect
+                AND (date IN (SELECT date FROM mine_date) OR meeting IN (SELECT meeting FROM mine_meeting))";
+        if self.discovers {
+            self.db.execute(TAKE_BACK, [])?;
+        }
+        Ok(())
+    }
+
     /// Gives a listing up for one of the same that begins with its first page.
     pub fn list_anew(&mut self, id: ListingId, now_s: i64) -> Result<(), JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -393,7 +405,7 @@ pub(super) fn list_participants(
         SELECT id, state, meeting_end, participants, pages FROM listing WHERE meeting = ?1 ORDER BY id DESC LIMIT 1";
     const LIST_MEETING: &str = "
         INSERT INTO listing (endpoint, meeting, meeting_end, participants, lane) VALUES (2, ?1, ?2, ?3, ?4)";
-    const TAKE: &str = "UPDATE listing SET lane = min(lane, ?2), participants = ?3 WHERE id = ?1";
+    const TAKE: &str = "UPDATE listing SET suspect = 0, lane = min(lane, ?2), participants = ?3 WHERE id = ?1";
     const AGAIN: &str = "UPDATE listing SET state = 0 /* pending */, lane = min(lane, ?2) WHERE id = ?1";
     let Askable::Until(end_s) = meeting.askable(now_s) else { return Ok(false) };
     let last = transaction.prepare_cached(LAST_OF_MEETING)?.query_row([id], |row| {

@@ -304,6 +304,20 @@ fn a_discovery_beside_a_manifest_names_each_stay_once() {
     check_all(&world, &life, false);
 }
 
+/// What was paid for under another end of the meeting, as a manifest had it, is not asked for again.
+#[test]
+fn a_discovery_after_a_manifest_with_other_ends_asks_for_nothing_again() {
+    let mut world = world(Lists::default());
+    assert_eq!(world.export().exit, Some(0));
+    let state = world.config.state.join("journal.sqlite");
+    let journal = rusqlite::Connection::open(state).unwrap();
+    journal.execute("UPDATE stay SET meeting_end = meeting_end + 60 WHERE state = 1 AND id % 2", []).unwrap();
+    drop(journal);
+    let life = world.live_one(discover(&world));
+    assert_eq!(life.exit, Some(0), "{:#}", life.report);
+    assert_eq!(life.count("/requests/by_endpoint/participant_quality_list/sent"), 0);
+}
+
 #[test]
 fn a_nightly_discovery_goes_before_a_backfill_in_the_other_process() {
     let tenant = TenantSettings { days: 8, stays: 900, ..tenant(Lists::default()) };
@@ -412,4 +426,23 @@ fn a_night_does_not_wait_until_a_year_is_listed() {
     let ended = [lives[0].ended, lives[1].ended];
     assert!(ended[1] < ended[0] - TimeDelta::minutes(3), "{ended:?}");
     check_books(&world);
+}
+
+/// What an alarm has set aside is asked for by the run that names its date, and by none that waits for ever.
+#[test]
+fn listings_that_were_set_aside_are_taken_back_by_who_names_their_dates() {
+    let mut world = world(Lists { across_midnight: 0.2, ..Lists::default() });
+    let life = world.live_one(Orders { stop_after: Some(Duration::from_secs(5)), ..discover(&world) });
+    assert_eq!(life.exit, Some(130));
+    let state = world.config.state.join("journal.sqlite");
+    let journal = rusqlite::Connection::open(state).unwrap();
+    assert!(journal.execute("UPDATE listing SET suspect = 1 WHERE state = 0", []).unwrap() > 0);
+    drop(journal);
+    let all = all_dates(&world);
+    let last = Orders { discover: Some(Dates { first: all.last, ..all }), ..world.orders() };
+    assert_eq!(world.live_one(last).exit, Some(0));
+    let life = world.live_one(discover(&world));
+    assert_eq!(life.exit, Some(0), "{:#}", life.report);
+    check_listed(&world, false);
+    check_samples(&world, false);
 }

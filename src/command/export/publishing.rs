@@ -89,7 +89,8 @@ fn publish_next(journal: &mut Journal, publishing: &Publishing, next: Option<Rea
 }
 
 /// Publishes what is left, and gives the journal back: of this run, dates that failed on the way, dates that are not
-/// complete, and what has been asked for again; of earlier ones, dates that are settled and that no run has published.
+/// complete, and what has been asked for again; of earlier ones, dates that are settled and that no run has published, and where
+/// nobody is fetching any more, those that are not settled too.
 pub(super) async fn publish_rest(
     mut journal: Journal,
     publisher: &Publisher,
@@ -128,8 +129,10 @@ fn publish_all(
             failure.borrow_mut().get_or_insert(error);
         }
     };
-    let is_own = |journal: &Journal, date| Ok(journal.is_own_unpublished(date)?);
-    publishing.append_settled(journal, is_own, told)?;
+    // What was fetched on the way to this run's own stays is left to nobody if nobody is fetching.
+    let is_last = journal.try_lock_fetching()?.is_some();
+    let is_due = |journal: &Journal, date| Ok(is_last || journal.is_own_unpublished(date)?);
+    publishing.append_settled(journal, is_due, told)?;
     refresh::conclude(journal, publishing, accept_fewer, tell, told)?;
     let listed = |date, published: Result<ListedPublication, Error>| match published {
         Ok(publication) => tell(Told::Listed(publication)),
