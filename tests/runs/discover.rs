@@ -240,7 +240,7 @@ fn killed_at_any_event_a_discovery_asks_for_no_page_twice() {
 fn three_endpoints_side_by_side_use_each_its_whole_quota_and_none_is_refused() {
     for window in [WindowKind::Sliding, WindowKind::Fixed, WindowKind::Bucket, WindowKind::Weighted] {
         let quota = QuotaSettings { window, count_refused: true, ..QuotaSettings::default() };
-        let tenant = TenantSettings { stays: 60_000, days: 700, meeting_minutes_max: 60, ..tenant(Lists::default()) };
+        let tenant = TenantSettings { stays: 9_000, days: 120, meeting_minutes_max: 60, ..tenant(Lists::default()) };
         let mut world = world_of(Settings { tenant, quota, ..Settings::default() });
         world.now += TimeDelta::days(800);
         let ten_minutes = Some(TimeDelta::minutes(10));
