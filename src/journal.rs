@@ -73,7 +73,7 @@ const CACHE_ANOTHER_KIB: i64 = 4 * 1024;
 const LOG_PAGES: i64 = 4096;
 
 /// Prepared statements kept by one connection: more than the journal has.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 160;
 
 /// What must stay the same for as long as the journal has stays.
 #[derive(Clone, Debug, PartialEq, Eq)]

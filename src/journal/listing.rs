@@ -242,16 +242,19 @@ impl Journal {
         depth: usize,
         is_taken: impl Fn(ListingId) -> bool,
     ) -> Result<Option<QueuedListing>, JournalError> {
-        const NEXT_LISTING: &str = "
-            SELECT listing.id, listing.date, listing.meeting, meeting.start_time, meeting.number, listing.meeting_end,
+        // The endpoint is no parameter: SQLite would plan the query anew for each call, once for each step of the loop.
+        let next_listing = format!(
+            "SELECT listing.id, listing.date, listing.meeting, meeting.start_time, meeting.number, listing.meeting_end,
                 listing.lane, listing.pages, listing.items, listing.participants, listing.restarts,
                 (SELECT next_token FROM listed_page
                  WHERE listed_page.listing = listing.id AND listed_page.number = listing.pages - 1)
             FROM listing LEFT JOIN meeting ON meeting.id = listing.meeting
-            WHERE listing.endpoint = ?1 AND listing.state = 0 /* pending */ AND listing.suspect = 0
-            ORDER BY listing.lane, listing.id";
-        let mut statement = self.db.prepare_cached(NEXT_LISTING)?;
-        let mut rows = statement.query([endpoint.number()])?;
+            WHERE listing.endpoint = {} AND listing.state = 0 /* pending */ AND listing.suspect = 0
+            ORDER BY listing.lane, listing.id",
+            endpoint.number()
+        );
+        let mut statement = self.db.prepare_cached(&next_listing)?;
+        let mut rows = statement.query([])?;
         for _ in 0..depth {
             match rows.next()? {
                 Some(row) if is_taken(row.get(0)?) => {}
@@ -264,16 +267,19 @@ impl Journal {
 
     /// The first of this process's listings at the endpoint, from `from` on, that is pending.
     pub fn own_listing_pending(&self, endpoint: Endpoint, from: ListingId) -> Result<Option<ListingId>, JournalError> {
-        const OWN_LISTING_PENDING: &str = "
-            SELECT id FROM listing
-            WHERE id >= ?2 AND endpoint = ?1 AND state = 0 /* pending */
-                AND (date IN (SELECT date FROM mine_date) OR meeting IN (SELECT meeting FROM mine_meeting))
-            ORDER BY id LIMIT 1";
         if !self.discovers {
             return Ok(None);
         }
-        let mut statement = self.db.prepare_cached(OWN_LISTING_PENDING)?;
-        Ok(statement.query_row([endpoint.number(), from], |row| row.get(0)).optional()?)
+        // The endpoint is no parameter, as in `next_listing`.
+        let own_listing_pending = format!(
+            "SELECT id FROM listing
+            WHERE id >= ?1 AND endpoint = {} AND state = 0 /* pending */
+                AND (date IN (SELECT date FROM mine_date) OR meeting IN (SELECT meeting FROM mine_meeting))
+            ORDER BY id LIMIT 1",
+            endpoint.number()
+        );
+        let mut statement = self.db.prepare_cached(&own_listing_pending)?;
+        Ok(statement.query_row([from], |row| row.get(0)).optional()?)
     }
 
     /// Ends a listing.
