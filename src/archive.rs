@@ -7,11 +7,22 @@
 //!  "join_time":"1740921060","user_id":"ou_1","page":0,"body":{"code":0,"msg":"success","data":{…}}}
 //! ```
 //!
-//! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. A body is
+//! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. A page of a
+//! listing names its endpoint, what was asked for, when its listing began, and its place in the order of landing:
+//!
+//! ```text
+//! {"endpoint":"meeting_list","window_start_time":"1740844800","window_end_time":"1740931200",
+//!  "begun_at":"1741000000","landed":0,"page":0,"body":{…}}
+//! {"endpoint":"participant_list","meeting_no":"012345678","meeting_start_time":"1740921000",
+//!  "meeting_end_time":"1740924600","begun_at":"1741000001","landed":1,"page":0,"body":{…}}
+//! ```
+//!
+//! A body is
 //! what the API sent, byte for byte: what is built from it again is the same file under the same name. A body that is
 //! not one line, or begins with a byte order mark, stands in `body` without the mark and with blanks for its line ends, and
 //! as it was sent in the string `body_text`.
 
+mod keys;
 mod ndjson;
 mod parquet;
 
@@ -27,14 +38,17 @@ use std::{
 };
 
 use ::parquet::errors::ParquetError;
+use chrono_tz::Tz;
 
+pub use self::keys::{ArchivedListing, ListingOf, Of};
 use self::{
+    keys::Keys,
     ndjson::{NdjsonReader, NdjsonWriter},
     parquet::{ParquetReader, ParquetWriter},
 };
 use crate::{
     limits::BODY_BYTES_MAX,
-    manifest::{column::Fields, parquet::ColumnError, reject::Reject, rules::Rules},
+    manifest::{parquet::ColumnError, reject::Reject, rules::Rules},
     stay::Stay,
 };
 
@@ -134,6 +148,25 @@ pub enum Refusal {
     /// The keys break a rule of the manifest.
     #[error("{0}")]
     Keys(Box<Reject>),
+    /// It is of an endpoint that is not known.
+    #[error("`endpoint` must be participant_quality_list, meeting_list or participant_list, or not given")]
+    Endpoint,
+    /// A key of a listing is not usable.
+    #[error("`{0}` must be {1}")]
+    Key(&'static str, &'static str),
+    /// A key of a listing has a type that is not read.
+    #[error("`{key}` is {found}, must be a text or a whole number")]
+    KeyType {
+        /// Its name.
+        key: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// What was listed is no date.
+    #[error(
+        "`window_start_time` and `window_end_time` are no date in the time zone {0}: the archive is of a journal of another"
+    )]
+    Window(Tz),
     /// There is no usable page number.
     #[error("`page` must be a whole number from 0")]
     PageNumber,
@@ -158,9 +191,12 @@ pub enum Refusal {
     /// The journal has another page of this number, and keeps it.
     #[error("page {0} has landed already, with other content")]
     Differs(u32),
-    /// The stay is complete without it.
-    #[error("page {0} comes after the last page of its stay")]
+    /// What it belongs to is complete without it.
+    #[error("page {0} comes after the last page of its stay or listing")]
     AfterLast(u32),
+    /// What it says has been listed again since.
+    #[error("a later listing of the same has landed already, and counts")]
+    OlderListing,
 }
 
 /// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
@@ -169,8 +205,8 @@ pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refusal>)>, Archi
 /// A page as it is read from an archive.
 pub struct Entry<'a> {
     /// Whose it is.
-    pub stay: Stay,
-    /// Its number within the stay, from 0.
+    pub of: Of,
+    /// Its number within the stay or the listing, from 0.
     pub number: u32,
     /// What the API sent.
     pub body: Cow<'a, str>,
@@ -179,17 +215,17 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// Checks the keys by the manifest's rules; `number` and `body` are `None` where the archive has none that is usable.
     fn checked(
-        keys: &Fields<'_>,
+        keys: &Keys<'_>,
         number: Option<u32>,
         body: Option<Cow<'a, str>>,
         rules: &Rules,
     ) -> Result<Self, Refusal> {
-        let stay = rules.check_answered(keys).map_err(|reason| Refusal::Keys(Box::new(Reject::new(keys, reason))))?;
+        let of = keys.check(rules)?;
         let number = number.ok_or(Refusal::PageNumber)?;
         let body = body.ok_or(Refusal::NoBody)?;
         match body.len() {
             bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
-            _ => Ok(Self { stay, number, body }),
+            _ => Ok(Self { of, number, body }),
         }
     }
 }
@@ -237,11 +273,19 @@ impl ArchiveWriter {
         })
     }
 
-    /// Writes one page.
+    /// Writes one page of samples.
     pub fn write(&mut self, stay: &Stay, number: u32, body: &str) -> io::Result<()> {
         match self {
             Self::Ndjson(writer) => writer.write(stay, number, body),
             Self::Parquet(writer) => writer.write(stay, number, body).map_err(io::Error::other),
+        }
+    }
+
+    /// Writes one page of a listing.
+    pub fn write_listed(&mut self, listing: &ArchivedListing, number: u32, body: &str) -> io::Result<()> {
+        match self {
+            Self::Ndjson(writer) => writer.write_listed(listing, number, body),
+            Self::Parquet(writer) => writer.write_listed(listing, number, body).map_err(io::Error::other),
         }
     }
 

@@ -14,7 +14,7 @@ pub mod transport;
 use chrono::{DateTime, Utc};
 
 use self::{
-    answer::{Outcome, Remedy, classify},
+    answer::{Outcome, Remedy, classify, envelope},
     transport::{Answer, TransportError},
 };
 use crate::endpoint::Endpoint;
@@ -40,6 +40,23 @@ fn row(endpoint: Endpoint) -> Row {
 /// Decides what an endpoint's answer, or its absence, means. `now` resolves a `Retry-After` date.
 pub fn meaning(endpoint: Endpoint, answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
     classify(answer, now, &row(endpoint))
+}
+
+/// Why a stored body cannot be landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is an error of the API with this code.
+    Error(i64),
+    /// It is not the documented JSON.
+    Unreadable,
+}
+
+/// Checks a body that was stored earlier, perhaps by another program, as strictly as the body of an answer.
+pub fn read_stored(endpoint: Endpoint, body: &[u8]) -> Result<page::Page, Unusable> {
+    match envelope(body).ok_or(Unusable::Unreadable)?.code {
+        0 => (row(endpoint).read_page)(body).ok_or(Unusable::Unreadable),
+        code => Err(Unusable::Error(code)),
+    }
 }
 
 /// What to do when an endpoint refuses everything with "no permission".

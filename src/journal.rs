@@ -12,7 +12,9 @@ mod discovered;
 mod enqueue;
 mod file;
 mod import;
+mod listed_archive;
 mod listed_file;
+mod listed_import;
 mod listing;
 mod lock;
 mod own;
@@ -46,7 +48,9 @@ pub use self::{
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},
     import::{ArchivedPage, Import, Taken},
+    listed_archive::{LandedListedPage, ListedOf},
     listed_file::ListedFile,
+    listed_import::{ArchivedListedPage, Contents, ListedImport, ListingsTaken, TakenListed},
     listing::{DateListing, Discovery, Listed, ListingId, MeetingId, QueuedListing},
     lock::Lock,
     page::{NewPage, StayPages},
@@ -279,10 +283,9 @@ impl JournalError {
             Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
-            Self::ListedBody { .. } => Some(
-                "restore the journal from a backup, or list its date again (`vcq discover DATE --refresh`); other pages are not \
-                 touched",
-            ),
+            Self::ListedBody { .. } => {
+                Some("restore the journal from a backup; what is published is not touched, and other dates go on")
+            }
             Self::Pruned { .. } | Self::PrunedListing { .. } => {
                 Some("`vcq archive import` brings pages back from an archive that holds them")
             }

@@ -4,13 +4,17 @@ use std::{
     borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write},
+    ops::Range,
 };
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
-use super::{ArchiveError, Entry, LINE_BYTES_MAX, NextEntry, Output, Refusal};
+use super::{
+    ArchiveError, ArchivedListing, Entry, LINE_BYTES_MAX, ListingOf, NextEntry, Output, Refusal,
+    keys::{Key, Keys},
+};
 use crate::{
     manifest::{
         column::{Column, Fields},
@@ -20,6 +24,7 @@ use crate::{
         reject::Reject,
         rules::Rules,
     },
+    meeting::Meeting,
     stay::{Participant, Stay},
 };
 
@@ -52,6 +57,13 @@ impl NdjsonWriter {
         }
     }
 
+    pub(super) fn write_listed(&mut self, listing: &ArchivedListing, number: u32, body: &str) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => write_listed_line(out, listing, number, body),
+            Self::Zstd(out) => write_listed_line(out, listing, number, body),
+        }
+    }
+
     pub(super) fn finish(self) -> io::Result<()> {
         match self {
             Self::Plain(mut out) => out.flush(),
@@ -72,6 +84,30 @@ fn write_line(out: &mut impl Write, stay: &Stay, number: u32, body: &str) -> io:
         }
     )?;
     serde_json::to_writer(&mut *out, participant.id())?;
+    write_body(out, number, body)
+}
+
+fn write_listed_line(out: &mut impl Write, listing: &ArchivedListing, number: u32, body: &str) -> io::Result<()> {
+    let ArchivedListing { of, begun_at_s, landed } = listing;
+    write!(out, "{{\"endpoint\":\"{}\"", of.endpoint().name())?;
+    match of {
+        ListingOf::Window(Range { start, end }) => {
+            write!(out, ",\"window_start_time\":\"{start}\",\"window_end_time\":\"{end}\"")?;
+        }
+        ListingOf::Meeting(Meeting { start_s, no, end_s }) => {
+            let end_s = end_s.unwrap_or(*start_s);
+            write!(
+                out,
+                ",\"meeting_no\":\"{no}\",\"meeting_start_time\":\"{start_s}\",\"meeting_end_time\":\"{end_s}\""
+            )?;
+        }
+    }
+    write!(out, ",\"begun_at\":\"{begun_at_s}\",\"landed\":{landed}")?;
+    write_body(out, number, body)
+}
+
+/// Writes the rest of a line.
+fn write_body(out: &mut impl Write, number: u32, body: &str) -> io::Result<()> {
     write!(out, ",\"page\":{number},\"body\":")?;
     let json = body.strip_prefix('\u{feff}').unwrap_or(body).trim();
     if json == body && !body.contains(['\n', '\r']) {
@@ -151,6 +187,16 @@ struct Line<'a> {
     #[serde(borrow, default)]
     room_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    endpoint: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    window_start_time: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    window_end_time: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    begun_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    landed: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     page: Option<&'a RawValue>,
     #[serde(borrow, default)]
     body: Option<&'a RawValue>,
@@ -159,6 +205,16 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    fn other(&self, key: Key) -> Option<&'a RawValue> {
+        match key {
+            Key::Endpoint => self.endpoint,
+            Key::WindowStart => self.window_start_time,
+            Key::WindowEnd => self.window_end_time,
+            Key::BegunAt => self.begun_at,
+            Key::Landed => self.landed,
+        }
+    }
+
     fn key(&self, column: Column) -> Option<&'a RawValue> {
         match column {
             Column::MeetingNo => self.meeting_no,
@@ -190,13 +246,20 @@ fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
     let line: Line<'a> =
         serde_json::from_str(json).map_err(|error| Refusal::NotAnObject { byte: error.column().max(1) })?;
     let texts = Column::ALL.map(|column| line.key(column).map_or(Ok(Cow::Borrowed("")), text));
-    let keys = Fields::of(|column| texts[column as usize].as_deref().unwrap_or_default());
+    let fields = Fields::of(|column| texts[column as usize].as_deref().unwrap_or_default());
     for column in Column::ALL {
         if let Err(found) = texts[column as usize] {
             let reason = Reason::Value { column, rule: Rule::JsonType { found } };
-            return Err(Refusal::Keys(Box::new(Reject::new(&keys, reason))));
+            return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
         }
     }
+    let others = Key::ALL.map(|key| line.other(key).map_or(Ok(Cow::Borrowed("")), text));
+    if let Some((key, found)) =
+        Key::ALL.into_iter().zip(&others).find_map(|(key, text)| Some((key, *text.as_ref().err()?)))
+    {
+        return Err(Refusal::KeyType { key: key.name(), found });
+    }
+    let keys = Keys { fields, others: others.each_ref().map(|text| text.as_deref().unwrap_or_default()) };
     let number = line.page.and_then(|value| text(value).ok()?.parse().ok());
     let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).transpose()?;
     Entry::checked(&keys, number, body, rules)

@@ -14,15 +14,19 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use super::{ArchiveError, Entry, NextEntry, Output, Refusal};
+use super::{
+    ArchiveError, ArchivedListing, Entry, ListingOf, NextEntry, Output, Refusal,
+    keys::{Key, Keys},
+};
 use crate::{
+    endpoint::Endpoint,
     manifest::{
         column::Column,
         parquet::{Batches, BeginError, RowBatch, Values, Wanted, begins_as_parquet, metadata},
         reject::Reject,
         rules::Rules,
     },
-    stay::Stay,
+    stay::{MeetingNo, Participant, Stay},
 };
 
 const PAGE: &str = "page";
@@ -52,6 +56,9 @@ struct Builders {
     meeting_no: StringBuilder,
     times: [TimestampMicrosecondBuilder; 3],
     ids: [StringBuilder; 2],
+    endpoint: StringBuilder,
+    listed_times: [TimestampMicrosecondBuilder; 3],
+    landed: Int64Builder,
     number: Int64Builder,
     body: StringBuilder,
 }
@@ -71,7 +78,23 @@ impl ParquetWriter {
     }
 
     pub(super) fn write(&mut self, stay: &Stay, number: u32, body: &str) -> Result<(), ParquetError> {
-        self.rows.push(stay, number, body);
+        self.rows.push(stay);
+        self.end_row(number, body)
+    }
+
+    pub(super) fn write_listed(
+        &mut self,
+        listing: &ArchivedListing,
+        number: u32,
+        body: &str,
+    ) -> Result<(), ParquetError> {
+        self.rows.push_listed(listing);
+        self.end_row(number, body)
+    }
+
+    fn end_row(&mut self, number: u32, body: &str) -> Result<(), ParquetError> {
+        self.rows.number.append_value(number.into());
+        self.rows.body.append_value(body);
         if self.rows.body.values_slice().len() < BATCH_BYTES {
             return Ok(());
         }
@@ -91,41 +114,86 @@ impl ParquetWriter {
 }
 
 impl Builders {
-    fn push(&mut self, stay: &Stay, number: u32, body: &str) {
-        self.meeting_no.append_value(stay.meeting_no.as_str());
-        for (times, time_s) in self.times.iter_mut().zip([stay.meeting_start_s, stay.meeting_end_s, stay.join_s]) {
-            times.append_value(time_s * 1_000_000);
+    fn push(&mut self, stay: &Stay) {
+        let times = [stay.meeting_start_s, stay.meeting_end_s, stay.join_s].map(Some);
+        self.push_keys(Some(stay.meeting_no), times, &stay.participant);
+        self.endpoint.append_value(Endpoint::Quality.name());
+        append_times(&mut self.listed_times, [None; 3]);
+        self.landed.append_null();
+    }
+
+    fn push_listed(&mut self, listing: &ArchivedListing) {
+        let [window_start_s, window_end_s] = match &listing.of {
+            ListingOf::Window(span_s) => {
+                self.push_keys(None, [None; 3], None);
+                [Some(span_s.start), Some(span_s.end)]
+            }
+            ListingOf::Meeting(meeting) => {
+                self.push_keys(Some(meeting.no), [Some(meeting.start_s), meeting.end_s, None], None);
+                [None, None]
+            }
+        };
+        self.endpoint.append_value(listing.of.endpoint().name());
+        append_times(&mut self.listed_times, [window_start_s, window_end_s, Some(listing.begun_at_s)]);
+        self.landed.append_value(listing.landed.cast_signed());
+    }
+
+    fn push_keys<'a>(
+        &mut self,
+        meeting_no: Option<MeetingNo>,
+        times_s: [Option<i64>; 3],
+        participant: impl Into<Option<&'a Participant>>,
+    ) {
+        self.meeting_no.append_option(meeting_no.as_ref().map(MeetingNo::as_str));
+        append_times(&mut self.times, times_s);
+        let participant = participant.into();
+        let ids = [participant.and_then(Participant::user_id), participant.and_then(Participant::room_id)];
+        for (builder, id) in self.ids.iter_mut().zip(ids) {
+            builder.append_option(id);
         }
-        for (ids, id) in self.ids.iter_mut().zip([stay.participant.user_id(), stay.participant.room_id()]) {
-            ids.append_option(id);
-        }
-        self.number.append_value(number.into());
-        self.body.append_value(body);
     }
 
     /// The columns in the order of [`schema`].
     fn into_columns(mut self) -> Vec<ArrayRef> {
+        let times = |times: [TimestampMicrosecondBuilder; 3]| {
+            times.map(|times| Arc::new(times.with_timezone("UTC").finish()) as ArrayRef)
+        };
         let mut columns: Vec<ArrayRef> = vec![Arc::new(self.meeting_no.finish())];
-        columns.extend(self.times.map(|times| Arc::new(times.with_timezone("UTC").finish()) as ArrayRef));
+        columns.extend(times(self.times));
         columns.extend(self.ids.map(|mut ids| Arc::new(ids.finish()) as ArrayRef));
+        columns.push(Arc::new(self.endpoint.finish()));
+        columns.extend(times(self.listed_times));
+        columns.push(Arc::new(self.landed.finish()));
         columns.push(Arc::new(self.number.finish()));
         columns.push(Arc::new(self.body.finish()));
         columns
     }
 }
 
-/// The manifest's columns, typed as in the dataset, then the page.
+fn append_times(builders: &mut [TimestampMicrosecondBuilder; 3], times_s: [Option<i64>; 3]) {
+    for (builder, time_s) in builders.iter_mut().zip(times_s) {
+        builder.append_option(time_s.map(|time_s| time_s * 1_000_000));
+    }
+}
+
+/// The manifest's columns, typed as in the dataset, and the other keys; then the page. Each kind of page has keys of its own, and
+/// nulls in the others.
 fn schema() -> Schema {
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let keys = Column::ALL.map(|column| match column {
-        Column::MeetingNo => Field::new(column.name(), DataType::Utf8, false),
-        Column::MeetingStartTime | Column::MeetingEndTime | Column::JoinTime => {
-            Field::new(column.name(), time.clone(), false)
-        }
-        Column::UserId | Column::RoomId => Field::new(column.name(), DataType::Utf8, true),
+    let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let keys = Column::ALL.map(|column| {
+        let kind = match column {
+            Column::MeetingNo | Column::UserId | Column::RoomId => DataType::Utf8,
+            Column::MeetingStartTime | Column::MeetingEndTime | Column::JoinTime => time(),
+        };
+        Field::new(column.name(), kind, true)
+    });
+    let others = Key::ALL.map(|key| match key {
+        Key::Endpoint => Field::new(key.name(), DataType::Utf8, false),
+        Key::WindowStart | Key::WindowEnd | Key::BegunAt => Field::new(key.name(), time(), true),
+        Key::Landed => Field::new(key.name(), DataType::Int64, true),
     });
     let page = [Field::new(PAGE, DataType::Int64, false), Field::new(BODY, DataType::Utf8, false)];
-    Schema::new(keys.into_iter().chain(page).collect::<Vec<_>>())
+    Schema::new(keys.into_iter().chain(others).chain(page).collect::<Vec<_>>())
 }
 
 /// Reads pages from rows.
@@ -137,8 +205,9 @@ pub struct ParquetReader {
     line: u64,
 }
 
-/// Where the page's number and its body stand among the wanted columns, which begin with the manifest's.
-const PAGE_AT: usize = Column::ALL.len();
+/// Where the other keys, the page's number and its body stand among the wanted columns, which begin with the manifest's.
+const OTHERS_AT: usize = Column::ALL.len();
+const PAGE_AT: usize = OTHERS_AT + Key::ALL.len();
 const BODY_AT: usize = PAGE_AT + 1;
 
 impl ParquetReader {
@@ -174,10 +243,12 @@ impl ParquetReader {
 }
 
 fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refusal> {
-    let keys = batch.fields(row);
+    let fields = batch.fields(row);
     if let Some(reason) = batch.broken_field(row) {
-        return Err(Refusal::Keys(Box::new(Reject::new(&keys, reason))));
+        return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
     }
+    let others = Key::ALL.map(|key| batch.text(OTHERS_AT + key as usize, row).unwrap_or_default());
+    let keys = Keys { fields, others };
     if batch.broken(BODY_AT, row).is_some() {
         return Err(Refusal::BodyNotUtf8);
     }
@@ -189,11 +260,16 @@ fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>,
 fn wanted(schema: &Schema) -> Result<Vec<Wanted>, ArchiveError> {
     let find = |name: &'static str, values| (name, values, schema.column_with_name(name).map(|(position, _)| position));
     let keys = Column::ALL.map(|column| find(column.name(), Values::Any));
-    let wanted: Vec<Wanted> = keys.into_iter().chain([find(PAGE, Values::Number), find(BODY, Values::Text)]).collect();
+    // Archives of before there were listings have no other keys.
+    let others = Key::ALL.map(|key| find(key.name(), Values::Any));
+    let page = [find(PAGE, Values::Number), find(BODY, Values::Text)];
+    let wanted: Vec<Wanted> = keys.into_iter().chain(others).chain(page).collect();
     let has = |column: Column| wanted[column as usize].2.is_some();
     let has_id = has(Column::UserId) || has(Column::RoomId);
-    let is_needed = |name| !has_id || ![Column::UserId.name(), Column::RoomId.name()].contains(&name);
-    match wanted.iter().find(|(name, _, position)| position.is_none() && is_needed(name)) {
+    let is_other = |name| Key::ALL.iter().any(|key| key.name() == name);
+    let is_id = |name| [Column::UserId.name(), Column::RoomId.name()].contains(&name);
+    let is_optional = |name| is_other(name) || has_id && is_id(name);
+    match wanted.iter().find(|(name, _, position)| position.is_none() && !is_optional(name)) {
         Some((missing, ..)) => Err(ArchiveError::MissingColumn(missing)),
         None => Ok(wanted),
     }

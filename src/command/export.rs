@@ -177,6 +177,13 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
     if let Some(dates) = task.discover {
         publisher.check_listed(&journal)?;
         check_begun(dates, around)?;
+        // What is listed again is folded over what was listed before, which has to be there.
+        if let Some(dates) = task.refresh {
+            journal
+                .pruned_listing_dates(dates.first, dates.last)?
+                .first()
+                .map_or(Ok(()), |date| Err(Error::Pruned(*date)))?;
+        }
     }
     let has_manifest = has_manifest || task.discover.is_some();
     task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates, has_manifest)).transpose()?;

@@ -136,7 +136,7 @@ impl Verified {
 
     fn is_journal_damaged(&self) -> bool {
         let structure = self.structure.iter().any(|faults| !faults.is_empty());
-        structure || self.landed.iter().any(|pages| !pages.damaged.is_empty())
+        structure || self.landed.iter().any(|pages| !pages.are_sound())
     }
 
     fn fault_count(&self) -> usize {
@@ -205,8 +205,9 @@ fn write_structure(f: &mut fmt::Formatter<'_>, faults: &[String]) -> fmt::Result
 }
 
 /// The landed pages by date, each with its remedy.
-fn write_landed(f: &mut fmt::Formatter<'_>, DamagedPages { looked_at, damaged }: &DamagedPages) -> fmt::Result {
-    if damaged.is_empty() {
+fn write_landed(f: &mut fmt::Formatter<'_>, pages: &DamagedPages) -> fmt::Result {
+    let DamagedPages { looked_at, damaged, damaged_listed } = pages;
+    if pages.are_sound() {
         return writeln!(f, "ok    journal  {looked_at} landed pages are what was landed");
     }
     for (date, pages) in damaged {
@@ -221,6 +222,14 @@ fn write_landed(f: &mut fmt::Formatter<'_>, DamagedPages { looked_at, damaged }:
                 "FAIL  journal  {pages} landed pages are damaged and of no stay: restore the journal from a backup"
             )?,
         }
+    }
+    for (date, pages) in damaged_listed {
+        let of = date.map_or_else(|| "journal".into(), |date| format!("date={date}"));
+        writeln!(
+            f,
+            "FAIL  {of}  {pages} landed pages of listings are damaged: restore the journal from a backup; what is published is not \
+             touched"
+        )?;
     }
     Ok(())
 }

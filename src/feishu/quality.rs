@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::{
     Row,
-    answer::{Remedy, envelope},
+    answer::Remedy,
     page::{Page, data, next},
 };
 use crate::{
@@ -44,23 +44,6 @@ pub fn request(stay: &Stay, user_id_type: UserIdType, page_token: Option<&str>) 
         query.append_pair("page_token", token);
     }
     query.finish()
-}
-
-/// Why a stored body cannot be landed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unusable {
-    /// It is an error of the API with this code.
-    Error(i64),
-    /// It is not the documented JSON.
-    Unreadable,
-}
-
-/// Checks a body that was stored earlier, perhaps by another program, as strictly as the body of an answer.
-pub fn read_stored(body: &[u8]) -> Result<Page, Unusable> {
-    match envelope(body).ok_or(Unusable::Unreadable)?.code {
-        0 => read_page(body).ok_or(Unusable::Unreadable),
-        code => Err(Unusable::Error(code)),
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use rusqlite::params;
+use rusqlite::{Row, params};
 use sha2::{Digest, Sha256};
 
 use super::{
     Journal, JournalError,
     page::{BodyReader, DIGEST_BYTES},
-    stay::date_from_row,
 };
 
 /// Landed pages compared in one reading of the database: between two of them its log can be taken in.
@@ -26,8 +25,10 @@ const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 pub struct DamagedPages {
     /// Pages whose bodies are there.
     pub looked_at: u64,
-    /// Those that are not what was landed, by the date of their stays; none for those whose stay is not there.
+    /// Those of stays that are not what was landed, by the date of the stay; none where that is not there.
     pub damaged: BTreeMap<Option<NaiveDate>, u64>,
+    /// Those of listings that are not what was landed, by the date, or that of the meeting; none where that is not there.
+    pub damaged_listed: BTreeMap<Option<NaiveDate>, u64>,
 }
 
 impl Journal {
@@ -51,7 +52,8 @@ impl Journal {
         statement.query_map([], |row| row.get(0))?.collect()
     }
 
-    /// Reads every landed page and compares it with its digest, page after page; none if `stop` said so.
+    /// Reads every landed page, of stays and of listings, and compares it with its digest, page after page; none if `stop` said
+    /// so.
     pub fn damaged_pages(&self, stop: impl Fn() -> bool) -> Result<Option<DamagedPages>, JournalError> {
         // A second reading is of its stay's date.
         const PAGES: &str = "
@@ -61,34 +63,53 @@ impl Journal {
                 LEFT JOIN stay AS first ON first.id = stay.rereads
             WHERE (page.stay, page.number) > (?1, ?2) AND page.body IS NOT NULL
             ORDER BY page.stay, page.number LIMIT ?3";
+        const LISTED_PAGES: &str = "
+            SELECT page.id, page.number, page.digest, body.zstd, coalesce(listing.date, meeting.date)
+            FROM listed_page AS page LEFT JOIN body ON body.id = page.body
+                LEFT JOIN listing ON listing.id = page.listing
+                LEFT JOIN meeting ON meeting.id = listing.meeting
+            WHERE (page.id, page.number) > (?1, ?2) AND page.body IS NOT NULL
+            ORDER BY page.id LIMIT ?3";
         let mut pages = DamagedPages::default();
         let mut reader = BodyReader::new();
-        let mut last = (i64::MIN, 0_i64);
-        loop {
-            if stop() {
-                return Ok(None);
-            }
-            let mut statement = self.db.prepare_cached(PAGES)?;
-            let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING])?;
-            let mut read = 0;
-            while let Some(row) = rows.next()? {
-                read += 1;
-                last = (row.get(0)?, row.get(1)?);
-                let digest = row.get_ref(2)?.as_blob().unwrap_or_default();
-                let frame = row.get_ref(3)?.as_blob_or_null().unwrap_or_default().unwrap_or_default();
-                pages.looked_at += 1;
-                let is_sound = reader.read(frame).is_some_and(|body| Sha256::digest(body)[..DIGEST_BYTES] == *digest);
-                if !is_sound {
-                    let date = match row.get_ref(4)? {
-                        rusqlite::types::ValueRef::Null => None,
-                        _ => Some(date_from_row(row, 4)?),
-                    };
-                    *pages.damaged.entry(date).or_default() += 1;
+        for (sql, is_listed) in [(PAGES, false), (LISTED_PAGES, true)] {
+            let mut last = (i64::MIN, 0_i64);
+            loop {
+                if stop() {
+                    return Ok(None);
+                }
+                let mut statement = self.db.prepare_cached(sql)?;
+                let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING])?;
+                let mut read = 0;
+                while let Some(row) = rows.next()? {
+                    read += 1;
+                    last = (row.get(0)?, row.get(1)?);
+                    pages.looked_at += 1;
+                    if !is_sound(row, &mut reader)? {
+                        let date = row.get::<_, Option<i32>>(4)?.and_then(NaiveDate::from_epoch_days);
+                        let damaged = if is_listed { &mut pages.damaged_listed } else { &mut pages.damaged };
+                        *damaged.entry(date).or_default() += 1;
+                    }
+                }
+                if read < PAGES_PER_READING {
+                    break;
                 }
             }
-            if read < PAGES_PER_READING {
-                return Ok(Some(pages));
-            }
         }
+        Ok(Some(pages))
     }
+}
+
+impl DamagedPages {
+    /// True if all of them are what was landed.
+    pub fn are_sound(&self) -> bool {
+        self.damaged.is_empty() && self.damaged_listed.is_empty()
+    }
+}
+
+/// Compares a page with its digest, behind which its body stands.
+fn is_sound(row: &Row<'_>, reader: &mut BodyReader) -> rusqlite::Result<bool> {
+    let digest = row.get_ref(2)?.as_blob().unwrap_or_default();
+    let frame = row.get_ref(3)?.as_blob_or_null().unwrap_or_default().unwrap_or_default();
+    Ok(reader.read(frame).is_some_and(|body| Sha256::digest(body)[..DIGEST_BYTES] == *digest))
 }

@@ -145,21 +145,11 @@ impl Journal {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let id = write_page(&transaction, page, &frame, how.now_s)?;
         let lane = lane_of(&transaction, page.listing)?;
-        let mut brought = Brought::default();
-        for seen in attendances {
-            let mut id = None;
-            if let Some(stay) = &seen.stay {
-                let is_known = is_known(&transaction, meeting_id, seen)?;
-                let (queued, is_new) = self.queue(stay, date, (seen.is_external, is_known), lane)?;
-                id = Some(queued);
-                brought.stays += u32::from(is_new);
-                brought.requests += if is_new { stay.pages_max() } else { 0 };
-            }
-            brought.items += u32::from(attend(&transaction, meeting_id, seen, id, page.listing)?);
-        }
-        if !attendances.is_empty() {
-            note_change(&transaction, Dataset::Participants, date, id)?;
-        }
+        let queue = |seen: &SeenAttendance, stay: &Stay| {
+            let is_known = is_known(&transaction, meeting_id, seen)?;
+            self.queue(stay, date, (seen.is_external, is_known), lane)
+        };
+        let brought = bring_attendances(&transaction, attendances, (id, page.listing, meeting_id, date), queue)?;
         transaction.commit()?;
         Ok(brought)
     }
@@ -173,7 +163,6 @@ impl Journal {
         (is_external, is_known): (bool, bool),
         lane: Lane,
     ) -> Result<(StayId, bool), JournalError> {
-        const EXTERNAL: &str = "UPDATE stay SET external = ?2 WHERE id = ?1 AND external <> ?2";
         let mut insertion = self.db.prepare_cached(INSERT)?;
         let is_new = insert(&mut insertion, stay, date, lane)?;
         let id = if is_new {
@@ -183,7 +172,7 @@ impl Journal {
             self.learn(&found, stay, is_known, lane)?;
             found.id
         };
-        self.db.prepare_cached(EXTERNAL)?.execute(params![id, is_external])?;
+        note_external(&self.db, id, is_external)?;
         Ok((id, is_new))
     }
 
@@ -413,8 +402,33 @@ impl Journal {
     }
 }
 
+/// Takes the attendances of a landed page in. `queue` puts the stay of one into the queue, and returns its number and whether it is
+/// new.
+pub(super) fn bring_attendances(
+    db: &Connection,
+    attendances: &[SeenAttendance],
+    (page, listing, meeting, date): (ListedPageId, ListingId, MeetingId, NaiveDate),
+    queue: impl Fn(&SeenAttendance, &Stay) -> Result<(StayId, bool), JournalError>,
+) -> Result<Brought, JournalError> {
+    let mut brought = Brought::default();
+    for seen in attendances {
+        let mut id = None;
+        if let Some(stay) = &seen.stay {
+            let (queued, is_new) = queue(seen, stay)?;
+            id = Some(queued);
+            brought.stays += u32::from(is_new);
+            brought.requests += if is_new { stay.pages_max() } else { 0 };
+        }
+        brought.items += u32::from(attend(db, meeting, seen, id, listing)?);
+    }
+    if !attendances.is_empty() {
+        note_change(db, Dataset::Participants, date, page)?;
+    }
+    Ok(brought)
+}
+
 /// Writes a page and what it means for its listing.
-fn write_page(
+pub(super) fn write_page(
     db: &Connection,
     page: &NewListedPage<'_>,
     frame: &Frame<'_>,
@@ -446,7 +460,7 @@ fn lane_of(db: &Connection, listing: ListingId) -> rusqlite::Result<Lane> {
 }
 
 /// Takes a meeting in. Returns whether its listing had it not yet, and whether its participants are to be asked for, for it.
-fn see(
+pub(super) fn see(
     transaction: &Transaction<'_>,
     seen: &SeenMeeting,
     (page, listing, lane): (ListedPageId, ListingId, Lane),
@@ -530,6 +544,12 @@ fn attend(
         db.prepare_cached(NEW)?.execute(row)?;
     }
     Ok(true)
+}
+
+/// Records what the last listing says of whose a stay is.
+pub(super) fn note_external(db: &Connection, stay: StayId, is_external: bool) -> rusqlite::Result<()> {
+    const EXTERNAL: &str = "UPDATE stay SET external = ?2 WHERE id = ?1 AND external <> ?2";
+    db.prepare_cached(EXTERNAL)?.execute(params![stay, is_external]).map(drop)
 }
 
 fn note_change(db: &Connection, dataset: Dataset, date: NaiveDate, page: ListedPageId) -> rusqlite::Result<()> {

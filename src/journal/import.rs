@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{
-    Journal, JournalError, Lane, Manifested, NewPage, StayId, own,
+    ArchivedListedPage, Journal, JournalError, Lane, ListedImport, Manifested, NewPage, StayId, listed_import, own,
     page::{Frame, Landing},
 };
 use crate::stay::Stay;
@@ -91,12 +91,13 @@ impl Journal {
             ) STRICT;";
         own::create(&self.db)?;
         self.db.execute_batch(IMPORT_TABLES)?;
+        listed_import::create(&self.db)?;
         Ok(Import { journal: self, transaction: None, pages_in_transaction: 0, zone, now_s })
     }
 }
 
-impl Import<'_> {
-    /// Takes one page in.
+impl<'journal> Import<'journal> {
+    /// Takes one page of samples in.
     pub fn take(&mut self, page: &ArchivedPage<'_>) -> Result<Taken, JournalError> {
         self.ensure_transaction()?;
         let stay = match self.journal.find(page.stay)? {
@@ -116,11 +117,18 @@ impl Import<'_> {
         Ok(taken)
     }
 
-    /// Takes the parked pages in, and tells `each` what became of them: where one stands, its number, its samples.
+    /// Lets a page of a listing wait until all have been seen.
+    pub fn park_listed(&mut self, page: &ArchivedListedPage<'_>) -> Result<(), JournalError> {
+        self.ensure_transaction()?;
+        listed_import::park(&self.journal.db, page)
+    }
+
+    /// Takes the parked pages of samples in, and tells `each` what became of them: where one stands, its number, its samples.
+    /// What is left are the pages of listings.
     pub fn finish<E: From<JournalError>>(
         mut self,
         mut each: impl FnMut(Manifested, u32, u32, Taken) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<ListedImport<'journal>, E> {
         const PARKED: &str = "
             SELECT stay, number, samples, next_token, digest, body, file, line FROM parked ORDER BY stay, number, id";
         let journal = self.journal;
@@ -135,7 +143,8 @@ impl Import<'_> {
         drop(parked);
         self.commit()?;
         let tidy = "DROP TABLE imported; DROP TABLE parked; PRAGMA wal_checkpoint(TRUNCATE)";
-        Ok(journal.db.execute_batch(tidy).map_err(JournalError::from)?)
+        journal.db.execute_batch(tidy).map_err(JournalError::from)?;
+        Ok(ListedImport { journal, zone: self.zone })
     }
 
     /// Lands the page if it is the next one of its stay, or compares it with the one that has landed.

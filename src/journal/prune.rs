@@ -1,14 +1,16 @@
-//! Pruning: landed bodies of published stays are dropped, and their space goes back to the disk.
+//! Pruning: landed bodies of published stays and listings are dropped, and their space goes back to the disk.
 //!
 //! What else is known of a page stays (samples, digest), so that its stay is never asked for again, its file can be
 //! verified, and an import can put the body back.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use rusqlite::{TransactionBehavior, params};
 
-use super::{Journal, JournalError, StayId, page::DROP_BODIES};
+use super::{Journal, JournalError, ListingId, StayId, page::DROP_BODIES, stay::date_from_row};
 
-/// Stays pruned by one transaction: another process that lands waits no longer than for these.
+/// Stays, or listings, pruned by one transaction: another process that lands waits no longer than for these.
 const STAYS_PER_TRANSACTION: usize = 500;
 
 /// Database pages given back by one transaction.
@@ -71,6 +73,102 @@ impl Journal {
             }
             transaction.commit()?;
         }
+    }
+
+    /// The dates before `before` of which anything has been listed, or tried to be.
+    pub fn listing_dates_before(&self, before: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
+        const LISTING_DATES_BEFORE: &str = "
+            SELECT date FROM listing WHERE date < ?1 UNION SELECT date FROM meeting WHERE date < ?1 ORDER BY 1";
+        let mut statement = self.db.prepare_cached(LISTING_DATES_BEFORE)?;
+        let rows = statement.query_map([before.to_epoch_days()], |row| date_from_row(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// True if a listing of the date, or of one of its meetings, is pending.
+    pub fn is_listing_queued(&self, date: NaiveDate) -> Result<bool, JournalError> {
+        const IS_LISTING_QUEUED: &str = "
+            SELECT EXISTS (SELECT 1 FROM listing WHERE date = ?1 AND state = 0 /* pending */)
+                OR EXISTS (
+                    SELECT 1 FROM meeting JOIN listing ON listing.meeting = meeting.id
+                    WHERE meeting.date = ?1 AND listing.state = 0 /* pending */
+                )";
+        self.exists_on(date, IS_LISTING_QUEUED)
+    }
+
+    /// The dates from `first` to `last` of whose listings bodies have been dropped and not put back since: those of the date, those
+    /// that have meetings of it, and those of their participants.
+    pub fn pruned_listing_dates(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
+        const PRUNED_LISTING_DATES: &str = "
+            SELECT listing.date FROM listing JOIN listed_page ON listed_page.listing = listing.id
+            WHERE listing.date BETWEEN ?1 AND ?2 AND listed_page.body IS NULL
+            UNION
+            SELECT meeting.date FROM meeting JOIN sighting ON sighting.meeting = meeting.id
+                JOIN listed_page ON listed_page.id = sighting.page
+            WHERE meeting.date BETWEEN ?1 AND ?2 AND listed_page.body IS NULL
+            UNION
+            SELECT meeting.date FROM meeting JOIN listing ON listing.meeting = meeting.id
+                JOIN listed_page ON listed_page.listing = listing.id
+            WHERE meeting.date BETWEEN ?1 AND ?2 AND listed_page.body IS NULL
+            ORDER BY 1";
+        self.dates(PRUNED_LISTING_DATES, first, last)
+    }
+
+    /// Drops the bodies of all listings that serve these dates alone: a listing serves its own date, or that of its meeting, and the
+    /// dates of all meetings that it has. Tells the pages by the date of the listing.
+    ///
+    /// A listing is dropped as a whole or not at all, so that of a date that is left each listing that has one of its meetings is
+    /// whole.
+    ///
+    /// The caller holds the right to publish, and has made sure that the files are there.
+    pub fn prune_listings(&mut self, dates: &[NaiveDate]) -> Result<BTreeMap<NaiveDate, u64>, JournalError> {
+        const PRUNABLE: &str = "
+            SELECT listing.id, coalesce(listing.date, meeting.date)
+            FROM listing LEFT JOIN meeting ON meeting.id = listing.meeting
+            WHERE listing.id > ?1 AND listing.state <> 0 /* pending */
+                AND coalesce(listing.date, meeting.date) IN (SELECT date FROM prunable_date)
+                AND EXISTS (SELECT 1 FROM listed_page WHERE listing = listing.id AND body IS NOT NULL)
+                AND NOT EXISTS (
+                    SELECT 1 FROM listed_page JOIN sighting ON sighting.page = listed_page.id
+                        JOIN meeting AS seen ON seen.id = sighting.meeting
+                    WHERE listed_page.listing = listing.id AND seen.date NOT IN (SELECT date FROM prunable_date)
+                )
+            ORDER BY listing.id
+            LIMIT ?2";
+        const DROP_LISTED_BODIES: &str =
+            "DELETE FROM body WHERE id IN (SELECT body FROM listed_page WHERE listing = ?1 AND body IS NOT NULL)";
+        const PRUNE_LISTED_PAGES: &str = "UPDATE listed_page SET body = NULL WHERE listing = ?1 AND body IS NOT NULL";
+        self.note_prunable(dates)?;
+        let mut dropped = BTreeMap::new();
+        let mut pruned_before: ListingId = 0;
+        loop {
+            let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let listings: Vec<(ListingId, NaiveDate)> = transaction
+                .prepare_cached(PRUNABLE)?
+                .query_map(params![pruned_before, STAYS_PER_TRANSACTION], |row| {
+                    Ok((row.get(0)?, date_from_row(row, 1)?))
+                })?
+                .collect::<Result<_, _>>()?;
+            let Some((last, _)) = listings.last() else { break };
+            pruned_before = *last;
+            for (listing, date) in listings {
+                transaction.prepare_cached(DROP_LISTED_BODIES)?.execute([listing])?;
+                *dropped.entry(date).or_default() +=
+                    transaction.prepare_cached(PRUNE_LISTED_PAGES)?.execute([listing])? as u64;
+            }
+            transaction.commit()?;
+        }
+        self.db.execute_batch("DROP TABLE prunable_date")?;
+        Ok(dropped)
+    }
+
+    fn note_prunable(&self, dates: &[NaiveDate]) -> Result<(), JournalError> {
+        const NOTE: &str = "INSERT INTO prunable_date (date) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.db.execute_batch("CREATE TEMP TABLE prunable_date (date INTEGER PRIMARY KEY) STRICT")?;
+        let transaction = self.db.unchecked_transaction()?;
+        for date in dates {
+            transaction.prepare(NOTE)?.execute([date.to_epoch_days()])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Gives unused space back to the disk, a little at a time, so that other processes go on meanwhile; returns by how

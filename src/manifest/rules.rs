@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     limits::{ID_BYTES_MAX, MEETING_LENGTH_MAX_S, TIME_MAX_S},
+    meeting::Meeting,
     read::{
         time::{naive_time, read_time},
         unit::Reading,
@@ -47,6 +48,13 @@ impl Rules {
         Ok(Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant })
     }
 
+    /// The meeting that the texts of an answer's archive describe.
+    pub(crate) fn check_meeting(&self, fields: &Fields) -> Result<Meeting, Reason> {
+        let no = meeting_no(fields)?;
+        let start_s = self.start(fields)?;
+        Ok(Meeting { start_s, no, end_s: Some(self.end(fields, start_s)?) })
+    }
+
     fn start(&self, fields: &Fields) -> Result<i64, Reason> {
         let column = Column::MeetingStartTime;
         let start_s = self.time(fields, column)?;
@@ -65,16 +73,24 @@ impl Rules {
     /// A time of the column in unix seconds, 0 ≤ time < [`TIME_MAX_S`].
     fn time(&self, fields: &Fields, column: Column) -> Result<i64, Reason> {
         let text = given(fields, column)?;
+        self.seconds(text).map_err(|rule| Reason::Value { column, rule })
+    }
+
+    /// The time that a text says, in unix seconds, 0 ≤ time < [`TIME_MAX_S`].
+    pub(crate) fn seconds(&self, text: &str) -> Result<i64, Rule> {
         let time_s = match text.parse::<i64>() {
             Ok(time_s) => time_s,
             Err(error) => match error.kind() {
                 IntErrorKind::PosOverflow => i64::MAX,
                 IntErrorKind::NegOverflow => i64::MIN,
-                _ => self.time_text(text).map_err(|rule| Reason::Value { column, rule })?,
+                _ => self.time_text(text)?,
             },
         };
-        ensure(time_s >= 0, column, Rule::NotNegative)?;
-        ensure(time_s < TIME_MAX_S, column, Rule::Seconds).map(|()| time_s)
+        match time_s {
+            ..0 => Err(Rule::NotNegative),
+            0..TIME_MAX_S => Ok(time_s),
+            TIME_MAX_S.. => Err(Rule::Seconds),
+        }
     }
 
     /// Reads RFC 3339, whose fraction of a second is dropped, or the API's own form; both without their zone where

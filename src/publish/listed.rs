@@ -206,6 +206,14 @@ impl Target<'_> {
             Some(file) => self.store.is_visible(date, name_of(file)?)?,
             None => true,
         };
+        // What its rows come from has been dropped: the date stays as it was published, whatever a listing of its neighbour says
+        // of a meeting that both have.
+        if let Some(file) = before.as_ref().filter(|_| is_sound)
+            && journal.is_listing_pruned(self.dataset, date)?
+        {
+            journal.listed_unchanged(file, last_page)?;
+            return Ok(None);
+        }
         let folded = self.fold(journal, date, last_page, |_| Ok(()))?;
         if folded.rows == 0 {
             return Ok(None);

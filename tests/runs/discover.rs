@@ -30,7 +30,7 @@ fn tenant(lists: Lists) -> TenantSettings {
 }
 
 /// A month after the meetings.
-fn world_of(settings: Settings) -> World {
+pub(crate) fn world_of(settings: Settings) -> World {
     let stays = Tenant::new(settings.tenant.clone()).stays().collect();
     World::new(settings, &[], stays)
 }
@@ -39,13 +39,13 @@ fn world(lists: Lists) -> World {
     world_of(Settings { tenant: tenant(lists), ..Settings::default() })
 }
 
-fn all_dates(world: &World) -> Dates {
+pub(crate) fn all_dates(world: &World) -> Dates {
     let first = world.server().tenant().settings().first_day;
     let days = u64::from(world.server().tenant().settings().days);
     Dates { first, last: first.checked_add_days(Days::new(days - 1)).unwrap() }
 }
 
-fn discover(world: &World) -> Orders {
+pub(crate) fn discover(world: &World) -> Orders {
     Orders { discover: Some(all_dates(world)), ..world.orders() }
 }
 
@@ -63,7 +63,7 @@ fn check_books(world: &World) {
 }
 
 /// Every sample of every discovered stay is there, once.
-fn check_samples(world: &World, seen_early: bool) {
+pub(crate) fn check_samples(world: &World, seen_early: bool) {
     let found = check_rows(world);
     let expected = discovered_stays(world, seen_early);
     let differing: Vec<_> = found.symmetric_difference(&expected).take(5).collect();
@@ -115,13 +115,13 @@ fn whatever_lists_may_hold_each_meeting_and_attendance_is_there_once() {
 }
 
 /// The night after the `day`-th day of the tenant, at two o'clock.
-fn night_after(world: &World, day: u64) -> DateTime<Utc> {
+pub(crate) fn night_after(world: &World, day: u64) -> DateTime<Utc> {
     let first = world.server().tenant().settings().first_day;
     let morning = first.checked_add_days(Days::new(day + 1)).unwrap().and_hms_opt(2, 0, 0).unwrap();
     morning.and_utc() - TimeDelta::hours(8)
 }
 
-fn last_days(world: &World, days: u32) -> Dates {
+pub(crate) fn last_days(world: &World, days: u32) -> Dates {
     NamedDates::LastDays(days).at(world.now, world.config.timezone)
 }
 
@@ -151,7 +151,7 @@ fn nights_with_late_lists_end_as_one_discovery_afterwards() {
 }
 
 /// What the three datasets hold.
-fn datasets(world: &World) -> [Files; 3] {
+pub(crate) fn datasets(world: &World) -> [Files; 3] {
     let listed = [&world.config.discover.meetings, &world.config.discover.participants];
     let [meetings, participants] = listed.map(|folder| files(folder.as_deref().unwrap()));
     [files(&world.config.output), meetings, participants]

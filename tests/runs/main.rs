@@ -18,6 +18,7 @@ use vcq::simulator::{
 use crate::world::World;
 
 mod adopt;
+mod archive;
 mod calm;
 mod clock;
 mod discover;

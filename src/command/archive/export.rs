@@ -12,13 +12,15 @@ use std::{
 };
 
 use chrono::NaiveDate;
+use chrono_tz::Tz;
 
 use crate::{
-    archive::{ArchiveWriter, Form, Output},
+    archive::{ArchiveWriter, ArchivedListing, Form, ListingOf, Output},
     config::Config,
+    dates::day_span_s,
     error::Error,
     file::{self, Readers},
-    journal::{Identity, Journal, JournalError, StayId, StayPages},
+    journal::{Identity, Journal, JournalError, ListedOf, StayId, StayPages},
     printable::Printable,
     publish::file::refuse_pruned,
     start::{Start, Stop},
@@ -38,11 +40,14 @@ pub struct Exported {
     pub pages: u64,
     /// Samples in them.
     pub samples: u64,
+    /// Pages of listings.
+    pub listed: u64,
     /// Size of the archive.
     pub bytes: u64,
 }
 
-/// Writes every landed page of the meetings that start on the dates `from` to `to`, in the order of the dataset's rows.
+/// Writes every landed page of the meetings that start on the dates `from` to `to`: first those of listings, in the order in which
+/// they landed, then those of samples, in the order of the dataset's rows.
 ///
 /// The file becomes visible whole, in the place of one that is there; what is no file, such as a pipe, is written through.
 /// The same landed pages give the same bytes.
@@ -67,11 +72,15 @@ pub fn export(
     for date in &dates {
         refuse_pruned(&journal, *date)?;
     }
+    if let Some(date) = journal.pruned_listing_dates(from, to)?.first() {
+        return Err(Error::Pruned(*date));
+    }
     // What is under construction has personal data in it, and is taken away. Whoever reads a pipe may never read on.
     let _held = file::is_file(path).then(|| start.hold());
     let mut failure = None;
     let exported = file::replace_with(path, Readers::Owner, |file| {
-        write(path, form, file, &journal, (&dates, start)).map_err(|error| {
+        let sources = Sources { journal: &journal, span: (from, to), dates: &dates, zone: config.timezone };
+        write(path, form, file, &sources, start).map_err(|error| {
             failure = Some(error);
             io::ErrorKind::Other.into()
         })
@@ -83,24 +92,29 @@ fn write_error(path: &Path, source: io::Error) -> Error {
     Error::File { operation: "write", path: path.display().to_string(), source }
 }
 
+/// What is archived.
+struct Sources<'a> {
+    journal: &'a Journal,
+    /// The first and the last date.
+    span: (NaiveDate, NaiveDate),
+    /// Those that are known.
+    dates: &'a [NaiveDate],
+    zone: Tz,
+}
+
 /// Writes the pages of these dates to `file`, which will stand at `path`.
-fn write(
-    path: &Path,
-    form: Form,
-    file: &mut File,
-    journal: &Journal,
-    (dates, start): (&[NaiveDate], &Start),
-) -> Result<Exported, Error> {
+fn write(path: &Path, form: Form, file: &mut File, sources: &Sources<'_>, start: &Start) -> Result<Exported, Error> {
     let failed = |source| write_error(path, source);
     let bytes = Arc::new(AtomicU64::new(0));
     let output = Output::new(file.try_clone().map_err(failed)?, Arc::clone(&bytes));
     let mut archive = Archive {
         writer: ArchiveWriter::new(form, output).map_err(failed)?,
-        exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, bytes: 0 },
+        exported: Exported { path: path.to_owned(), dates: 0, stays: 0, pages: 0, samples: 0, listed: 0, bytes: 0 },
     };
-    for (number, date) in (0..).zip(dates) {
-        start.count("dates", number, Some(dates.len() as u64));
-        archive.add_date(journal, *date, &start.stop)?;
+    archive.add_listings(sources, &start.stop)?;
+    for (number, date) in (0..).zip(sources.dates) {
+        start.count("dates", number, Some(sources.dates.len() as u64));
+        archive.add_date(sources.journal, *date, &start.stop)?;
     }
     let Archive { writer, mut exported } = archive;
     writer.finish().map_err(failed)?;
@@ -114,16 +128,36 @@ struct Archive {
 }
 
 impl Archive {
+    fn add_listings(&mut self, Sources { journal, span, zone, .. }: &Sources<'_>, stop: &Stop) -> Result<(), Error> {
+        journal.each_listed_page(span.0, span.1, |page| {
+            self.refuse_to_go_on(stop)?;
+            let of = match page.of {
+                ListedOf::Date(date) => ListingOf::Window(day_span_s(date, *zone)),
+                ListedOf::Meeting(meeting) => ListingOf::Meeting(meeting),
+            };
+            let listing = ArchivedListing { of, begun_at_s: page.begun_at_s, landed: self.exported.listed };
+            self.exported.listed += 1;
+            let unreadable = |_| Error::Bug("a page that was read as JSON is not UTF-8".into());
+            let body = str::from_utf8(page.body).map_err(unreadable)?;
+            let written = self.writer.write_listed(&listing, page.number, body);
+            written.map_err(|source| write_error(&self.exported.path, source))
+        })
+    }
+
+    fn refuse_to_go_on(&self, stop: &Stop) -> Result<(), Error> {
+        if stop.is_requested() {
+            let Exported { dates, pages, listed, .. } = self.exported;
+            let pages = pages + listed;
+            return Err(Error::Stopped(format!("{dates} dates, {pages} pages were written, and no archive is there")));
+        }
+        Ok(())
+    }
+
     fn add_date(&mut self, journal: &Journal, date: NaiveDate, stop: &Stop) -> Result<(), Error> {
         let mut bodies = journal.bodies()?;
         let stays_before = self.exported.stays;
         journal.each_landed(date, |id, stay, samples| {
-            if stop.is_requested() {
-                let Exported { dates, pages, .. } = self.exported;
-                return Err(Error::Stopped(format!(
-                    "{dates} dates, {pages} pages were written, and no archive is there"
-                )));
-            }
+            self.refuse_to_go_on(stop)?;
             self.exported.stays += 1;
             self.exported.samples += u64::from(samples);
             self.add_stay(&mut bodies, id, stay)
@@ -143,13 +177,13 @@ impl Archive {
 
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, dates, stays, pages, samples, bytes } = self;
-        writeln!(
-            f,
-            "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  {bytes} bytes",
-            Printable(path.display())
-        )?;
-        match pages {
+        let Self { path, dates, stays, pages, samples, listed, bytes } = self;
+        write!(f, "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  ", Printable(path.display()))?;
+        if *listed > 0 {
+            write!(f, "{listed} pages of listings  ")?;
+        }
+        writeln!(f, "{bytes} bytes")?;
+        match pages + listed {
             0 => writeln!(f, "there are no landed pages of these dates: the archive holds nothing"),
             _ => Ok(()),
         }

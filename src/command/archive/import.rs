@@ -6,21 +6,26 @@ use std::{
 };
 
 use chrono::{FixedOffset, NaiveDate};
+use chrono_tz::Tz;
 
 use crate::{
-    archive::{ArchiveError, ArchiveReader, Entry, Form, Refusal},
+    archive::{ArchiveError, ArchiveReader, ArchivedListing, Entry, Form, ListingOf, Of, Refusal},
     config::Config,
+    dates::day_span_s,
     error::{Error, ExitCode},
-    feishu::{
-        page::Next,
-        quality::{Unusable, read_stored},
+    feishu::{Unusable, page::Next, read_stored},
+    journal::{
+        ArchivedListedPage, ArchivedPage, Contents, Identity, Import, Journal, LandedListedPage, ListedOf,
+        ListingsTaken, Manifested, State, Taken, TakenListed,
     },
-    journal::{ArchivedPage, Identity, Import, Journal, Manifested, State, Taken},
+    listings,
     manifest::rules::Rules,
     observe::report::Texts,
     printable::Printable,
-    publish::{Publication, Publisher},
+    publish::{Publication, Publisher, listed::ListedPublication},
+    read::decode::Unknown,
     start::Start,
+    stay::partition_date,
     store::Store,
 };
 
@@ -58,8 +63,14 @@ pub struct Imported {
     pub absent: u64,
     /// Stays of the archives that the API refused, or that were given up.
     pub failed: u64,
+    /// Listings of the archives.
+    pub listings: ListingsTaken,
+    /// Stays that listings name, and of which the archives have no page.
+    pub stays_without_pages: u64,
     /// What has been published: the dates of these stays on which nothing is left to be asked for.
     pub publications: Vec<Publication>,
+    /// Files of meetings and participants that have been published.
+    pub listed_publications: Vec<ListedPublication>,
     /// Dates of these stays that are not published yet, because some of their stays are pending.
     pub unpublished: Vec<NaiveDate>,
     /// Why the archives could not be read to their end, if that is so; what was read before stays landed.
@@ -71,8 +82,8 @@ pub struct Imported {
 /// Lands the pages of the archives, and publishes the dates that they complete, as an export does.
 ///
 /// Each page is checked as an answer is; one that breaks a rule is counted and the others go on. The stays that are not
-/// complete join the lane `backfill`, with their pages from the first one on as far as there is no gap. The same import
-/// again changes nothing.
+/// complete join the lane `backfill`, with their pages from the first one on as far as there is no gap. What only listings name, and
+/// the archives have no page of, is asked for by the next run that names its date or its stay. The same import again changes nothing.
 ///
 /// # Errors
 ///
@@ -92,6 +103,7 @@ pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Im
     };
     let mut landing = Importing {
         archives,
+        config,
         start,
         import: journal.import(config.timezone, rules.now_s)?,
         imported: Imported { naive_times: config.naive_times, ..Imported::default() },
@@ -115,6 +127,7 @@ fn unreadable(path: &Path, source: ArchiveError) -> Error {
 /// An import under way.
 struct Importing<'a> {
     archives: &'a [PathBuf],
+    config: &'a Config,
     start: &'a Start,
     import: Import<'a>,
     imported: Imported,
@@ -150,40 +163,80 @@ impl Importing<'_> {
     }
 
     fn take(&mut self, page: &Entry<'_>, at: Manifested) -> Result<(), Error> {
-        let path = &self.archives[at.file as usize];
-        let (samples, next_token) = match read(page) {
+        let (items, next_token) = match read(page) {
             Ok(read) => read,
             Err(None) => {
                 self.imported.api_errors += 1;
                 return Ok(());
             }
             Err(Some(refusal)) => {
-                self.imported.refuse(path, at.line, &refusal);
+                self.refuse(at, &refusal);
                 return Ok(());
             }
         };
-        let Entry { stay, number, body } = page;
-        let (number, next_token, body) = (*number, next_token.as_deref(), body.as_bytes());
-        let taken = self.import.take(&ArchivedPage { stay, number, samples, next_token, body, at })?;
-        if taken != Taken::Parked {
-            self.imported.count(taken, number, samples, (path, at.line));
+        let (number, next_token, body) = (page.number, next_token.as_deref(), page.body.as_bytes());
+        match &page.of {
+            Of::Stay(stay) => {
+                let taken = self.import.take(&ArchivedPage { stay, number, samples: items, next_token, body, at })?;
+                if taken != Taken::Parked {
+                    self.imported.count(taken, number, items, (&self.archives[at.file as usize], at.line));
+                }
+            }
+            Of::Listing(ArchivedListing { of, begun_at_s, landed }) => match listed(of, self.config.timezone) {
+                Ok(of) => {
+                    let page = LandedListedPage { of, begun_at_s: *begun_at_s, number, body };
+                    self.import.park_listed(&ArchivedListedPage { page, landed: *landed, items, next_token, at })?;
+                }
+                Err(refusal) => self.refuse(at, &refusal),
+            },
         }
         Ok(())
     }
 
+    fn refuse(&mut self, at: Manifested, refusal: &Refusal) {
+        self.imported.refuse(&self.archives[at.file as usize], at.line, refusal);
+    }
+
     fn finish(self) -> Result<Imported, Error> {
-        let Self { archives, import, mut imported, .. } = self;
-        import.finish(|at, number, samples, taken| {
+        let Self { archives, import, mut imported, config, .. } = self;
+        let listed = import.finish(|at, number, samples, taken| {
             imported.count(taken, number, samples, (&archives[at.file as usize], at.line));
+            Ok::<_, Error>(())
+        })?;
+        let offset = config.api.naive_utc_offset;
+        let contents = |of: &ListedOf, begun_at_s: i64, body: &[u8]| {
+            let unknown = &mut Unknown::default();
+            match of {
+                ListedOf::Date(_) => {
+                    listings::meetings(body, offset, unknown).ok().map(|page| Contents::Meetings(page.meetings))
+                }
+                ListedOf::Meeting(meeting) => {
+                    listings::attendances(body, meeting, offset, begun_at_s, unknown).ok().map(Contents::Attendances)
+                }
+            }
+        };
+        imported.listings = listed.finish(contents, |at, number, taken| {
+            imported.count_listed(taken, number, (&archives[at.file as usize], at.line));
             Ok::<_, Error>(())
         })?;
         Ok(imported)
     }
 }
 
-/// The page's samples, and the token of the page after it. The error is `None` for an error of the API.
+/// What was listed, in a journal whose dates are those of `zone`.
+fn listed(of: &ListingOf, zone: Tz) -> Result<ListedOf, Refusal> {
+    match of {
+        ListingOf::Meeting(meeting) => Ok(ListedOf::Meeting(*meeting)),
+        ListingOf::Window(span_s) => {
+            let date = partition_date(span_s.start, zone);
+            if day_span_s(date, zone) == *span_s { Ok(ListedOf::Date(date)) } else { Err(Refusal::Window(zone)) }
+        }
+    }
+}
+
+/// The page's items, and the token of the page after it. The error is `None` for an error of the API.
 fn read(page: &Entry<'_>) -> Result<(u32, Option<String>), Option<Refusal>> {
-    let read = read_stored(page.body.as_bytes()).map_err(|unusable| match unusable {
+    let read = read_stored(page.of.endpoint(), page.body.as_bytes()).map_err(|unusable| match unusable {
         Unusable::Error(_) => None,
         Unusable::Unreadable => Some(Refusal::Unreadable),
     })?;
@@ -208,6 +261,24 @@ impl Imported {
             Taken::Differs => refuse(Refusal::Differs(number)),
             Taken::AfterLast => refuse(Refusal::AfterLast(number)),
             Taken::TokenRepeated => refuse(Refusal::TokenRepeated(number)),
+        }
+    }
+
+    fn count_listed(&mut self, taken: TakenListed, number: u32, at: (&Path, u64)) {
+        let mut refuse = |refusal| self.refuse(at.0, at.1, &refusal);
+        match taken {
+            TakenListed::Landed { stays } => {
+                self.landed += 1;
+                self.stays_without_pages += u64::from(stays);
+            }
+            TakenListed::Known => self.known += 1,
+            TakenListed::Restored => self.restored += 1,
+            TakenListed::Unreached => self.unreached += 1,
+            TakenListed::Differs => refuse(Refusal::Differs(number)),
+            TakenListed::AfterLast => refuse(Refusal::AfterLast(number)),
+            TakenListed::TokenRepeated => refuse(Refusal::TokenRepeated(number)),
+            TakenListed::Older => refuse(Refusal::OlderListing),
+            TakenListed::Unreadable => refuse(Refusal::Unreadable),
         }
     }
 
@@ -248,6 +319,10 @@ impl Imported {
                 self.unpublished.push(date);
             }
         }
+        publishing.publish_listed(journal, None, |_, published| {
+            let failed = published.map(|publication| self.listed_publications.push(publication));
+            failure = std::mem::replace(&mut failure, Ok(())).and(failed);
+        })?;
         self.failure = failure.err();
         Ok(())
     }
@@ -274,6 +349,19 @@ impl fmt::Display for Imported {
             }
         }
         writeln!(f)?;
+        let ListingsTaken { whole, incomplete, without_participants } = self.listings;
+        if whole + incomplete > 0 {
+            write!(f, "listings   {whole} complete, {incomplete} incomplete")?;
+            if without_participants + self.stays_without_pages > 0 {
+                write!(
+                    f,
+                    "; {without_participants} meetings and {} stays without a page: `vcq discover` and `vcq export --discover` of \
+                     their dates ask for them",
+                    self.stays_without_pages
+                )?;
+            }
+            writeln!(f)?;
+        }
         if let Some(offset) = self.naive_times {
             writeln!(f, "times      those without a zone are taken for {offset}")?;
         }
@@ -290,7 +378,14 @@ impl fmt::Display for Imported {
                 file.date, file.stays, file.samples
             )?;
         }
-        write!(f, "{}", Texts::of(&self.publications))?;
+        for publication in &self.listed_publications {
+            writeln!(f, "published  {publication}")?;
+        }
+        let mut texts = Texts::of(&self.publications);
+        for ListedPublication { file, unparsed, unknown, .. } in &self.listed_publications {
+            texts.add_listed(file.dataset.name(), unparsed, unknown);
+        }
+        write!(f, "{texts}")?;
         for date in &self.unpublished {
             writeln!(f, "waiting    date={date}  the next `vcq export` asks for what is pending and publishes it")?;
         }

@@ -1,14 +1,19 @@
 //! `vcq archive prune`: landed pages of published dates are dropped, and their space goes back to the disk.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::NaiveDate;
 
 use crate::{
+    command::export::closes_at_s,
     config::Config,
+    dataset::Dataset,
     error::Error,
-    journal::{Dropped, Identity, Journal},
-    publish::look::{Depth, look},
+    journal::{DateListing, Dropped, Identity, Journal},
+    publish::{
+        Publisher, listed,
+        look::{Depth, Fault, look},
+    },
     start::Start,
     store::Store,
 };
@@ -20,16 +25,44 @@ pub struct Pruned {
     pub dates: Vec<(NaiveDate, Dropped)>,
     /// Dates that were left alone because some of their done stays are in no visible file, or are asked for again.
     pub unpublished: Vec<NaiveDate>,
+    /// The dates whose pages of listings were dropped, and how many.
+    pub listed: BTreeMap<NaiveDate, u64>,
+    /// Dates whose pages of listings were left alone, and why.
+    pub listed_kept: Vec<(NaiveDate, Kept)>,
     /// By how much the journal has become smaller.
     pub bytes: u64,
     /// Unused space that the journal could not give back.
     pub kept_bytes: u64,
 }
 
-/// Drops the landed pages of all published stays whose meetings started before the date `before`.
+/// Why the pages of a date's listings are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// More of it may come.
+    NotClosed,
+    /// Something of it has been asked for and not come yet.
+    Pending,
+    /// Its files are not visible as they should be.
+    NotVisible,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotClosed => "the date is not closed: `vcq discover` lists it again once nothing more is to come",
+            Self::Pending => "some of them are pending: `vcq discover` asks for them",
+            Self::NotVisible => {
+                "not all that they say is in visible files of `meetings` and `participants`: `vcq verify` says what"
+            }
+        })
+    }
+}
+
+/// Drops the landed pages of all published stays, and of all published listings, whose meetings started before the date `before`.
 ///
 /// What has been published stays, can be verified and is never asked for again; `vcq rebuild` and `vcq archive export`
-/// refuse these dates from then on, until an archive that holds the pages is imported.
+/// refuse these dates from then on, until an archive that holds the pages is imported. A listing that also has meetings of
+/// a date that is not pruned keeps its pages.
 ///
 /// # Errors
 ///
@@ -62,9 +95,50 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
             pruned.dates.push((date, dropped));
         }
     }
+    prune_listings(&mut journal, config, (before, start), &mut pruned)?;
     drop(publishing);
     (pruned.bytes, pruned.kept_bytes) = journal.shrink()?;
     Ok(pruned)
+}
+
+/// Drops the pages of listings of all dates before `before` that are closed and published.
+fn prune_listings(
+    journal: &mut Journal,
+    config: &Config,
+    (before, start): (NaiveDate, &Start),
+    pruned: &mut Pruned,
+) -> Result<(), Error> {
+    let publisher = Publisher::new(Store::existing(start.disk.clone(), &config.output)?, config);
+    let mut prunable = Vec::new();
+    for date in journal.listing_dates_before(before)? {
+        if start.stop.is_requested() {
+            return Err(Error::Stopped(format!("{} dates are pruned, and no listings", pruned.dates.len())));
+        }
+        match kept(journal, &publisher, config, date)? {
+            None => prunable.push(date),
+            Some(why) => pruned.listed_kept.push((date, why)),
+        }
+    }
+    pruned.listed = journal.prune_listings(&prunable)?;
+    Ok(())
+}
+
+/// Why the pages of the date's listings are to be kept, if they are.
+fn kept(journal: &Journal, publisher: &Publisher, config: &Config, date: NaiveDate) -> Result<Option<Kept>, Error> {
+    if journal.is_listing_queued(date)? {
+        return Ok(Some(Kept::Pending));
+    }
+    if journal.date_listing(date, closes_at_s(date, config))? != DateListing::Closed {
+        return Ok(Some(Kept::NotClosed));
+    }
+    for dataset in Dataset::LISTED {
+        let Some(store) = publisher.listed_store(dataset)? else { return Ok(Some(Kept::NotVisible)) };
+        let look = listed::look(journal, &store, (dataset, date), Depth::Rows)?;
+        if look.faults.iter().any(Fault::is_lack) {
+            return Ok(Some(Kept::NotVisible));
+        }
+    }
+    Ok(None)
 }
 
 impl fmt::Display for Pruned {
@@ -77,6 +151,12 @@ impl fmt::Display for Pruned {
                 f,
                 "kept      date={date}  not all that is known of it is in visible files: `vcq verify` says what"
             )?;
+        }
+        for (date, pages) in &self.listed {
+            writeln!(f, "pruned    date={date}  {pages} pages of listings")?;
+        }
+        for (date, why) in &self.listed_kept {
+            writeln!(f, "kept      date={date}  pages of listings: {why}")?;
         }
         writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)?;
         match self.kept_bytes {

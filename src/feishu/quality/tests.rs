@@ -1,5 +1,9 @@
 use super::*;
-use crate::{feishu::page::Next, stay::MeetingNo};
+use crate::{
+    endpoint::Endpoint,
+    feishu::{Unusable, page::Next, read_stored},
+    stay::MeetingNo,
+};
 
 #[test]
 fn a_page_is_asked_for_by_the_documented_parameters() {
@@ -66,6 +70,6 @@ fn a_stored_body_is_read_as_strictly_as_an_answer() {
         (r#"{"code":0,"data":{"has_more":1}}"#, Err(Unusable::Unreadable)),
         ("<html>", Err(Unusable::Unreadable)),
     ] {
-        assert_eq!(read_stored(body.as_bytes()), expected, "{body}");
+        assert_eq!(read_stored(Endpoint::Quality, body.as_bytes()), expected, "{body}");
     }
 }
