@@ -252,21 +252,32 @@ impl<'a> Loop<'a> {
         let serves_all = self.serves_all(now)?;
         let endpoints = self.tracks.longest_silent_first();
         for endpoint in endpoints.into_iter().filter(|endpoint| serves_all || self.terms.endpoints.contains(endpoint)) {
-            let picked = self.pick(endpoint, now)?;
             let track = &mut self.tracks[endpoint];
-            let wait = match picked {
-                None => track.next_due().map(|due| (Wait::Backoff, due)),
-                Some(task) => {
-                    let turn = self.tokens.is_ready(now).then(|| track.pace.turn(now));
-                    if turn == Some(Turn::Now) {
-                        return Ok(Step::Send(Box::new(task)));
-                    }
-                    track.put_back(task);
-                    match turn {
-                        None => return Ok(Step::Wait(Wait::Token, None)),
-                        Some(Turn::Quota(at)) => Some((Wait::Quota, at)),
-                        Some(Turn::Gate(at)) => Some((Wait::Refusal, at)),
-                        Some(Turn::Now) => None,
+            if track.idle_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_AGAIN) {
+                continue;
+            }
+            let turn = self.tokens.is_ready(now).then(|| track.pace.turn(now));
+            let later = match turn {
+                Some(Turn::Quota(at)) => Some((Wait::Quota, at)),
+                Some(Turn::Gate(at)) => Some((Wait::Refusal, at)),
+                Some(Turn::Now) | None => None,
+            };
+            // The journal is asked for work when something can be sent, and where it had none.
+            let wait = if track.idle_at.is_none() && later.is_some() {
+                later
+            } else {
+                let picked = self.pick(endpoint, now)?;
+                let track = &mut self.tracks[endpoint];
+                track.idle_at = picked.is_none().then_some(now);
+                match picked {
+                    None => track.next_due().map(|due| (Wait::Backoff, due)),
+                    Some(task) if turn == Some(Turn::Now) => return Ok(Step::Send(Box::new(task))),
+                    Some(task) => {
+                        track.put_back(task);
+                        if turn.is_none() {
+                            return Ok(Step::Wait(Wait::Token, None));
+                        }
+                        later
                     }
                 }
             };

@@ -232,6 +232,8 @@ impl Loop<'_> {
     pub(super) fn requeue(&mut self, task: impl Into<Task>, wait: Duration) {
         let mut task = task.into();
         task.tries.not_before = Instant::now() + wait;
-        self.tracks[task.work.endpoint()].waiting.push(task);
+        let track = &mut self.tracks[task.work.endpoint()];
+        track.idle_at = None;
+        track.waiting.push(task);
     }
 }

@@ -116,6 +116,7 @@ impl Loop<'_> {
         };
         (self.terms.emit)(Event::PageListed { items: page.items, unreadable, brought });
         self.journal.own_discovered()?;
+        self.tracks.wake();
         Ok(brought)
     }
 

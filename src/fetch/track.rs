@@ -36,6 +36,8 @@ pub(super) struct Track {
     pub(super) sent_at: Option<Instant>,
     /// Its work between two requests.
     pub(super) waiting: Vec<Task>,
+    /// When it was last looked for work, if there was none.
+    pub(super) idle_at: Option<Instant>,
     /// Its work in flight or waiting.
     pub(super) taken: BTreeSet<WorkId>,
     /// This process's work before this one is settled.
@@ -55,6 +57,7 @@ impl Track {
             pace,
             sent_at: None,
             waiting: Vec::new(),
+            idle_at: None,
             taken: BTreeSet::new(),
             settled_before: WorkId::MIN,
             anomaly: Anomaly::default(),
@@ -118,6 +121,11 @@ impl Tracks {
         let mut endpoints = Endpoint::ALL;
         endpoints.sort_by_key(|endpoint| self[*endpoint].sent_at);
         endpoints
+    }
+
+    /// There may be work for any of them now.
+    pub(super) fn wake(&mut self) {
+        self.0.iter_mut().for_each(|track| track.idle_at = None);
     }
 
     /// Refuses all turns of all endpoints until `until`.
