@@ -14,7 +14,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use url::Url;
 
-use crate::{dataset::Dataset, printable::Printable};
+use crate::{dataset::Dataset, printable::Printable, tables::personal_columns};
 
 /// Every key with its documentation and default: the file that users copy.
 pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
@@ -22,6 +22,9 @@ pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
 /// The keys of [`DEFAULTS`] in their order, by path.
 static DEFAULT_KEYS: LazyLock<Vec<(String, Value)>> =
     LazyLock::new(|| flatten(DEFAULTS.parse().expect("config/vcq.toml is TOML")));
+
+/// What is accepted as `discover.personal`.
+static PERSONAL_RULE: LazyLock<String> = LazyLock::new(|| format!("a list of {}", personal_columns().join(", ")));
 
 /// Variables that begin with `VCQ_` and are no key of the configuration; `main` and `cli` read them.
 const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT"];
@@ -94,7 +97,7 @@ pub struct Discover {
     pub include_external_meetings: bool,
     /// Whether webinars are listed too.
     pub include_webinar: bool,
-    /// Columns published besides those that everybody gets, each one of [`PERSONAL_COLUMNS`].
+    /// Columns published besides those that everybody gets, each one of [`personal_columns`].
     pub personal: Vec<String>,
 }
 
@@ -108,20 +111,6 @@ impl Discover {
         }
     }
 }
-
-/// The columns that are published only if `discover.personal` names them.
-pub const PERSONAL_COLUMNS: [&str; 10] = [
-    "participant_name",
-    "department",
-    "email",
-    "phone",
-    "mobile",
-    "employee_id",
-    "public_ip",
-    "internal_ip",
-    "meeting_topic",
-    "organizer",
-];
 
 /// What to do about faults that pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -358,12 +347,7 @@ impl Layers {
             participants: self.read("discover.participants", rule, folder)?,
             include_external_meetings: self.flag("discover.include_external_meetings")?,
             include_webinar: self.flag("discover.include_webinar")?,
-            personal: self.read(
-                "discover.personal",
-                "a list of participant_name, department, email, phone, mobile, employee_id, public_ip, internal_ip, \
-                 meeting_topic, organizer",
-                personal,
-            )?,
+            personal: self.read("discover.personal", &PERSONAL_RULE, personal)?,
         })
     }
 
@@ -493,9 +477,10 @@ fn personal(value: &Value) -> Option<Vec<String>> {
         Value::String(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
         _ => return None,
     };
-    let are_known = named.iter().all(|name| PERSONAL_COLUMNS.contains(name));
-    let in_order = PERSONAL_COLUMNS.iter().filter(|column| named.contains(column));
-    are_known.then(|| in_order.map(|column| (*column).to_owned()).collect())
+    let known = personal_columns();
+    let are_known = named.iter().all(|name| known.contains(name));
+    let in_order = known.into_iter().filter(|column| named.contains(column));
+    are_known.then(|| in_order.map(str::to_owned).collect())
 }
 
 #[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]

@@ -106,8 +106,8 @@ pub enum Ended {
     Interrupted,
     /// A limit was reached; the text says which, and when to come back.
     Early(String),
-    /// The answers say so little that somebody should look before further requests are spent.
-    Suspicious(Alarm),
+    /// The answers of an endpoint say so little that somebody should look before further requests are spent.
+    Suspicious(Endpoint, Alarm),
     /// Only a person can mend this.
     Denied(Said, Remedy),
 }
@@ -387,7 +387,9 @@ impl<'a> Loop<'a> {
             }
             Ended::Interrupted => "interrupted".to_owned(),
             Ended::Early(why) => why.clone(),
-            Ended::Suspicious(alarm) => alarm.why(&self.terms.credentials.app_id, self.terms.config.api.user_id_type),
+            Ended::Suspicious(of, alarm) => {
+                alarm.why(*of, &self.terms.credentials.app_id, self.terms.config.api.user_id_type)
+            }
             Ended::Denied(said, _) => said.to_string(),
         };
         if self.ending.is_none() {

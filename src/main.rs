@@ -31,12 +31,12 @@ use vcq::{
         demo,
         discover::{Discovered, Discovery, discover},
         drop::drop,
-        export::{Export, Outcome, Surroundings, export, until},
+        export::{Conclusion, Export, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
         simulate,
         status::status,
-        verify::{verify, verify_quickly},
+        verify::{Extent, verify_within},
     },
     config::Config,
     credentials::credentials,
@@ -179,13 +179,16 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
         }
         Command::Status(args) => {
             let status = status(&config, start)?;
+            let dates = args.dates.or(args.date).map(|dates| dates.at(start.now(), config.timezone));
+            let status = status.showing(dates, args.all);
             print(&if args.json { json(&status) } else { status.to_string() })?;
-            Ok(ExitCode::Complete)
+            Ok(args.date.map_or(ExitCode::Complete, |_| status.exit_code()))
         }
         Command::Rebuild(args) => run_rebuild(&args, &config, start),
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
-            let verified = if args.quick { verify_quickly(&config, start)? } else { verify(&config, start)? };
+            let dates = args.dates.map(|dates| dates.at(start.now(), config.timezone));
+            let verified = verify_within(&config, start, Extent { dates, is_quick: args.quick })?;
             print(&verified.to_string())?;
             Ok(verified.exit_code())
         }
@@ -236,7 +239,7 @@ fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<Exi
     // A date that is begun is finished.
     let _held = start.hold();
     let mut printed = Ok(());
-    let rebuilt = rebuild(config, (args.from, args.to), start, |publication| {
+    let rebuilt = rebuild(config, args.span(start.now(), config.timezone), start, |publication| {
         let line = format!("{publication}\n");
         printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
     });
@@ -252,7 +255,9 @@ fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<Exi
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     match command {
         ArchiveCommand::Export(args) => {
-            print(&archive::export::export(config, (args.from, args.to), &args.file, start)?.to_string())?;
+            let span = args.span(start.now(), config.timezone);
+            let span = span.ok_or_else(|| Error::Bug("the command line has neither dates nor a span".into()))?;
+            print(&archive::export::export(config, span, &args.file, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         ArchiveCommand::Import { files, .. } => {
@@ -265,7 +270,8 @@ fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Resu
             imported.unread.or(imported.failure).map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
-            print(&archive::prune::prune(config, *before, start)?.to_string())?;
+            let before = before.at(start.now(), config.timezone).first;
+            print(&archive::prune::prune(config, before, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
     }
@@ -291,7 +297,7 @@ async fn run_discover(
     discover(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }
 
-async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
+async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Conclusion, Error> {
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
@@ -309,11 +315,11 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
 }
 
 /// What the process will exit with.
-fn code_of(outcome: &Result<Outcome, Error>) -> ExitCode {
+fn code_of(outcome: &Result<Conclusion, Error>) -> ExitCode {
     outcome.as_ref().map_or_else(Error::exit_code, |outcome| outcome.exit_code)
 }
 
-fn conclude(outcome: &Outcome) -> ExitCode {
+fn conclude(outcome: &Conclusion) -> ExitCode {
     if let Some(error) = &outcome.failure {
         tell(&format!("vcq: {}", Chain(error)));
     }

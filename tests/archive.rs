@@ -38,7 +38,7 @@ use vcq::{
             import::{Imported, import},
             prune::prune,
         },
-        export::{self, Outcome, Surroundings},
+        export::{self, Conclusion, Surroundings},
         rebuild::rebuild,
         status::status,
         verify::verify,
@@ -146,7 +146,7 @@ fn requests(simulator: &SharedSimulator) -> u64 {
 }
 
 /// `vcq export` of all the simulator's stays.
-async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
+async fn fetch(home: &Home, simulator: &SharedSimulator) -> Conclusion {
     let path = home.path("manifest.csv");
     manifest::write_file(simulator.lock().unwrap().tenant(), &path).unwrap();
     let wall = wall_from(NOW.parse::<DateTime<Utc>>().unwrap());

@@ -72,7 +72,7 @@ pub struct Surroundings<'a> {
 
 /// How an export ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Conclusion {
     /// The account.
     pub report: Report,
     /// What the process exits with.
@@ -88,7 +88,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// If the run could not begin, or its account could not be written. What has landed stays landed.
-pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
+pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusion, Error> {
     let account = Account::begin(task, around);
     let may_have_sent = Cell::new(false);
     let emit = |event: Event<'_>| {
@@ -138,7 +138,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let (exit_code, hint) = end.exit(counted, who);
     report.exit_with(exit_code);
     write_report(task, &report)?;
-    Ok(Outcome { report, exit_code, hint, failure: end.ended.err().or(end.besides) })
+    Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides) })
 }
 
 /// Tells what has been discovered, whichever process asked for it.

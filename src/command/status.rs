@@ -12,8 +12,9 @@ use super::export::closes_at_s;
 use crate::{
     config::Config,
     dataset::Dataset,
+    dates::Dates,
     endpoint::Endpoint,
-    error::Error,
+    error::{Error, ExitCode},
     fetch::calendar::{quota_day, quota_month},
     journal::{DateListing, Identity, Journal, State},
     publish::{
@@ -37,6 +38,38 @@ pub struct Status {
     pub requests: Requests,
     /// How long the queue takes at the configured rate, at one request a stay, in seconds.
     pub seconds_left: u64,
+    /// Whether the text tells of complete dates too.
+    #[serde(skip)]
+    tells_all: bool,
+}
+
+impl Status {
+    /// Of these dates alone, with a row for each that nobody has ever named; otherwise of all dates, complete ones too if
+    /// `tells_all`.
+    #[must_use]
+    pub fn showing(mut self, dates: Option<Dates>, tells_all: bool) -> Self {
+        self.tells_all = tells_all || dates.is_some();
+        if let Some(dates) = dates {
+            let known = std::mem::take(&mut self.dates);
+            let mut known: BTreeMap<_, _> = known.into_iter().map(|date| (date.date, date)).collect();
+            let of = |day| known.remove(&day).unwrap_or(DateStatus { date: day, ..DateStatus::default() });
+            self.dates = dates.each().map(of).collect();
+        }
+        self
+    }
+
+    /// 0 if all dates are complete, 65 if some of them failed and nothing else is left to do, 75 otherwise.
+    pub fn exit_code(&self) -> ExitCode {
+        let is_left = |date: &&DateStatus| !date.complete;
+        let is_failed = |date: &DateStatus| date.failed > 0 && date.pending + date.refreshing == 0;
+        if !self.dates.iter().any(|date| is_left(&date)) {
+            ExitCode::Complete
+        } else if self.dates.iter().filter(is_left).all(is_failed) {
+            ExitCode::SomeFailed
+        } else {
+            ExitCode::Again
+        }
+    }
 }
 
 /// One partition.
@@ -145,6 +178,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
             requests_per_month: config.rate.requests_per_month,
         },
         seconds_left: ((nightly + backfill) * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
+        tells_all: false,
     })
 }
 

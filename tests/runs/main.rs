@@ -37,6 +37,8 @@ mod invariants;
 mod listed;
 #[path = "../support/oracle.rs"]
 mod oracle;
+#[path = "../support/personal.rs"]
+mod personal;
 #[path = "../support/seeds.rs"]
 mod seeds;
 #[path = "../support/table.rs"]

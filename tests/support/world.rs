@@ -24,7 +24,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vcq::{
-    command::export::{Export, Outcome, Surroundings, export},
+    command::export::{Conclusion, Export, Surroundings, export},
     config::Config,
     dates::Dates,
     error::{Chain, Error},
@@ -163,7 +163,7 @@ impl Kill {
 }
 
 impl Life {
-    fn new(outcome: Option<Result<Outcome, Error>>) -> Self {
+    fn new(outcome: Option<Result<Conclusion, Error>>) -> Self {
         let ended = Self {
             exit: None,
             error: None,

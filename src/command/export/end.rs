@@ -31,7 +31,9 @@ impl End {
     ) -> Self {
         let (ended, besides) = match (enqueued, fetched, published) {
             (Err(error), fetched, published) => (Err(error), fetched.err().or(published.err())),
-            (Ok(()), Ok(ended @ (Ended::Suspicious(_) | Ended::Denied(..))), published) => (Ok(ended), published.err()),
+            (Ok(()), Ok(ended @ (Ended::Suspicious(..) | Ended::Denied(..))), published) => {
+                (Ok(ended), published.err())
+            }
             (Ok(()), Err(error), published) => (Err(error), published.err()),
             (Ok(()), Ok(_), Err(error)) => (Err(error), None),
             (Ok(()), Ok(Ended::Complete), Ok(Done::LeftToTheNextRun)) => (Ok(Ended::Interrupted), None),
@@ -46,7 +48,7 @@ impl End {
             Ok(Ended::Complete) => None,
             Ok(Ended::Interrupted) => Some("interrupted".into()),
             Ok(Ended::Early(why)) => Some(why.clone()),
-            Ok(Ended::Suspicious(alarm)) => Some(alarm.why(app_id, ids)),
+            Ok(Ended::Suspicious(of, alarm)) => Some(alarm.why(*of, app_id, ids)),
             Ok(Ended::Denied(said, _)) => Some(said.to_string()),
             Err(error) => Some(crate::error::Chain(error).to_string()),
         }
@@ -59,7 +61,7 @@ impl End {
             Ok(Ended::Complete) => (account, (account == ExitCode::Again).then(again).flatten()),
             Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
             Ok(Ended::Early(_)) => (ExitCode::Again, again()),
-            Ok(Ended::Suspicious(alarm)) => (ExitCode::Suspicious, Some(alarm.remedy(app_id, ids))),
+            Ok(Ended::Suspicious(of, alarm)) => (ExitCode::Suspicious, Some(alarm.remedy(*of, app_id, ids))),
             Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
             Err(error) => (error.exit_code(), error.hint()),
         }
