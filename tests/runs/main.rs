@@ -26,6 +26,7 @@ mod journal;
 mod kills;
 mod lanes;
 mod limits;
+mod lists;
 mod matrix;
 mod quota;
 mod refresh;
