@@ -7,13 +7,13 @@ use chrono_tz::Tz;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
-    command::simulate::SimulateArgs, config::Override, dates::NamedDates, intake::Manifests, journal::Lane,
-    manifest::Format,
+    command::simulate::SimulateArgs, config::Override, dates::NamedDates, error::ExitCode, intake::Manifests,
+    journal::Lane, manifest::Format,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
 ///
-/// Exit codes: 0 complete · 2 usage or configuration · 65 finished, but some rows were rejected or failed · 70 bug ·
+/// Exit codes: 0 complete · 2 usage or configuration · 3 ended by a limit, with --planned-end · 65 finished, but some rows were rejected or failed · 70 bug ·
 /// 74 disk or output · 75 stopped early, run again to continue · 76 the answers say so little that somebody should look
 /// first · 77 credentials or permission · 130 interrupted, run again to continue.
 #[derive(Debug, Parser)]
@@ -263,6 +263,10 @@ pub struct ExportArgs {
     /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
+    /// leaves it alone
+    #[arg(long)]
+    pub planned_end: bool,
     /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -294,6 +298,10 @@ pub struct DiscoverArgs {
     /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
+    /// leaves it alone
+    #[arg(long)]
+    pub planned_end: bool,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -464,6 +472,11 @@ impl ArchiveExportArgs {
 fn one_date(text: &str) -> Result<NamedDates, &'static str> {
     let named = NamedDates::parse(text).filter(|_| !text.contains(".."));
     named.ok_or("must be a date such as 2026-03-31, yesterday, today, or days such as 90d")
+}
+
+/// What a run exits with that a limit has ended.
+pub fn planned_end(is_told: bool) -> ExitCode {
+    if is_told { ExitCode::Planned } else { ExitCode::Again }
 }
 
 fn date(text: &str) -> Result<NaiveDate, &'static str> {

@@ -11,5 +11,6 @@ pub mod export;
 pub mod plan;
 pub mod rebuild;
 pub mod simulate;
+pub mod standing;
 pub mod status;
 pub mod verify;

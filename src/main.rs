@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     future::Future,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     mem,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs},
+    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, planned_end},
     command::{
         adopt::adopt,
         archive,
@@ -231,6 +231,9 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
         is_colored: cli.global.color.is_wanted(is_color_refused()),
         zone: config.timezone,
     };
+    let is_colored = form.is_colored.unwrap_or_else(|| io::stdout().is_terminal());
+    // Who asks for colours everywhere means the log lines; data that go to a file or a pipe have none.
+    IS_COLORED.get_or_init(|| is_colored && io::stdout().is_terminal());
     start_log(cli.global.log_filter(), form, start, progress.bar())?;
     Ok(progress)
 }
@@ -291,6 +294,7 @@ async fn run_discover(
         refresh: args.refresh,
         lane: args.lane,
         until: limit,
+        planned_end: planned_end(args.planned_end),
         report: args.report.clone(),
         write_manifest: args.write_manifest.clone(),
     };
@@ -307,6 +311,7 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         fetches_samples: true,
         refresh: args.refresh.map(|dates| dates.at(start.now(), config.timezone)),
         accept_fewer: args.accept_fewer,
+        planned_end: planned_end(args.planned_end),
         lane: args.lane,
         until: limit,
         report: args.report.clone(),
@@ -446,11 +451,26 @@ fn tell(line: &str) {
     let _ = above_bar(|| writeln!(io::stderr(), "{}", printable::lines(line)));
 }
 
+/// Whether what is printed is coloured.
+static IS_COLORED: OnceLock<bool> = OnceLock::new();
+
+/// The text with its verdict in colour: green where all is complete, yellow where it is not.
+fn colored(text: &str) -> String {
+    let color = |line: &str| match line.starts_with("verdict ") {
+        true if line.contains("not complete") => format!("\x1b[1;33m{line}\x1b[0m"),
+        true => format!("\x1b[1;32m{line}\x1b[0m"),
+        false => line.to_owned(),
+    };
+    text.split('\n').map(color).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints data. A reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
     let write = || {
         let mut out = io::stdout().lock();
-        out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush())
+        let text = printable::lines(text);
+        let text = if IS_COLORED.get() == Some(&true) { colored(&text) } else { text.into() };
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
     };
     match above_bar(write) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

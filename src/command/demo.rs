@@ -53,6 +53,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Con
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         accept_fewer: false,
+        planned_end: ExitCode::Again,
         manifests: Manifests::default(),
         discover: Some(dates()),
         fetches_samples: true,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     dates::Dates,
-    error::Error,
+    error::{Error, ExitCode},
     fetch::Until,
     file::{self, Readers},
     intake::Manifests,
@@ -34,6 +34,8 @@ pub struct Discovery {
     pub lane: Lane,
     /// When to send no more requests.
     pub until: Option<Until>,
+    /// What the process exits with where a limit of time or of the month has ended the run.
+    pub planned_end: ExitCode,
     /// Where to write the report.
     pub report: Option<PathBuf>,
     /// Where to write the manifest of the stays.
@@ -79,6 +81,7 @@ pub async fn discover(task: &Discovery, around: &Surroundings<'_>) -> Result<Dis
         fetches_samples: false,
         refresh: task.refresh.then_some(task.dates),
         accept_fewer: false,
+        planned_end: task.planned_end,
         lane: task.lane,
         until: task.until,
         report: task.report.clone(),

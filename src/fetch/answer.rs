@@ -94,7 +94,7 @@ impl Loop<'_> {
 
     fn month_used_up(&mut self, task: Task, said: &Said) {
         let (_, _, next_month) = quota_month(self.terms.start.now());
-        self.end(Ended::Early(format!("{said}; run again from {next_month} (UTC+8) on")));
+        self.end(Ended::Planned(format!("{said}; run again from {next_month} (UTC+8) on")));
         self.requeue(task, Duration::ZERO);
     }
 

@@ -27,7 +27,7 @@ use vcq::{
     command::export::{Conclusion, Export, Surroundings, export},
     config::Config,
     dates::Dates,
-    error::{Chain, Error},
+    error::{Chain, Error, ExitCode},
     event::Event,
     feishu::{
         auth::tenant::Credentials,
@@ -368,6 +368,7 @@ impl World {
             fetches_samples: orders.fetches_samples,
             refresh: orders.refresh,
             accept_fewer: orders.accept_fewer,
+            planned_end: ExitCode::Again,
             lane: orders.lane,
             until: orders.until.map(|after| Until::after(after.to_std().unwrap(), start.now()).unwrap()),
             report: Some(orders.manifest.with_extension("report.json")),

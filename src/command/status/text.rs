@@ -67,7 +67,7 @@ impl Status {
         self.dates.iter().for_each(|date| sum.add(date));
         let columns: Vec<_> = COLUMNS.iter().filter(|column| column.is_told || (column.of)(&sum) > 0).collect();
         let told: Vec<_> = self.dates.iter().filter(|date| self.tells_all || !date.complete).collect();
-        if !told.is_empty() {
+        if !self.dates.is_empty() {
             write!(f, "date        ")?;
             columns.iter().try_for_each(|Column { name, width, .. }| write!(f, " {name:>width$}"))?;
             writeln!(f)?;

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
+use super::text::{TOLD_MAX, write_rest};
+
 use crate::{
     publish::Publication,
     read::{batch::Unreadable, decode::Unknown, unread::Unread},
@@ -55,14 +57,15 @@ impl Texts {
 /// A line for each column and each key.
 impl fmt::Display for Texts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (column, unparsed) in &self.unparsed {
+        for (column, unparsed) in self.unparsed.iter().take(TOLD_MAX) {
             let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
             let such_as = if samples.is_empty() { String::new() } else { format!(", such as {}", samples.join(", ")) };
             writeln!(f, "unparsed   {column}: {} texts{such_as}", unparsed.count)?;
         }
-        for (key, count) in &self.unknown_keys {
+        write_rest(f, self.unparsed.len().saturating_sub(TOLD_MAX) as u64)?;
+        for (key, count) in self.unknown_keys.iter().take(TOLD_MAX) {
             writeln!(f, "unknown    {key:?}: {count} times")?;
         }
-        Ok(())
+        write_rest(f, self.unknown_keys.len().saturating_sub(TOLD_MAX) as u64)
     }
 }
