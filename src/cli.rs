@@ -1,6 +1,6 @@
 //! The command line's types. What they mean is checked here; nothing is done here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -210,7 +210,10 @@ pub enum Command {
     Adopt,
     /// Check configuration, credentials, permission and disk, one line each
     #[command(after_help = "Example: vcq check")]
-    Check,
+    Check(CheckArgs),
+    /// What earlier runs came to, the last ones last
+    #[command(after_help = "Example: vcq runs --json")]
+    Runs(RunsArgs),
     /// Run the simulated Feishu tenant as a server
     #[command(after_help = "Example: vcq simulate --stays 200 --write-manifest participants.csv")]
     Simulate(SimulateArgs),
@@ -267,7 +270,11 @@ pub struct ExportArgs {
     /// leaves it alone
     #[arg(long)]
     pub planned_end: bool,
-    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`
+    /// Print the report as JSON, in place of its text
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`; `{date}` in the name stands for
+    /// today's date in the configured zone, `{lane}` for the lane
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -302,9 +309,31 @@ pub struct DiscoverArgs {
     /// leaves it alone
     #[arg(long)]
     pub planned_end: bool,
-    /// Write the report as JSON
+    /// Print the report as JSON, in place of its text
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report as JSON; `{date}` in the name stands for today's date in the configured zone, `{lane}` for the lane
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// Options of `vcq check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `vcq runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Show all that are kept, not only the last twenty
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `vcq verify`.
@@ -317,6 +346,9 @@ pub struct VerifyArgs {
     /// Compare the dataset with the journal only; without this, the journal's structure and its landed pages are read too
     #[arg(long)]
     pub quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `vcq plan`.
@@ -405,6 +437,9 @@ pub struct RebuildArgs {
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl RebuildArgs {
@@ -472,6 +507,14 @@ impl ArchiveExportArgs {
 fn one_date(text: &str) -> Result<NamedDates, &'static str> {
     let named = NamedDates::parse(text).filter(|_| !text.contains(".."));
     named.ok_or("must be a date such as 2026-03-31, yesterday, today, or days such as 90d")
+}
+
+/// Where a report is to be written: `{date}` and `{lane}` in its name are those of the run.
+pub fn report_path(name: &Path, lane: Lane, now: DateTime<Utc>, zone: Tz) -> PathBuf {
+    let date = now.with_timezone(&zone).date_naive().to_string();
+    // A name that is no text has none of the two.
+    name.to_str()
+        .map_or_else(|| name.into(), |name| name.replace("{date}", &date).replace("{lane}", lane.name()).into())
 }
 
 /// What a run exits with that a limit has ended.

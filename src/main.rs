@@ -23,7 +23,10 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, planned_end},
+    cli::{
+        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, planned_end,
+        report_path,
+    },
     command::{
         adopt::adopt,
         archive,
@@ -34,6 +37,7 @@ use vcq::{
         export::{Conclusion, Export, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
+        runs::runs,
         simulate,
         status::status,
         verify::{Extent, verify_within},
@@ -148,7 +152,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
-            print(&outcome.report.to_string())?;
+            print(&if args.json { json(&outcome.report) } else { outcome.report.to_string() })?;
             Ok(conclude(&outcome))
         }),
         Command::Discover(args) => block_on(async move {
@@ -160,7 +164,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let discovered = run_discover(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(discovered.as_ref().map_or_else(Error::exit_code, |found| found.outcome.exit_code), start);
             let discovered = discovered?;
-            print(&discovered.to_string())?;
+            print(&if args.json { json(&discovered.outcome.report) } else { discovered.to_string() })?;
             Ok(conclude(&discovered.outcome))
         }),
         Command::Plan(PlanArgs { discover: Some(dates), json: as_json, .. }) => {
@@ -189,7 +193,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
         Command::Verify(args) => {
             let dates = args.dates.map(|dates| dates.at(start.now(), config.timezone));
             let verified = verify_within(&config, start, Extent { dates, is_quick: args.quick })?;
-            print(&verified.to_string())?;
+            print(&if args.json { json(&verified) } else { verified.to_string() })?;
             Ok(verified.exit_code())
         }
         Command::Adopt => {
@@ -197,9 +201,14 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&adopted.to_string())?;
             Ok(adopted.exit_code())
         }
-        Command::Check => block_on(async move {
+        Command::Runs(args) => {
+            let runs = runs(&config, args.all)?;
+            print(&if args.json { json(&runs) } else { runs.to_string() })?;
+            Ok(ExitCode::Complete)
+        }
+        Command::Check(args) => block_on(async move {
             let checked = check(&config, app_secret(), start).await;
-            print(&checked.to_string())?;
+            print(&if args.json { json(&checked) } else { checked.to_string() })?;
             Ok(checked.exit_code())
         }),
         Command::Simulate(args) => block_on(async move {
@@ -243,12 +252,15 @@ fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<Exi
     let _held = start.hold();
     let mut printed = Ok(());
     let rebuilt = rebuild(config, args.span(start.now(), config.timezone), start, |publication| {
+        if args.json {
+            return;
+        }
         let line = format!("{publication}\n");
         printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
     });
     printed?;
     let mut rebuilt = rebuilt?;
-    print(&rebuilt.to_string())?;
+    print(&if args.json { json(&rebuilt) } else { rebuilt.to_string() })?;
     for (date, error) in rebuilt.failures.iter().skip(1) {
         tell(&format!("vcq: date={date}: {}", Chain(error)));
     }
@@ -295,7 +307,7 @@ async fn run_discover(
         lane: args.lane,
         until: limit,
         planned_end: planned_end(args.planned_end),
-        report: args.report.clone(),
+        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
         write_manifest: args.write_manifest.clone(),
     };
     discover(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
@@ -314,7 +326,7 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         planned_end: planned_end(args.planned_end),
         lane: args.lane,
         until: limit,
-        report: args.report.clone(),
+        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
     };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }

@@ -16,7 +16,7 @@ use self::{
     end::End,
     run::Run,
 };
-use super::standing::closes_at_s;
+use super::{runs, standing::closes_at_s};
 use crate::{
     config::Config,
     dates::Dates,
@@ -139,7 +139,10 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let (exit_code, hint) = end.exit(counted, task.planned_end, who);
     report.exit_with(exit_code);
     write_report(task, &report)?;
-    let unmarked = mark_complete(&report, config).err();
+    let command = if task.fetches_samples { "export" } else { "discover" };
+    let unmarked = mark_complete(&report, config)
+        .and_then(|()| runs::record(config, command, task.lane, (&report, task.report.clone())))
+        .err();
     let exit_code = if unmarked.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
     Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides).or(unmarked) })
 }

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, fmt};
 
 use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::{
     config::Config,
     dataset::Dataset,
-    error::Error,
+    error::{Chain, Error, ExitCode},
     journal::{Identity, Journal},
     observe::report::Texts,
     publish::{Publication, Publisher, listed::ListedPublication},
@@ -26,6 +28,8 @@ pub struct Rebuilt {
     /// Files of meetings and participants that are new; of other dates nothing has changed.
     pub listed: u64,
     texts: Texts,
+    /// The files that are visible now.
+    files: Vec<Value>,
     /// Dates whose landed pages have been dropped: what is published of them is as it was.
     pub skipped: Vec<NaiveDate>,
     /// Dates that are as they were, and why.
@@ -64,6 +68,8 @@ pub fn rebuild(
             rebuilt.dates += 1;
             start.count("dates", rebuilt.dates, Some(dates.len() as u64));
             rebuilt.texts.add(&publication.unreadable, &publication.unknown);
+            let (file, name) = (&publication.file, &publication.name);
+            rebuilt.files.push(file_json("quality", file.date, name, (file.samples, publication.bytes)));
             told(&publication);
         }
         Err(error) => rebuilt.failures.push((date, error)),
@@ -74,6 +80,8 @@ pub fn rebuild(
                 rebuilt.listed += 1;
                 let dataset = publication.file.dataset.name();
                 rebuilt.texts.add_listed(dataset, &publication.unparsed, &publication.unknown);
+                let file = &publication.file;
+                rebuilt.files.push(file_json(dataset, file.date, &publication.name, (file.rows, file.bytes)));
                 told(&publication);
             }
             Err(error) => rebuilt.failures.push((date, error)),
@@ -86,6 +94,38 @@ pub fn rebuild(
         return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
     }
     Ok(rebuilt)
+}
+
+/// Version of the JSON's form: within one, keys are only added.
+const REBUILD_VERSION: u32 = 1;
+
+fn file_json(dataset: &str, date: NaiveDate, name: &str, (rows, bytes): (u64, u64)) -> Value {
+    json!({ "dataset": dataset, "date": date, "name": name, "rows": rows, "bytes": bytes })
+}
+
+impl Rebuilt {
+    /// That of the first failure, or 0.
+    pub fn exit_code(&self) -> ExitCode {
+        self.failures.first().map_or(ExitCode::Complete, |(_, error)| error.exit_code())
+    }
+}
+
+/// The JSON of `vcq rebuild`.
+impl Serialize for Rebuilt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let failure = |(date, error): &(NaiveDate, Error)| json!({ "date": date, "reason": Chain(error).to_string() });
+        let failures: Vec<_> = self.failures.iter().map(failure).collect();
+        json!({
+            "rebuild_version": REBUILD_VERSION,
+            "exit_code": self.exit_code() as u8,
+            "dates": self.dates,
+            "files": self.files,
+            "skipped": self.skipped,
+            "failures": failures,
+            "texts": self.texts,
+        })
+        .serialize(serializer)
+    }
 }
 
 /// The dates of which some landed page has been dropped.

@@ -8,6 +8,8 @@ use std::{
 };
 
 use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::{
     config::Config,
@@ -180,6 +182,49 @@ impl Verified {
 
     fn listed_faults(&self) -> impl Iterator<Item = (Dataset, NaiveDate, &Fault)> {
         self.listed.iter().flat_map(|(dataset, date, look)| look.faults.iter().map(|fault| (*dataset, *date, fault)))
+    }
+}
+
+/// Version of the JSON's form: within one, keys are only added.
+const VERIFY_VERSION: u32 = 1;
+
+/// The JSON of `vcq verify`.
+impl Serialize for Verified {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fault = |(date, fault): (&NaiveDate, &Fault)| json!({ "dataset": "quality", "date": date, "problem": fault.to_string(), "remedy": fault.remedy(*date) });
+        let listed_fault = |(dataset, date, fault): (Dataset, NaiveDate, &Fault)| {
+            let remedy = fault.listed_remedy(date);
+            json!({ "dataset": dataset.name(), "date": date, "problem": fault.to_string(), "remedy": remedy })
+        };
+        let faults = self.faults().map(|(date, found)| fault((&date, found)));
+        let faults: Vec<_> = faults.chain(self.listed_faults().map(listed_fault)).collect();
+        let of_date = |(date, look): &(NaiveDate, Look)| {
+            let sum = |count: fn(&FileRow) -> u64| look.sound.iter().map(count).sum::<u64>();
+            let (stays, rows) = (sum(|file| file.stays), sum(|file| file.samples));
+            json!({ "dataset": "quality", "date": date, "files": look.sound.len(), "stays": stays, "rows": rows })
+        };
+        let of_listed = |(dataset, date, look): &(Dataset, NaiveDate, ListedLook)| {
+            let file = look.sound.as_ref()?;
+            Some(json!({ "dataset": dataset.name(), "date": date, "files": 1, "stays": null, "rows": file.rows }))
+        };
+        let sound = self.dates.iter().map(of_date).chain(self.listed.iter().filter_map(of_listed)).collect::<Vec<_>>();
+        let by_date = |counts: &mut dyn Iterator<Item = (NaiveDate, u64)>| {
+            counts.map(|(date, stays)| json!({ "date": date, "stays": stays })).collect::<Vec<_>>()
+        };
+        let damaged_pages = self.landed.as_ref().map(|pages| pages.damaged.values().sum::<u64>());
+        json!({
+            "verify_version": VERIFY_VERSION,
+            "exit_code": self.exit_code() as u8,
+            "sound": sound,
+            "problems": faults,
+            "strangers": self.strangers,
+            "waiting": by_date(&mut self.waiting.iter().copied()),
+            "pending": by_date(&mut self.pending.iter().map(|(date, stays)| (*date, *stays))),
+            "journal_problems": self.structure,
+            "landed_pages": self.landed.as_ref().map(|pages| pages.looked_at),
+            "damaged_pages": damaged_pages,
+        })
+        .serialize(serializer)
     }
 }
 

@@ -9,7 +9,7 @@ mod texts;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::discovery::Discovery;
 pub use self::texts::Texts;
@@ -92,6 +92,33 @@ pub struct Date {
     pub failed: u64,
     /// See `done`; to be asked for again are among them.
     pub pending: u64,
+}
+
+/// What a run came to, in a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// What it exited with.
+    pub exit_code: u8,
+    /// Why it stopped before its end, if it did.
+    pub stopped: Option<String>,
+    /// Requests that it sent.
+    pub requests: u64,
+    /// Samples that it landed.
+    pub samples: u64,
+    /// Rows that were refused, stays that failed, and stays to be asked for later.
+    pub rejected: u64,
+    /// See `rejected`.
+    pub failed: u64,
+    /// See `rejected`.
+    pub pending: u64,
+    /// The dates that it was about.
+    pub dates: usize,
+    /// Of these, complete.
+    pub dates_complete: usize,
 }
 
 /// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
@@ -400,6 +427,24 @@ impl Report {
     pub fn stay_absent(&mut self, stay: &Stay, reason: Option<&str>, log_id: Option<&str>) {
         if self.absentees.len() < LISTED_MAX {
             self.absentees.push(FailedStay::of(stay, reason, log_id));
+        }
+    }
+
+    /// What the run came to.
+    pub fn account(&self) -> Account {
+        let Manifest { rejected, failed, pending, .. } = self.manifest;
+        Account {
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            exit_code: self.exit_code,
+            stopped: self.stopped.clone(),
+            requests: self.requests.sent,
+            samples: self.landed.samples,
+            rejected,
+            failed,
+            pending,
+            dates: self.dates.len(),
+            dates_complete: self.dates.iter().filter(|date| date.complete).count(),
         }
     }
 

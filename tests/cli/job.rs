@@ -225,7 +225,10 @@ fn a_rebuild_makes_the_same_files_without_a_request() {
     }
     world.out("rebuild --from 2025-03-04 --to 2025-03-04");
     assert_eq!(world.files("quality"), files);
-    assert_eq!(world.out("rebuild --from 2026-01-01"), "there are no landed pages of these dates: nothing is rebuilt\n");
+    assert_eq!(
+        world.out("rebuild --from 2026-01-01"),
+        "there are no landed pages of these dates: nothing is rebuilt\n"
+    );
     assert_eq!(world.simulator().books().arrivals, arrivals);
     assert!(world.out("verify").ends_with("dataset and journal agree\n"));
 }

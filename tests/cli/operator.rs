@@ -1,6 +1,6 @@
 //! What an operator sees: how dates stand, what a run comes to, and the examples for every night.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use serde_json::Value;
 use vcq::simulator::{Settings, faults::parse};
@@ -190,4 +190,63 @@ fn a_written_manifest_leaves_out_what_cannot_be_asked_for() {
     let rows = world.read("written.csv").lines().count() as u64 - 1;
     assert_eq!(rows + external, report["discovered"]["stays"].as_u64().unwrap());
     assert_eq!(world.run("export --manifest written.csv --state other --output other-quality").code, Some(0));
+}
+
+/// The keys of `value`, as `config/JSON.md` writes them.
+fn keys(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) if !path.ends_with("texts") => {
+            object.iter().for_each(|(key, value)| keys(value, &format!("{path}.{key}"), into));
+        }
+        Value::Array(items) if items.first().is_some_and(Value::is_object) => {
+            items.iter().for_each(|item| keys(item, &format!("{path}[]"), into));
+        }
+        _ => drop(into.insert(path.to_owned())),
+    }
+}
+
+#[test]
+fn json_has_the_documented_keys_and_runs_are_kept() {
+    let world = World::new(Settings { faults: vec![parse("unknown-code=0.1").unwrap()], ..small() });
+    let ran = world.run("export --manifest manifest.csv --json --report reports/{lane}-{date}.json");
+    assert_eq!(ran.code, Some(65), "{}", ran.err);
+    let reports: Vec<_> =
+        fs::read_dir(world.path("reports")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let name = reports.iter().filter_map(|name| name.to_str()).find(|name| !name.contains("rejects")).unwrap();
+    let today = name.strip_prefix("nightly-").and_then(|rest| rest.strip_suffix(".json")).unwrap();
+    assert!(today.parse::<chrono::NaiveDate>().is_ok(), "{name}");
+    assert_eq!(ran.out, world.read(&format!("reports/{name}")), "the same report");
+    assert_eq!(world.run("discover 2025-03-03 --json --lane backfill -q").code, Some(0));
+    fs::write(world.path("quality/date=2025-03-03/notes.txt"), "").unwrap();
+    fs::write(world.path("quality/notes.txt"), "").unwrap();
+
+    let mut found = BTreeSet::new();
+    for (command, code) in [("check", 0), ("verify", 74), ("rebuild", 0), ("runs", 0)] {
+        if command == "rebuild" {
+            fs::remove_file(world.path("quality/date=2025-03-03/notes.txt")).unwrap();
+        }
+        let ran = world.run(&format!("{command} --json"));
+        assert_eq!(ran.code, Some(code), "{command}: {}{}", ran.out, ran.err);
+        let json: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(json[format!("{command}_version")], 1);
+        keys(&json, command, &mut found);
+    }
+    let documented = include_str!("../../config/JSON.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented: BTreeSet<_> = documented.map(|rest| rest.split('`').next().unwrap().to_owned()).collect();
+    let undocumented: Vec<_> = found.difference(&documented).filter(|key| !key.ends_with("waiting")).collect();
+    // A rebuild that fails and a process at work are not played here.
+    let rare = ["verify.waiting[]", "rebuild.failures[]"];
+    let missing: Vec<_> =
+        documented.difference(&found).filter(|key| !rare.iter().any(|rare| key.starts_with(rare))).collect();
+    assert!(
+        undocumented.iter().all(|key| *key == "rebuild.failures") && missing.is_empty(),
+        "{undocumented:?} {missing:?}"
+    );
+
+    let runs = world.out("runs");
+    let lines: Vec<_> = runs.lines().skip(1).collect();
+    assert!(
+        lines.len() == 2 && lines[0].contains("export   nightly    65") && lines[1].contains("discover backfill    0"),
+        "{runs}"
+    );
 }
