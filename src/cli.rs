@@ -1,18 +1,19 @@
 //! The command line's types. What they mean is checked here; nothing is done here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use chrono::NaiveDate;
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
-    command::simulate::SimulateArgs, config::Override, dates::NamedDates, intake::Manifests, journal::Lane,
-    manifest::Format,
+    command::simulate::SimulateArgs, config::Override, dates::NamedDates, error::ExitCode, intake::Manifests,
+    journal::Lane, manifest::Format,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
 ///
-/// Exit codes: 0 complete · 2 usage or configuration · 65 finished, but some rows were rejected or failed · 70 bug ·
+/// Exit codes: 0 complete · 2 usage or configuration · 3 ended by a limit, with --planned-end · 65 finished, but some rows were rejected or failed · 70 bug ·
 /// 74 disk or output · 75 stopped early, run again to continue · 76 the answers say so little that somebody should look
 /// first · 77 credentials or permission · 130 interrupted, run again to continue.
 #[derive(Debug, Parser)]
@@ -190,16 +191,16 @@ pub enum Command {
     #[command(after_help = "Example: vcq drop --dry-run --manifest participants.csv")]
     Drop(DropArgs),
     /// Coverage by date, the queue, and the requests spent
-    #[command(after_help = "Example: vcq status --json")]
+    #[command(after_help = "Examples:
+  vcq status
+  vcq status 7d
+  vcq status --date yesterday --quiet && echo complete")]
     Status(StatusArgs),
     /// Publish again from landed pages, without a request
-    #[command(after_help = "Example: vcq rebuild --from 2026-03-01 --to 2026-03-31")]
+    #[command(after_help = "Example: vcq rebuild 2026-03-01..2026-03-31")]
     Rebuild(RebuildArgs),
     /// Landed pages as files: write them, land them again, or drop what is published
-    #[command(
-        subcommand,
-        after_help = "Example: vcq archive export --from 2026-03-01 --to 2026-03-31 pages-2026-03.ndjson.zst"
-    )]
+    #[command(subcommand, after_help = "Example: vcq archive export 2026-03-01..2026-03-31 pages-2026-03.ndjson.zst")]
     Archive(ArchiveCommand),
     /// Read the dataset back and compare it with the journal, and make sure that the journal itself is sound
     #[command(after_help = "Example: vcq verify --quick")]
@@ -209,7 +210,10 @@ pub enum Command {
     Adopt,
     /// Check configuration, credentials, permission and disk, one line each
     #[command(after_help = "Example: vcq check")]
-    Check,
+    Check(CheckArgs),
+    /// What earlier runs came to, the last ones last
+    #[command(after_help = "Example: vcq runs --json")]
+    Runs(RunsArgs),
     /// Run the simulated Feishu tenant as a server
     #[command(after_help = "Example: vcq simulate --stays 200 --write-manifest participants.csv")]
     Simulate(SimulateArgs),
@@ -231,10 +235,11 @@ pub struct DemoArgs {
 
 /// Options of `vcq export`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("of what").required(true).multiple(true).args(["files", "discover", "refresh"]))]
 pub struct ExportArgs {
     /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
     /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", required_unless_present_any = ["refresh", "discover"], num_args = 1..)]
+    #[arg(long = "manifest", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Ask which meetings these dates had and who took part, and export their stays: DATE, DATE..DATE with both included,
     /// yesterday, today, or 7d for the last seven days that are over
@@ -261,7 +266,15 @@ pub struct ExportArgs {
     /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`
+    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
+    /// leaves it alone
+    #[arg(long)]
+    pub planned_end: bool,
+    /// Print the report as JSON, in place of its text
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`; `{date}` in the name stands for
+    /// today's date in the configured zone, `{lane}` for the lane
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -292,28 +305,62 @@ pub struct DiscoverArgs {
     /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Write the report as JSON
+    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
+    /// leaves it alone
+    #[arg(long)]
+    pub planned_end: bool,
+    /// Print the report as JSON, in place of its text
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report as JSON; `{date}` in the name stands for today's date in the configured zone, `{lane}` for the lane
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+/// Options of `vcq check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `vcq runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Show all that are kept, not only the last twenty
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `vcq verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
+    /// Compare these dates alone: DATE, DATE..DATE with both included, yesterday, today, or 7d for the last seven days that are
+    /// over. The journal itself is looked at as a whole
+    #[arg(value_name = "DATES", value_parser = dates)]
+    pub dates: Option<NamedDates>,
     /// Compare the dataset with the journal only; without this, the journal's structure and its landed pages are read too
     #[arg(long)]
     pub quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `vcq plan`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("of what").required(true).args(["files", "discover"]))]
 pub struct PlanArgs {
     /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
     /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", required_unless_present = "discover", num_args = 1..)]
+    #[arg(long = "manifest", value_name = "FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Instead of a manifest: what a discovery of these dates would cost, by what is known of them
-    #[arg(long, value_name = "DATES", value_parser = dates, conflicts_with = "files")]
+    #[arg(long, value_name = "DATES", value_parser = dates)]
     pub discover: Option<NamedDates>,
     /// Form of the manifests whose names do not tell it
     #[arg(long, value_enum)]
@@ -361,6 +408,17 @@ impl DropArgs {
 /// Options of `vcq status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Show these dates alone, complete ones too: DATE, DATE..DATE with both included, yesterday, today, or 7d for the last
+    /// seven days that are over
+    #[arg(value_name = "DATES", value_parser = dates, conflicts_with = "date")]
+    pub dates: Option<NamedDates>,
+    /// Show all dates, not only those that are not complete
+    #[arg(long)]
+    pub all: bool,
+    /// Show these dates alone, and say by the exit code whether they are complete: 0 if they are, 65 if all is asked for and
+    /// some of it failed, 75 if a run has yet to do something
+    #[arg(long, value_name = "DATES", value_parser = dates)]
+    pub date: Option<NamedDates>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -369,19 +427,34 @@ pub struct StatusArgs {
 /// Options of `vcq rebuild`.
 #[derive(Debug, Args)]
 pub struct RebuildArgs {
+    /// DATE, DATE..DATE with both included, yesterday, today, or 7d for the last seven days that are over; without them all
+    /// that have landed pages
+    #[arg(value_name = "DATES", value_parser = dates, conflicts_with_all = ["from", "to"])]
+    pub dates: Option<NamedDates>,
     /// First date to rebuild; without it the first that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl RebuildArgs {
+    /// The first and the last date that are meant at `now`; none: from the first, or to the last that there is.
+    pub fn span(&self, now: DateTime<Utc>, zone: Tz) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        let named = self.dates.map(|dates| dates.at(now, zone));
+        named.map_or((self.from, self.to), |dates| (Some(dates.first), Some(dates.last)))
+    }
 }
 
 /// What to do with landed pages.
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
     /// Write the landed pages of a span of dates to one file
-    #[command(after_help = "Example: vcq archive export --from 2026-03-01 --to 2026-03-31 pages-2026-03.ndjson.zst")]
+    #[command(after_help = "Example: vcq archive export 2026-03-01..2026-03-31 pages-2026-03.ndjson.zst")]
     Export(ArchiveExportArgs),
     /// Land the pages of archives without a request, and publish the dates that they complete
     #[command(after_help = "Example: vcq archive import pages-2026-03.ndjson.zst")]
@@ -394,26 +467,59 @@ pub enum ArchiveCommand {
         times: Times,
     },
     /// Drop the landed pages of published dates, and give their space back to the disk
-    #[command(after_help = "Example: vcq archive prune --before 2026-01-01")]
+    #[command(after_help = "Examples:
+  vcq archive prune --before 2026-01-01
+  vcq archive prune --before 90d")]
     Prune {
-        /// The first date whose pages are kept
-        #[arg(long, value_name = "DATE", value_parser = date)]
-        before: NaiveDate,
+        /// The first date whose pages are kept: a date, yesterday, today, or 90d to keep the last ninety days that are over
+        #[arg(long, value_name = "DATE", value_parser = one_date)]
+        before: NamedDates,
     },
 }
 
 /// Options of `vcq archive export`.
 #[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
 pub struct ArchiveExportArgs {
-    /// First date
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub from: NaiveDate,
-    /// Last date
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub to: NaiveDate,
+    /// DATE, DATE..DATE with both included, yesterday, today, or 7d for the last seven days that are over
+    #[arg(value_name = "DATES", value_parser = dates, required_unless_present_any = ["from", "to"])]
+    pub dates: Option<NamedDates>,
+    /// First date, instead of DATES
+    #[arg(long, value_name = "DATE", value_parser = date, requires = "to", conflicts_with = "dates")]
+    pub from: Option<NaiveDate>,
+    /// Last date, instead of DATES
+    #[arg(long, value_name = "DATE", value_parser = date, requires = "from", conflicts_with = "dates")]
+    pub to: Option<NaiveDate>,
     /// Where to write them: .ndjson, .ndjson.zst or .parquet; a file that is there is replaced
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+impl ArchiveExportArgs {
+    /// The first and the last date that are meant at `now`.
+    pub fn span(&self, now: DateTime<Utc>, zone: Tz) -> Option<(NaiveDate, NaiveDate)> {
+        let named = self.dates.map(|dates| dates.at(now, zone));
+        named.map_or(self.from.zip(self.to), |dates| Some((dates.first, dates.last)))
+    }
+}
+
+/// A date, in the forms that name one alone; so many days stand for the first of them.
+fn one_date(text: &str) -> Result<NamedDates, &'static str> {
+    let named = NamedDates::parse(text).filter(|_| !text.contains(".."));
+    named.ok_or("must be a date such as 2026-03-31, yesterday, today, or days such as 90d")
+}
+
+/// Where a report is to be written: `{date}` and `{lane}` in its name are those of the run.
+pub fn report_path(name: &Path, lane: Lane, now: DateTime<Utc>, zone: Tz) -> PathBuf {
+    let date = now.with_timezone(&zone).date_naive().to_string();
+    // A name that is no text has none of the two.
+    name.to_str()
+        .map_or_else(|| name.into(), |name| name.replace("{date}", &date).replace("{lane}", lane.name()).into())
+}
+
+/// What a run exits with that a limit has ended.
+pub fn planned_end(is_told: bool) -> ExitCode {
+    if is_told { ExitCode::Planned } else { ExitCode::Again }
 }
 
 fn date(text: &str) -> Result<NaiveDate, &'static str> {

@@ -10,6 +10,8 @@ pub mod drop;
 pub mod export;
 pub mod plan;
 pub mod rebuild;
+pub mod runs;
 pub mod simulate;
+pub mod standing;
 pub mod status;
 pub mod verify;

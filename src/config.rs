@@ -14,7 +14,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use url::Url;
 
-use crate::{dataset::Dataset, printable::Printable};
+use crate::{dataset::Dataset, printable::Printable, tables::personal_columns};
 
 /// Every key with its documentation and default: the file that users copy.
 pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
@@ -22,6 +22,9 @@ pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
 /// The keys of [`DEFAULTS`] in their order, by path.
 static DEFAULT_KEYS: LazyLock<Vec<(String, Value)>> =
     LazyLock::new(|| flatten(DEFAULTS.parse().expect("config/vcq.toml is TOML")));
+
+/// What is accepted as `discover.personal`.
+static PERSONAL_RULE: LazyLock<String> = LazyLock::new(|| format!("a list of {}", personal_columns().join(", ")));
 
 /// Variables that begin with `VCQ_` and are no key of the configuration; `main` and `cli` read them.
 const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT"];
@@ -37,6 +40,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Folder of the dataset.
     pub output: PathBuf,
+    /// Folder with a marker for each complete date, if they are wanted.
+    pub complete_markers: Option<PathBuf>,
     /// How long after a meeting's end an absent stay is asked for again.
     pub absent_retry_for: Duration,
     /// The app's id; empty if none was given.
@@ -94,7 +99,7 @@ pub struct Discover {
     pub include_external_meetings: bool,
     /// Whether webinars are listed too.
     pub include_webinar: bool,
-    /// Columns published besides those that everybody gets, each one of [`PERSONAL_COLUMNS`].
+    /// Columns published besides those that everybody gets, each one of [`personal_columns`].
     pub personal: Vec<String>,
 }
 
@@ -108,20 +113,6 @@ impl Discover {
         }
     }
 }
-
-/// The columns that are published only if `discover.personal` names them.
-pub const PERSONAL_COLUMNS: [&str; 10] = [
-    "participant_name",
-    "department",
-    "email",
-    "phone",
-    "mobile",
-    "employee_id",
-    "public_ip",
-    "internal_ip",
-    "meeting_topic",
-    "organizer",
-];
 
 /// What to do about faults that pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,6 +209,7 @@ impl Config {
         let mut layers = Layers::defaults();
         if let Some((name, text)) = file {
             layers.add_file(name, text)?;
+            layers.1 = Some(name.into());
         }
         for (variable, value) in environment {
             if variable.starts_with("VCQ_") && !OTHER_VARIABLES.contains(&variable.as_str()) {
@@ -238,14 +230,14 @@ struct Entry {
     origin: String,
 }
 
-/// All keys in the order of `config/vcq.toml`, each with its value of the highest layer so far.
-struct Layers(Vec<Entry>);
+/// All keys in the order of `config/vcq.toml`, each with its value of the highest layer so far, and the file that was read.
+struct Layers(Vec<Entry>, Option<PathBuf>);
 
 impl Layers {
     fn defaults() -> Self {
         let entry =
             |(key, value): &'static (String, Value)| Entry { key, value: value.clone(), origin: "default".into() };
-        Self(DEFAULT_KEYS.iter().map(entry).collect())
+        Self(DEFAULT_KEYS.iter().map(entry).collect(), None)
     }
 
     fn add_file(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
@@ -295,15 +287,19 @@ impl Layers {
             file: None,
             timezone: self
                 .read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| v.as_str()?.parse().ok())?,
-            state: self.read("state", "a folder's path", path)?,
-            output: self.read("output", "a folder's path other than `/`", |v| {
-                path(v).filter(|path| path.file_name().is_some())
-            })?,
+            state: self.placed("state", self.read("state", "a folder's path", path)?),
+            output: self.placed(
+                "output",
+                self.read("output", "a folder's path other than `/`", |v| {
+                    path(v).filter(|path| path.file_name().is_some())
+                })?,
+            ),
+            complete_markers: self.optional_file("complete_markers")?,
             absent_retry_for: self.duration("absent_retry_for", "a duration of 0s to 365d", "0s", "365d")?,
             app_id: self.read("app_id", "a text without blanks", |v| {
                 v.as_str().filter(|id| !id.contains(char::is_whitespace)).map(str::to_owned)
             })?,
-            app_secret_file: self.read("app_secret_file", "a file's path, or empty", optional_path)?,
+            app_secret_file: self.optional_file("app_secret_file")?,
             api: self.check_api()?,
             rate: self.check_rate()?,
             retry: Retry {
@@ -317,7 +313,7 @@ impl Layers {
                 "`utc`, a UTC offset such as `+08:00`, or empty",
                 naive_times,
             )?,
-            metrics_textfile: self.read("metrics.textfile", "a file's path, or empty", optional_path)?,
+            metrics_textfile: self.optional_file("metrics.textfile")?,
         })
     }
 
@@ -349,22 +345,30 @@ impl Layers {
 
     fn check_discover(&self) -> Result<Discover, ConfigError> {
         let rule = "a folder's path other than `/`, or empty";
-        let folder = |value: &Value| {
+        let folder = |key: &'static str| {
             let is_below_root = |folder: &PathBuf| folder.file_name().is_some();
-            optional_path(value).filter(|folder| folder.as_ref().is_none_or(is_below_root))
+            let read = |value: &Value| optional_path(value).filter(|folder| folder.as_ref().is_none_or(is_below_root));
+            self.read(key, rule, read).map(|folder| folder.map(|folder| self.placed(key, folder)))
         };
         Ok(Discover {
-            meetings: self.read("discover.meetings", rule, folder)?,
-            participants: self.read("discover.participants", rule, folder)?,
+            meetings: folder("discover.meetings")?,
+            participants: folder("discover.participants")?,
             include_external_meetings: self.flag("discover.include_external_meetings")?,
             include_webinar: self.flag("discover.include_webinar")?,
-            personal: self.read(
-                "discover.personal",
-                "a list of participant_name, department, email, phone, mobile, employee_id, public_ip, internal_ip, \
-                 meeting_topic, organizer",
-                personal,
-            )?,
+            personal: self.read("discover.personal", &PERSONAL_RULE, personal)?,
         })
+    }
+
+    /// A relative path that the configuration file gives is relative to that file; others are to the working directory.
+    fn placed(&self, key: &str, path: PathBuf) -> PathBuf {
+        let is_of_file =
+            |file: &&PathBuf| self.0.iter().any(|entry| entry.key == key && file.as_os_str() == &*entry.origin);
+        let folder = self.1.as_ref().filter(is_of_file).and_then(|file| file.parent());
+        folder.map_or(path.clone(), |folder| folder.join(path))
+    }
+
+    fn optional_file(&self, key: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+        Ok(self.read(key, "a file's path, or empty", optional_path)?.map(|file| self.placed(key, file)))
     }
 
     fn flag(&self, key: &'static str) -> Result<bool, ConfigError> {
@@ -493,9 +497,10 @@ fn personal(value: &Value) -> Option<Vec<String>> {
         Value::String(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
         _ => return None,
     };
-    let are_known = named.iter().all(|name| PERSONAL_COLUMNS.contains(name));
-    let in_order = PERSONAL_COLUMNS.iter().filter(|column| named.contains(column));
-    are_known.then(|| in_order.map(|column| (*column).to_owned()).collect())
+    let known = personal_columns();
+    let are_known = named.iter().all(|name| known.contains(name));
+    let in_order = known.into_iter().filter(|column| named.contains(column));
+    are_known.then(|| in_order.map(str::to_owned).collect())
 }
 
 #[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
@@ -540,6 +545,7 @@ mod tests {
             timezone: Tz::Asia__Shanghai,
             state: "state".into(),
             output: "quality".into(),
+            complete_markers: None,
             absent_retry_for: Duration::from_secs(48 * 3600),
             app_id: String::new(),
             app_secret_file: None,
@@ -578,6 +584,23 @@ mod tests {
         assert_eq!(config.timezone, Tz::Asia__Seoul);
         assert_eq!(config.rate.requests_per_minute, 50);
         assert_eq!(config.state, PathBuf::from("s"));
+    }
+
+    #[test]
+    fn relative_paths_of_a_file_are_relative_to_it_and_others_to_the_working_directory() {
+        let text = "state = 's'\noutput = '/data/q'\napp_secret_file = 'secret'\n[discover]\nmeetings = '../m'";
+        let file = Some(("/etc/vcq/vcq.toml", text));
+        let config = Config::load(file, [], &[]).unwrap();
+        assert_eq!(config.state, PathBuf::from("/etc/vcq/s"));
+        assert_eq!(config.output, PathBuf::from("/data/q"));
+        assert_eq!(config.app_secret_file, Some("/etc/vcq/secret".into()));
+        assert_eq!(config.discover.meetings, Some("/etc/vcq/../m".into()));
+        assert_eq!(config.discover.participants, Some("participants".into()), "a default");
+        let variable = [("VCQ_OUTPUT".to_owned(), "q".to_owned())];
+        let config = Config::load(file, variable, &[("state", "here".into())]).unwrap();
+        assert_eq!((config.state, config.output), ("here".into(), "q".into()));
+        let config = Config::load(Some(("vcq.toml", text)), [], &[]).unwrap();
+        assert_eq!(config.state, PathBuf::from("s"), "beside it");
     }
 
     #[test]

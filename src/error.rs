@@ -194,6 +194,8 @@ pub enum ExitCode {
     Complete = 0,
     /// Usage or configuration.
     Usage = 2,
+    /// The time limit or the month's limit has ended the run, and it was asked to say so: run again when it is time.
+    Planned = 3,
     /// Finished, but some rows were rejected or failed for good.
     SomeFailed = 65,
     /// A bug.

@@ -10,8 +10,7 @@ use crate::{
     journal::{Brought, DateListing, Discovered, Enqueued, Lane, Left, Listed, Rereading, State, Tally},
     manifest::{Lines, reject::Reject},
     meeting::Meeting,
-    read::batch::Unreadable,
-    read::decode::Unknown,
+    read::{batch::Unreadable, decode::Unknown, unread::Unread},
     stay::Stay,
 };
 
@@ -211,12 +210,14 @@ pub enum Event<'a> {
         /// The `X-Tt-Logid` of the answer that said so.
         log_id: Option<&'a str>,
     },
-    /// Stays that this run settled are pending again: what settled them was nothing of theirs.
+    /// Stays or listings that this run settled are pending again: what settled them was nothing of theirs.
     Unsettled {
+        /// Whose they are.
+        endpoint: Endpoint,
         /// How they had ended.
         state: State,
         /// How many.
-        stays: u64,
+        count: u64,
     },
     /// A new access token is in use.
     TokenRenewed,
@@ -262,7 +263,7 @@ pub enum Event<'a> {
         /// Its size.
         bytes: u64,
         /// Values in it that could not be read, by column.
-        unparsed: &'a BTreeMap<&'static str, u64>,
+        unparsed: &'a BTreeMap<&'static str, Unread>,
         /// What the API sent that no column comes from.
         unknown: &'a Unknown,
     },

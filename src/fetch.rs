@@ -104,10 +104,12 @@ pub enum Ended {
     Complete,
     /// The stop signal came.
     Interrupted,
-    /// A limit was reached; the text says which, and when to come back.
+    /// It cannot go on for now; the text says why, and when to come back.
     Early(String),
-    /// The answers say so little that somebody should look before further requests are spent.
-    Suspicious(Alarm),
+    /// A limit that somebody has set was reached, of time or of the month; the text says which, and when to come back.
+    Planned(String),
+    /// The answers of an endpoint say so little that somebody should look before further requests are spent.
+    Suspicious(Endpoint, Alarm),
     /// Only a person can mend this.
     Denied(Said, Remedy),
 }
@@ -397,8 +399,10 @@ impl<'a> Loop<'a> {
                 return;
             }
             Ended::Interrupted => "interrupted".to_owned(),
-            Ended::Early(why) => why.clone(),
-            Ended::Suspicious(alarm) => alarm.why(&self.terms.credentials.app_id, self.terms.config.api.user_id_type),
+            Ended::Early(why) | Ended::Planned(why) => why.clone(),
+            Ended::Suspicious(of, alarm) => {
+                alarm.why(*of, &self.terms.credentials.app_id, self.terms.config.api.user_id_type)
+            }
             Ended::Denied(said, _) => said.to_string(),
         };
         if self.ending.is_none() {
@@ -412,9 +416,9 @@ impl<'a> Loop<'a> {
         if let Some(until) = self.terms.until.filter(|until| until.is_reached(now)) {
             let until = until.time().with_timezone(&self.terms.config.timezone);
             let why = format!("the time limit ({}) is reached", until.format("%Y-%m-%d %H:%M %Z"));
-            return Ok(Some(Ended::Early(why)));
+            return Ok(Some(Ended::Planned(why)));
         }
-        Ok(month_reached(self.journal, self.terms.config, now)?.map(Ended::Early))
+        Ok(month_reached(self.journal, self.terms.config, now)?.map(Ended::Planned))
     }
 }
 

@@ -181,6 +181,8 @@ fn folders(config: &Config) -> Vec<(&'static str, PathBuf)> {
             "the staging folder of `discover.participants`",
         ),
     ];
+    folders
+        .extend(config.complete_markers.iter().map(|markers| ("the folder of `complete_markers`", settled(markers))));
     for (folder, name, staging_name) in listed {
         if let Some(folder) = folder.as_deref().map(settled) {
             let staging = staging_of(&folder);

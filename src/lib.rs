@@ -12,8 +12,8 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`config`] |
-//! | columns and values, pure | [`tables`], [`read`], [`parquet`], [`manifest`], [`listings`] |
+//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
+//! | values, pure | [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
 //! | what an operator is told | [`error`], [`event`] |

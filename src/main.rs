@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     future::Future,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     mem,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
@@ -23,7 +23,10 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs},
+    cli::{
+        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, planned_end,
+        report_path,
+    },
     command::{
         adopt::adopt,
         archive,
@@ -31,12 +34,13 @@ use vcq::{
         demo,
         discover::{Discovered, Discovery, discover},
         drop::drop,
-        export::{Export, Outcome, Surroundings, export, until},
+        export::{Conclusion, Export, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
+        runs::runs,
         simulate,
         status::status,
-        verify::{verify, verify_quickly},
+        verify::{Extent, verify_within},
     },
     config::Config,
     credentials::credentials,
@@ -148,7 +152,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
-            print(&outcome.report.to_string())?;
+            print(&if args.json { json(&outcome.report) } else { outcome.report.to_string() })?;
             Ok(conclude(&outcome))
         }),
         Command::Discover(args) => block_on(async move {
@@ -160,7 +164,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let discovered = run_discover(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(discovered.as_ref().map_or_else(Error::exit_code, |found| found.outcome.exit_code), start);
             let discovered = discovered?;
-            print(&discovered.to_string())?;
+            print(&if args.json { json(&discovered.outcome.report) } else { discovered.to_string() })?;
             Ok(conclude(&discovered.outcome))
         }),
         Command::Plan(PlanArgs { discover: Some(dates), json: as_json, .. }) => {
@@ -179,14 +183,17 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
         }
         Command::Status(args) => {
             let status = status(&config, start)?;
+            let dates = args.dates.or(args.date).map(|dates| dates.at(start.now(), config.timezone));
+            let status = status.showing(dates, args.all);
             print(&if args.json { json(&status) } else { status.to_string() })?;
-            Ok(ExitCode::Complete)
+            Ok(args.date.map_or(ExitCode::Complete, |_| status.exit_code()))
         }
         Command::Rebuild(args) => run_rebuild(&args, &config, start),
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
-            let verified = if args.quick { verify_quickly(&config, start)? } else { verify(&config, start)? };
-            print(&verified.to_string())?;
+            let dates = args.dates.map(|dates| dates.at(start.now(), config.timezone));
+            let verified = verify_within(&config, start, Extent { dates, is_quick: args.quick })?;
+            print(&if args.json { json(&verified) } else { verified.to_string() })?;
             Ok(verified.exit_code())
         }
         Command::Adopt => {
@@ -194,9 +201,14 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&adopted.to_string())?;
             Ok(adopted.exit_code())
         }
-        Command::Check => block_on(async move {
+        Command::Runs(args) => {
+            let runs = runs(&config, args.all)?;
+            print(&if args.json { json(&runs) } else { runs.to_string() })?;
+            Ok(ExitCode::Complete)
+        }
+        Command::Check(args) => block_on(async move {
             let checked = check(&config, app_secret(), start).await;
-            print(&checked.to_string())?;
+            print(&if args.json { json(&checked) } else { checked.to_string() })?;
             Ok(checked.exit_code())
         }),
         Command::Simulate(args) => block_on(async move {
@@ -228,6 +240,9 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
         is_colored: cli.global.color.is_wanted(is_color_refused()),
         zone: config.timezone,
     };
+    let is_colored = form.is_colored.unwrap_or_else(|| io::stdout().is_terminal());
+    // Who asks for colours everywhere means the log lines; data that go to a file or a pipe have none.
+    IS_COLORED.get_or_init(|| is_colored && io::stdout().is_terminal());
     start_log(cli.global.log_filter(), form, start, progress.bar())?;
     Ok(progress)
 }
@@ -236,13 +251,16 @@ fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<Exi
     // A date that is begun is finished.
     let _held = start.hold();
     let mut printed = Ok(());
-    let rebuilt = rebuild(config, (args.from, args.to), start, |publication| {
+    let rebuilt = rebuild(config, args.span(start.now(), config.timezone), start, |publication| {
+        if args.json {
+            return;
+        }
         let line = format!("{publication}\n");
         printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
     });
     printed?;
     let mut rebuilt = rebuilt?;
-    print(&rebuilt.to_string())?;
+    print(&if args.json { json(&rebuilt) } else { rebuilt.to_string() })?;
     for (date, error) in rebuilt.failures.iter().skip(1) {
         tell(&format!("vcq: date={date}: {}", Chain(error)));
     }
@@ -252,7 +270,9 @@ fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<Exi
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     match command {
         ArchiveCommand::Export(args) => {
-            print(&archive::export::export(config, (args.from, args.to), &args.file, start)?.to_string())?;
+            let span = args.span(start.now(), config.timezone);
+            let span = span.ok_or_else(|| Error::Bug("the command line has neither dates nor a span".into()))?;
+            print(&archive::export::export(config, span, &args.file, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
         ArchiveCommand::Import { files, .. } => {
@@ -265,7 +285,8 @@ fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Resu
             imported.unread.or(imported.failure).map_or(Ok(exit_code), Err)
         }
         ArchiveCommand::Prune { before } => {
-            print(&archive::prune::prune(config, *before, start)?.to_string())?;
+            let before = before.at(start.now(), config.timezone).first;
+            print(&archive::prune::prune(config, before, start)?.to_string())?;
             Ok(ExitCode::Complete)
         }
     }
@@ -285,13 +306,14 @@ async fn run_discover(
         refresh: args.refresh,
         lane: args.lane,
         until: limit,
-        report: args.report.clone(),
+        planned_end: planned_end(args.planned_end),
+        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
         write_manifest: args.write_manifest.clone(),
     };
     discover(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }
 
-async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
+async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Conclusion, Error> {
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
@@ -301,19 +323,20 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         fetches_samples: true,
         refresh: args.refresh.map(|dates| dates.at(start.now(), config.timezone)),
         accept_fewer: args.accept_fewer,
+        planned_end: planned_end(args.planned_end),
         lane: args.lane,
         until: limit,
-        report: args.report.clone(),
+        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
     };
     export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
 }
 
 /// What the process will exit with.
-fn code_of(outcome: &Result<Outcome, Error>) -> ExitCode {
+fn code_of(outcome: &Result<Conclusion, Error>) -> ExitCode {
     outcome.as_ref().map_or_else(Error::exit_code, |outcome| outcome.exit_code)
 }
 
-fn conclude(outcome: &Outcome) -> ExitCode {
+fn conclude(outcome: &Conclusion) -> ExitCode {
     if let Some(error) = &outcome.failure {
         tell(&format!("vcq: {}", Chain(error)));
     }
@@ -440,11 +463,26 @@ fn tell(line: &str) {
     let _ = above_bar(|| writeln!(io::stderr(), "{}", printable::lines(line)));
 }
 
+/// Whether what is printed is coloured.
+static IS_COLORED: OnceLock<bool> = OnceLock::new();
+
+/// The text with its verdict in colour: green where all is complete, yellow where it is not.
+fn colored(text: &str) -> String {
+    let color = |line: &str| match line.starts_with("verdict ") {
+        true if line.contains("not complete") => format!("\x1b[1;33m{line}\x1b[0m"),
+        true => format!("\x1b[1;32m{line}\x1b[0m"),
+        false => line.to_owned(),
+    };
+    text.split('\n').map(color).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints data. A reader that has gone away, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Error> {
     let write = || {
         let mut out = io::stdout().lock();
-        out.write_all(printable::lines(text).as_bytes()).and_then(|()| out.flush())
+        let text = printable::lines(text);
+        let text = if IS_COLORED.get() == Some(&true) { colored(&text) } else { text.into() };
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
     };
     match above_bar(write) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -5,3 +5,4 @@ pub mod decode;
 pub mod listed;
 pub mod time;
 pub mod unit;
+pub mod unread;

@@ -46,7 +46,7 @@ use endpoint::Endpoint;
 use faults::{AskedPage, Fault, FaultKind, Faults, Occasion, Settling};
 use latency::Latency;
 use meetings::MeetingKey;
-use page::{Asked, Page, What};
+use page::{Asked, PageDraft, What};
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
 use reply::{Delivery, LATE, Reply, Request};
@@ -277,7 +277,7 @@ impl Simulator {
     }
 
     fn serve_page(&self, asked: &Asked, fault: Option<FaultKind>) -> Reply {
-        let mut page = Page::of(asked, self.seed(), list_api::repeats_item(&self.tenant, asked));
+        let mut page = PageDraft::of(asked, self.seed(), list_api::repeats_item(&self.tenant, asked));
         if let Some(fault) = fault {
             twist::twist_page(fault, &mut page, asked, self.seed());
         }

@@ -1,6 +1,6 @@
 //! The datasets' columns: one table for each dataset, and what is built from it. Pure.
 
-use self::{meetings::MEETINGS, participants::PARTICIPANTS};
+use self::{listed::Column, meetings::MEETINGS, participants::PARTICIPANTS};
 
 pub mod listed;
 pub mod meetings;
@@ -11,6 +11,18 @@ pub mod quality;
 pub fn reference() -> String {
     let [quality, meetings, participants] = [quality::reference(), MEETINGS.reference(), PARTICIPANTS.reference()];
     format!("{INTRODUCTION}\n{quality}\n{meetings}\n{participants}\n{LISTED}\n{READERS}\n{TRIED_READERS}\n{ORIGIN}")
+}
+
+/// The columns that are published only if the configuration names them, each once, in the order of the tables.
+pub fn personal_columns() -> Vec<&'static str> {
+    let marked =
+        [&PARTICIPANTS, &MEETINGS].into_iter().flat_map(|table| table.columns).filter(|column| column.is_personal);
+    marked.fold(Vec::new(), |mut names, Column { name, .. }| {
+        if !names.contains(name) {
+            names.push(*name);
+        }
+        names
+    })
 }
 
 const INTRODUCTION: &str = "\

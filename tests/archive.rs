@@ -38,7 +38,7 @@ use vcq::{
             import::{Imported, import},
             prune::prune,
         },
-        export::{self, Outcome, Surroundings},
+        export::{self, Conclusion, Surroundings},
         rebuild::rebuild,
         status::status,
         verify::verify,
@@ -146,7 +146,7 @@ fn requests(simulator: &SharedSimulator) -> u64 {
 }
 
 /// `vcq export` of all the simulator's stays.
-async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
+async fn fetch(home: &Home, simulator: &SharedSimulator) -> Conclusion {
     let path = home.path("manifest.csv");
     manifest::write_file(simulator.lock().unwrap().tenant(), &path).unwrap();
     let wall = wall_from(NOW.parse::<DateTime<Utc>>().unwrap());
@@ -165,6 +165,7 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Outcome {
     };
     let task = export::Export {
         accept_fewer: false,
+        planned_end: ExitCode::Again,
         manifests: Manifests { files: vec![path], ..Manifests::default() },
         discover: None,
         fetches_samples: true,
@@ -904,7 +905,7 @@ async fn what_is_pruned_is_neither_lost_nor_asked_for_again() {
     assert_eq!(given_back, pruned.bytes);
 
     let (first, last) = (Some(pruned.dates[0].0), Some(pruned.dates[1].0));
-    for (from, to) in [(None, None), (first, first), (last, None)] {
+    for (from, to) in [(None, last), (first, first), (last, None)] {
         let refused = rebuild(&home.config, (from, to), &start(), |_| ()).unwrap_err();
         assert!(matches!(refused, Error::Pruned(date) if Some(date) == from.or(first)), "{refused}");
     }
@@ -937,8 +938,10 @@ fn a_pruned_date_takes_further_stays() {
     assert_eq!(imported.publications[0].file.samples, 4);
     assert_eq!(home.dataset().len(), 3);
     assert_eq!(verify(&home.config, &start()).unwrap().exit_code(), ExitCode::Complete);
-    let refused = rebuild(&home.config, (None, None), &start(), |_| ()).unwrap_err();
+    let refused = rebuild(&home.config, (None, Some(later)), &start(), |_| ()).unwrap_err();
     assert!(matches!(refused, Error::Pruned(_)), "{refused}");
+    let rebuilt = rebuild(&home.config, (None, None), &start(), |_| ()).unwrap();
+    assert!(rebuilt.dates == 0 && rebuilt.skipped.len() == 1, "{rebuilt}");
     assert_eq!(home.dataset().len(), 3);
 }
 

@@ -27,6 +27,10 @@ use vcq::{
     },
 };
 
+use personal::PERSONAL;
+
+#[path = "support/personal.rs"]
+mod personal;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/server.rs"]
@@ -253,20 +257,6 @@ impl Reading {
         *self.values.entry(column.to_owned()).or_default() += 1;
     }
 }
-
-/// Columns that are in no file unless they are named.
-const PERSONAL: [&str; 10] = [
-    "participant_name",
-    "department",
-    "email",
-    "phone",
-    "mobile",
-    "employee_id",
-    "public_ip",
-    "internal_ip",
-    "meeting_topic",
-    "organizer",
-];
 
 /// Widens the range of a column so that it holds `value`.
 fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, value: T) {

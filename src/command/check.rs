@@ -11,6 +11,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rustix::fs::Access;
 use secrecy::SecretString;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::{
     config::Config,
@@ -366,6 +368,28 @@ impl Checked {
         }
         let mut faults = self.lines.iter().filter(|line| !line.is_note);
         faults.find_map(|line| line.fault.as_ref()).map_or(ExitCode::Complete, |(code, _)| *code)
+    }
+}
+
+/// Version of the JSON's form: within one, keys are only added.
+const CHECK_VERSION: u32 = 1;
+
+/// The JSON of `vcq check`.
+impl Serialize for Checked {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let matter = |line: &Line| {
+            let standing = match &line.fault {
+                None => "ok",
+                Some(_) if line.is_note => "note",
+                Some(_) => "fault",
+            };
+            let remedy = line.fault.as_ref().map(|(_, remedy)| remedy).filter(|remedy| !remedy.is_empty());
+            json!({ "matter": line.matter, "standing": standing, "finding": line.finding, "remedy": remedy })
+        };
+        let matters: Vec<_> = self.lines.iter().map(matter).collect();
+        let exit_code = self.exit_code() as u8;
+        json!({ "check_version": CHECK_VERSION, "exit_code": exit_code, "interrupted": self.is_stopped, "matters": matters })
+            .serialize(serializer)
     }
 }
 

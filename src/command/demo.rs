@@ -12,7 +12,7 @@ use chrono::{Days, NaiveDate};
 use tokio::net::TcpListener;
 
 use crate::{
-    command::export::{Export, Outcome, Surroundings, export},
+    command::export::{Conclusion, Export, Surroundings, export},
     config::Config,
     dates::Dates,
     error::{Error, ExitCode},
@@ -40,7 +40,7 @@ const OTHER_FORMS: f64 = 0.0005;
 /// # Errors
 ///
 /// As [`export`].
-pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Outcome, Error> {
+pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Conclusion, Error> {
     let settings = settings();
     std::fs::create_dir_all(folder).map_err(file_error("create", folder))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -53,6 +53,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
     let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
     let task = Export {
         accept_fewer: false,
+        planned_end: ExitCode::Again,
         manifests: Manifests::default(),
         discover: Some(dates()),
         fetches_samples: true,
@@ -74,7 +75,7 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Out
 /// # Errors
 ///
 /// If the files that were just published cannot be read.
-pub fn summary(folder: &Path, outcome: &Outcome) -> Result<String, Error> {
+pub fn summary(folder: &Path, outcome: &Conclusion) -> Result<String, Error> {
     let mut text = outcome.report.to_string();
     if outcome.exit_code == ExitCode::Interrupted {
         return Ok(text);

@@ -10,11 +10,11 @@ use std::{
 
 use super::{
     cost::Cost,
-    export::{Export, Outcome, Surroundings, export},
+    export::{Conclusion, Export, Surroundings, export},
 };
 use crate::{
     dates::Dates,
-    error::Error,
+    error::{Error, ExitCode},
     fetch::Until,
     file::{self, Readers},
     intake::Manifests,
@@ -34,6 +34,8 @@ pub struct Discovery {
     pub lane: Lane,
     /// When to send no more requests.
     pub until: Option<Until>,
+    /// What the process exits with where a limit of time or of the month has ended the run.
+    pub planned_end: ExitCode,
     /// Where to write the report.
     pub report: Option<PathBuf>,
     /// Where to write the manifest of the stays.
@@ -44,11 +46,22 @@ pub struct Discovery {
 #[derive(Debug)]
 pub struct Discovered {
     /// The account of the run.
-    pub outcome: Outcome,
+    pub outcome: Conclusion,
     /// What asking for the samples of the stays will cost.
     pub cost: Cost,
-    /// How many stays the manifest has, and where it is, if one was written.
-    pub manifest: Option<(PathBuf, u64)>,
+    /// The manifest, if one was written.
+    pub manifest: Option<Written>,
+}
+
+/// A manifest that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its stays.
+    pub stays: u64,
+    /// Stays of other tenants, which it leaves out: the API lets no app use their ids.
+    pub left_out: u64,
 }
 
 /// Runs one discovery to its end, or to where it has to stop.
@@ -68,6 +81,7 @@ pub async fn discover(task: &Discovery, around: &Surroundings<'_>) -> Result<Dis
         fetches_samples: false,
         refresh: task.refresh.then_some(task.dates),
         accept_fewer: false,
+        planned_end: task.planned_end,
         lane: task.lane,
         until: task.until,
         report: task.report.clone(),
@@ -87,7 +101,13 @@ impl fmt::Display for Discovered {
         writeln!(f, "samples    of the pending stays of these dates:")?;
         write!(f, "{}", self.cost)?;
         match &self.manifest {
-            Some((path, stays)) => writeln!(f, "manifest   {stays} stays in {}", Printable(path.display())),
+            Some(Written { path, stays, left_out }) => {
+                writeln!(f, "manifest   {stays} stays in {}", Printable(path.display()))?;
+                if *left_out > 0 {
+                    writeln!(f, "           {left_out} stays of other tenants are left out: no app may use their ids")?;
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -100,12 +120,16 @@ fn format_of(path: &Path) -> Result<Format, Error> {
 }
 
 /// Writes the stays that were discovered of the dates, in the order of the dataset's rows.
-fn write_manifest(journal: &Journal, dates: Dates, format: Format, path: &Path) -> Result<(PathBuf, u64), Error> {
+fn write_manifest(journal: &Journal, dates: Dates, format: Format, path: &Path) -> Result<Written, Error> {
     let failed = |source| Error::File { operation: "write", path: path.display().to_string(), source };
     let spool = tempfile::tempfile_in(journal.spool_folder()).map_err(failed)?;
     let mut writer = ManifestWriter::new(format, BufWriter::new(spool)).map_err(failed)?;
-    let mut stays = 0;
-    journal.each_discovered(dates.first, dates.last, |stay| {
+    let (mut stays, mut left_out) = (0, 0);
+    journal.each_discovered(dates.first, dates.last, |stay, can_be_asked_for| {
+        if !can_be_asked_for {
+            left_out += 1;
+            return Ok(());
+        }
         stays += 1;
         writer.write(stay).map_err(failed)
     })?;
@@ -115,5 +139,5 @@ fn write_manifest(journal: &Journal, dates: Dates, format: Format, path: &Path) 
         file::replace_with(path, Readers::Owner, |file| io::copy(&mut spool, file)).map(drop)
     };
     put().map_err(failed)?;
-    Ok((path.to_owned(), stays))
+    Ok(Written { path: path.to_owned(), stays, left_out })
 }

@@ -10,17 +10,16 @@ mod until;
 
 use std::{cell::Cell, path::PathBuf};
 
-use chrono::NaiveDate;
-
 pub use self::until::until;
 use self::{
     account::{Account, Published},
     end::End,
     run::Run,
 };
+use super::{runs, standing::closes_at_s};
 use crate::{
     config::Config,
-    dates::{Dates, day_begin_s},
+    dates::Dates,
     error::{Error, ExitCode},
     event::{Emit, Event},
     feishu::{auth::tenant::Credentials, transport::Transport},
@@ -52,6 +51,8 @@ pub struct Export {
     pub lane: Lane,
     /// When to send no more requests.
     pub until: Option<Until>,
+    /// What the process exits with where a limit of time or of the month has ended the run.
+    pub planned_end: ExitCode,
     /// Where to write the report; the rejects stand beside it.
     pub report: Option<PathBuf>,
 }
@@ -72,7 +73,7 @@ pub struct Surroundings<'a> {
 
 /// How an export ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Conclusion {
     /// The account.
     pub report: Report,
     /// What the process exits with.
@@ -88,7 +89,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// If the run could not begin, or its account could not be written. What has landed stays landed.
-pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome, Error> {
+pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusion, Error> {
     let account = Account::begin(task, around);
     let may_have_sent = Cell::new(false);
     let emit = |event: Event<'_>| {
@@ -135,10 +136,27 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Outcome,
     let fetched_for = run.fetched_for();
     let (mut report, counted) =
         account.close(&journal, task, &published_before, &mut rejects, (is_cut, fetched_for))?;
-    let (exit_code, hint) = end.exit(counted, who);
+    let (exit_code, hint) = end.exit(counted, task.planned_end, who);
     report.exit_with(exit_code);
     write_report(task, &report)?;
-    Ok(Outcome { report, exit_code, hint, failure: end.ended.err().or(end.besides) })
+    let command = if task.fetches_samples { "export" } else { "discover" };
+    let unmarked = mark_complete(&report, config)
+        .and_then(|()| runs::record(config, command, task.lane, (&report, task.report.clone())))
+        .err();
+    let exit_code = if unmarked.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
+    Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides).or(unmarked) })
+}
+
+/// Puts the markers of the run's complete dates in place, and takes those of the others away.
+fn mark_complete(report: &Report, config: &Config) -> Result<(), Error> {
+    let Some(folder) = &config.complete_markers else { return Ok(()) };
+    let marker = |date| folder.join(format!("date={date}")).join("_SUCCESS");
+    let (complete, others) = report.dates_by_completeness();
+    for date in complete {
+        file::prepare(&marker(date))?;
+        file::replace(&marker(date), Readers::Everybody, &[])?;
+    }
+    others.into_iter().map(marker).filter(|marker| marker.exists()).try_for_each(|marker| file::remove(&marker))
 }
 
 /// Tells what has been discovered, whichever process asked for it.
@@ -155,12 +173,6 @@ fn tell_discovered(
     let found = journal.discovered(around.start.now().timestamp())?;
     emit(Event::Discovered { found: &found, dates: &dates });
     Ok(())
-}
-
-/// When a date closes, in unix seconds: a listing that begins from then on is the last.
-pub fn closes_at_s(date: NaiveDate, config: &Config) -> i64 {
-    let end_s = date.succ_opt().map_or(i64::MAX, |next| day_begin_s(next, config.timezone));
-    end_s.saturating_add_unsigned(config.absent_retry_for.as_secs())
 }
 
 /// Opens the journal, settles what an earlier process left of publishing, and makes sure that there is nothing in the way
@@ -185,8 +197,7 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
                 .map_or(Ok(()), |date| Err(Error::Pruned(*date)))?;
         }
     }
-    let has_manifest = has_manifest || task.discover.is_some();
-    task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates, has_manifest)).transpose()?;
+    task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates)).transpose()?;
     journal.own_none()?;
     Ok(journal)
 }

@@ -1,13 +1,20 @@
 //! `vcq verify`: the dataset read back and compared with the journal, partition by partition; and the journal itself, its
 //! structure and its landed pages. Nothing is changed and nothing created.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use crate::{
     config::Config,
     dataset::Dataset,
+    dates::Dates,
     error::{Error, ExitCode},
     journal::{DamagedPages, FileRow, Identity, Journal, State},
     printable::Printable,
@@ -27,6 +34,8 @@ pub struct Verified {
     listed: Vec<(Dataset, NaiveDate, ListedLook)>,
     /// What stands beside the partitions.
     strangers: Vec<PathBuf>,
+    /// Stays that a run has yet to ask for, or to ask for again, by date: nothing is published of them.
+    pending: BTreeMap<NaiveDate, u64>,
     /// Done stays of dates that a process at work has yet to publish.
     waiting: Vec<(NaiveDate, u64)>,
     /// What SQLite finds wrong with the journal's structure; none if it was not looked at.
@@ -35,20 +44,48 @@ pub struct Verified {
     landed: Option<DamagedPages>,
 }
 
-/// Makes sure that the journal is sound, and compares the dataset with it as [`verify_quickly`] does.
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// The dates whose files are compared; none: all.
+    pub dates: Option<Dates>,
+    /// Whether the dataset is compared with the journal, and the journal itself is not looked at.
+    pub is_quick: bool,
+}
+
+impl Extent {
+    fn has(&self, date: NaiveDate) -> bool {
+        self.dates.is_none_or(|dates| dates.contain(date))
+    }
+}
+
+/// Looks at all that there is.
 ///
 /// # Errors
 ///
-/// As those of [`verify_quickly`].
+/// As those of [`verify_within`].
 pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
+    verify_within(config, start, Extent::default())
+}
+
+/// Compares every file under the dataset's folder with the journal, date by date, and makes sure that each done stay with
+/// samples is in one of them; and, unless it is to be quick, that the journal itself is sound.
+///
+/// # Errors
+///
+/// If journal or folder cannot be read; what differs is no error but a finding. [`Error::Stopped`] if it was told to stop.
+pub fn verify_within(config: &Config, start: &Start, extent: Extent) -> Result<Verified, Error> {
     let mut journal = Journal::read(&config.state, &Identity::of_landed(config))?;
+    if extent.is_quick {
+        return compare(&journal, config, start, extent);
+    }
     let stop = start.stop.clone();
     let stopped = || Error::Stopped("the journal itself was not verified".into());
     let structure = journal.structure_faults(move || stop.is_requested())?.ok_or_else(stopped)?;
     let is_damaged = !structure.is_empty();
     let verify_rest = || -> Result<Verified, Error> {
         let landed = journal.damaged_pages(|| start.stop.is_requested())?.ok_or_else(stopped)?;
-        Ok(Verified { landed: Some(landed), ..compare(&journal, config, start)? })
+        Ok(Verified { landed: Some(landed), ..compare(&journal, config, start, extent)? })
     };
     let verified = match verify_rest() {
         // What cannot be read for damage that has been found is no news.
@@ -58,26 +95,21 @@ pub fn verify(config: &Config, start: &Start) -> Result<Verified, Error> {
     Ok(Verified { structure: Some(structure), ..verified })
 }
 
-/// Compares every file under the dataset's folder with the journal, date by date, and makes sure that each done stay with
-/// samples is in one of them.
-///
-/// # Errors
-///
-/// If journal or folder cannot be read; what differs is no error but a finding. [`Error::Stopped`] if it was told to stop.
-pub fn verify_quickly(config: &Config, start: &Start) -> Result<Verified, Error> {
-    compare(&Journal::read(&config.state, &Identity::of_landed(config))?, config, start)
-}
-
-fn compare(journal: &Journal, config: &Config, start: &Start) -> Result<Verified, Error> {
+fn compare(journal: &Journal, config: &Config, start: &Start, extent: Extent) -> Result<Verified, Error> {
     let dataset = Store::existing(start.disk.clone(), &config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
     let found = dataset.partitions()?;
     let mut dates: BTreeSet<NaiveDate> = found.dates.into_iter().collect();
     dates.extend(journal.file_dates()?);
-    dates.extend(journal.coverage()?.iter().filter(|row| row.state == State::Done).map(|row| row.date));
+    let coverage = journal.coverage()?;
+    dates.extend(coverage.iter().filter(|row| row.state == State::Done).map(|row| row.date));
+    dates.retain(|date| extent.has(*date));
     let is_fetching = journal.try_lock_fetching()?.is_none();
     let mut verified = Verified { strangers: found.strangers, ..Verified::default() };
+    for row in coverage.iter().filter(|row| extent.has(row.date) && is_to_be_asked_for(row.state)) {
+        *verified.pending.entry(row.date).or_default() += row.stays;
+    }
     let count = dates.len() as u64;
     for (number, date) in (0..).zip(dates) {
         start.count("dates", number, Some(count));
@@ -95,7 +127,7 @@ fn compare(journal: &Journal, config: &Config, start: &Start) -> Result<Verified
         verified.dates.push((date, look));
     }
     for dataset in Dataset::LISTED {
-        compare_listed(journal, config, start, (dataset, is_fetching), &mut verified)?;
+        compare_listed(journal, config, start, (dataset, extent, is_fetching), &mut verified)?;
     }
     Ok(verified)
 }
@@ -105,13 +137,13 @@ fn compare_listed(
     journal: &Journal,
     config: &Config,
     start: &Start,
-    (dataset, is_fetching): (Dataset, bool),
+    (dataset, extent, is_fetching): (Dataset, Extent, bool),
     verified: &mut Verified,
 ) -> Result<(), Error> {
     let Some(folder) = config.discover.folder(dataset) else { return Ok(()) };
     let store = Store::existing(start.disk.clone(), folder)?;
     verified.strangers.extend(store.partitions()?.strangers);
-    for date in listed::dates(journal, &store, dataset)? {
+    for date in listed::dates(journal, &store, dataset)?.into_iter().filter(|date| extent.has(*date)) {
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} was not verified to its end", dataset.name())));
         }
@@ -121,6 +153,11 @@ fn compare_listed(
         verified.listed.push((dataset, date, look));
     }
     Ok(())
+}
+
+/// Whether a run has yet to ask for such a stay: it is in no file until then.
+fn is_to_be_asked_for(state: State) -> bool {
+    matches!(state, State::Pending | State::Young | State::Failed)
 }
 
 impl Verified {
@@ -148,6 +185,49 @@ impl Verified {
     }
 }
 
+/// Version of the JSON's form: within one, keys are only added.
+const VERIFY_VERSION: u32 = 1;
+
+/// The JSON of `vcq verify`.
+impl Serialize for Verified {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fault = |(date, fault): (&NaiveDate, &Fault)| json!({ "dataset": "quality", "date": date, "problem": fault.to_string(), "remedy": fault.remedy(*date) });
+        let listed_fault = |(dataset, date, fault): (Dataset, NaiveDate, &Fault)| {
+            let remedy = fault.listed_remedy(date);
+            json!({ "dataset": dataset.name(), "date": date, "problem": fault.to_string(), "remedy": remedy })
+        };
+        let faults = self.faults().map(|(date, found)| fault((&date, found)));
+        let faults: Vec<_> = faults.chain(self.listed_faults().map(listed_fault)).collect();
+        let of_date = |(date, look): &(NaiveDate, Look)| {
+            let sum = |count: fn(&FileRow) -> u64| look.sound.iter().map(count).sum::<u64>();
+            let (stays, rows) = (sum(|file| file.stays), sum(|file| file.samples));
+            json!({ "dataset": "quality", "date": date, "files": look.sound.len(), "stays": stays, "rows": rows })
+        };
+        let of_listed = |(dataset, date, look): &(Dataset, NaiveDate, ListedLook)| {
+            let file = look.sound.as_ref()?;
+            Some(json!({ "dataset": dataset.name(), "date": date, "files": 1, "stays": null, "rows": file.rows }))
+        };
+        let sound = self.dates.iter().map(of_date).chain(self.listed.iter().filter_map(of_listed)).collect::<Vec<_>>();
+        let by_date = |counts: &mut dyn Iterator<Item = (NaiveDate, u64)>| {
+            counts.map(|(date, stays)| json!({ "date": date, "stays": stays })).collect::<Vec<_>>()
+        };
+        let damaged_pages = self.landed.as_ref().map(|pages| pages.damaged.values().sum::<u64>());
+        json!({
+            "verify_version": VERIFY_VERSION,
+            "exit_code": self.exit_code() as u8,
+            "sound": sound,
+            "problems": faults,
+            "strangers": self.strangers,
+            "waiting": by_date(&mut self.waiting.iter().copied()),
+            "pending": by_date(&mut self.pending.iter().map(|(date, stays)| (*date, *stays))),
+            "journal_problems": self.structure,
+            "landed_pages": self.landed.as_ref().map(|pages| pages.looked_at),
+            "damaged_pages": damaged_pages,
+        })
+        .serialize(serializer)
+    }
+}
+
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (date, Look { sound, .. }) in self.dates.iter().filter(|(_, look)| !look.sound.is_empty()) {
@@ -162,6 +242,13 @@ impl fmt::Display for Verified {
         }
         for (date, stays) in &self.waiting {
             writeln!(f, "wait  date={date}  {stays} done stays: the process that is fetching publishes them")?;
+        }
+        if !self.pending.is_empty() {
+            let (stays, dates) = (self.pending.values().sum::<u64>(), self.pending.len());
+            writeln!(
+                f,
+                "wait  {stays} stays of {dates} dates are pending or failed, and in no file: `vcq status` names the dates"
+            )?;
         }
         for path in &self.strangers {
             writeln!(f, "FAIL  `{}` {IS_STRANGER}: move it away", Printable(path.display()))?;
@@ -180,6 +267,9 @@ impl fmt::Display for Verified {
         }
         match self.fault_count() {
             0 if self.is_journal_damaged() => writeln!(f, "the journal is damaged"),
+            0 if !self.pending.is_empty() => {
+                writeln!(f, "dataset and journal agree; not all that is queued is there yet")
+            }
             0 => writeln!(f, "dataset and journal agree"),
             1 => writeln!(f, "1 difference"),
             count => writeln!(f, "{count} differences"),

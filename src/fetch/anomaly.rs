@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::WorkId;
-use crate::config::UserIdType;
+use crate::{config::UserIdType, endpoint::Endpoint};
 
 /// Answers that are looked at: the first ones of a run, and the last ones at any time.
 const ANSWERS: usize = 200;
@@ -38,7 +38,7 @@ pub(super) enum Sign {
 /// Why somebody should look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alarm {
-    /// Most stays are not known to the API.
+    /// Most of what was asked for is not known to the API.
     Unknown,
     /// The API has no samples of most stays.
     Empty,
@@ -51,24 +51,27 @@ pub enum Alarm {
 }
 
 impl Alarm {
-    /// What was noticed by a run of this app with ids of this kind.
-    pub fn why(self, app_id: &str, ids: UserIdType) -> String {
-        let ids = ids.as_str();
+    /// What was noticed of an endpoint by a run of this app with ids of this kind.
+    pub fn why(self, of: Endpoint, app_id: &str, ids: UserIdType) -> String {
+        let (ids, what) = (ids.as_str(), what_is_asked_for(of));
         match self {
+            Self::Unknown if of != Endpoint::Quality => {
+                format!("most of the last answers refuse {what}, or know none; those lists are left pending")
+            }
             Self::Unknown => {
                 "most of the last answers say that their stays are not known to the API, or have no samples; they are left \
                  pending"
                     .into()
             }
             Self::Empty => {
-                "most of the last answers are called a success and have no samples; their stays are left pending".into()
+                format!("most of the last answers are called a success and have no samples; {what} are left pending")
             }
             Self::Ids => format!(
-                "most rows are refused for their ids: they are no `{ids}` of the app `{app_id}`; their stays are left pending"
+                "most rows are refused for their ids: they are no `{ids}` of the app `{app_id}`; {what} are left pending"
             ),
-            Self::OffContract => {
-                "most of the last answers are not what the API documents; their stays are left pending".into()
-            }
+            Self::OffContract => format!(
+                "most of the last answers about {what} are not what the API documents; what they were about is left pending"
+            ),
             Self::AllYoung => "not one of more than 200 stays was known to the API; their meetings are young, so a run whose \
                                manifest names them asks again"
                 .into(),
@@ -76,9 +79,12 @@ impl Alarm {
     }
 
     /// What to look at.
-    pub fn remedy(self, app_id: &str, ids: UserIdType) -> String {
+    pub fn remedy(self, of: Endpoint, app_id: &str, ids: UserIdType) -> String {
         let ids = ids.as_str();
         let look = match self {
+            Self::Unknown if of != Endpoint::Quality => {
+                "check in the admin console whether these dates have meetings and these meetings participants".into()
+            }
             Self::Unknown | Self::AllYoung => {
                 "check the manifest's times, their zone, and that its ids are of this app, tenant and `user_id_type`"
                     .into()
@@ -96,10 +102,20 @@ impl Alarm {
                 "check `api.base_url`, and whether a newer vcq knows these answers (--log debug shows them)".into()
             }
         };
-        format!(
-            "{look}; a wrong manifest is taken back by `vcq drop --manifest FILE`; if all is right, set \
-             `retry.stop_on_anomaly` to false and run again"
-        )
+        let again = match of {
+            Endpoint::Quality => "a wrong manifest is taken back by `vcq drop --manifest FILE`",
+            Endpoint::Meetings | Endpoint::Participants => "a run that names their dates asks for them again",
+        };
+        format!("{look}; {again}; if all is right, set `retry.stop_on_anomaly` to false and run again")
+    }
+}
+
+/// What an alarm is about.
+fn what_is_asked_for(of: Endpoint) -> &'static str {
+    match of {
+        Endpoint::Quality => "the stays",
+        Endpoint::Meetings => "the meetings of dates",
+        Endpoint::Participants => "the participants of meetings",
     }
 }
 
@@ -230,8 +246,25 @@ mod tests {
 
     #[test]
     fn an_alarm_over_ids_names_the_app_and_their_kind() {
-        for text in [Alarm::Ids.why("cli_1", UserIdType::UnionId), Alarm::Ids.remedy("cli_1", UserIdType::UnionId)] {
+        let (of, ids) = (Endpoint::Quality, UserIdType::UnionId);
+        for text in [Alarm::Ids.why(of, "cli_1", ids), Alarm::Ids.remedy(of, "cli_1", ids)] {
             assert!(text.contains("`cli_1`") && text.contains("`union_id`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alarm_names_what_was_refused() {
+        for (of, named, others) in [
+            (Endpoint::Quality, "stays", ["meetings of dates", "participants of meetings"]),
+            (Endpoint::Meetings, "the meetings of dates", ["stays", "participants of meetings"]),
+            (Endpoint::Participants, "the participants of meetings", ["stays", "meetings of dates"]),
+        ] {
+            for alarm in [Alarm::Unknown, Alarm::OffContract] {
+                let (why, remedy) =
+                    (alarm.why(of, "cli_1", UserIdType::OpenId), alarm.remedy(of, "cli_1", UserIdType::OpenId));
+                assert!(why.contains(named) && others.iter().all(|other| !why.contains(other)), "{why}");
+                assert_eq!(remedy.contains("manifest"), of == Endpoint::Quality, "{remedy}");
+            }
         }
     }
 

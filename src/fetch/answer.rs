@@ -94,7 +94,7 @@ impl Loop<'_> {
 
     fn month_used_up(&mut self, task: Task, said: &Said) {
         let (_, _, next_month) = quota_month(self.terms.start.now());
-        self.end(Ended::Early(format!("{said}; run again from {next_month} (UTC+8) on")));
+        self.end(Ended::Planned(format!("{said}; run again from {next_month} (UTC+8) on")));
         self.requeue(task, Duration::ZERO);
     }
 
@@ -141,7 +141,7 @@ impl Loop<'_> {
         if let Some(alarm) = alarm.filter(|_| self.ending.is_none()) {
             self.alarm(endpoint, alarm)?;
         }
-        let is_in_doubt = sign != Sign::Known && matches!(self.ending, Some(Ended::Suspicious(_)));
+        let is_in_doubt = sign != Sign::Known && matches!(self.ending, Some(Ended::Suspicious(..)));
         if is_in_doubt {
             self.unsettle_suspects(endpoint, &[id])?;
         }
@@ -150,7 +150,7 @@ impl Loop<'_> {
 
     /// Ends the run, and sets aside what the answers of the endpoint cast doubt on.
     pub(super) fn alarm(&mut self, endpoint: Endpoint, alarm: Alarm) -> Result<(), Error> {
-        self.end(Ended::Suspicious(alarm));
+        self.end(Ended::Suspicious(endpoint, alarm));
         self.set_aside(endpoint, alarm)
     }
 

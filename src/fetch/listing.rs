@@ -241,7 +241,9 @@ impl Loop<'_> {
         listings: &[WorkId],
         are_suspect: bool,
     ) -> Result<(), Error> {
-        self.journal.unsettle_listings(listings, are_suspect)?;
+        for (state, count) in self.journal.unsettle_listings(listings, are_suspect)? {
+            (self.terms.emit)(Event::Unsettled { endpoint, state, count });
+        }
         self.tracks[endpoint].settled_before = WorkId::MIN;
         Ok(())
     }

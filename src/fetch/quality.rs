@@ -240,8 +240,8 @@ impl Loop<'_> {
     }
 
     fn are_pending_again(&mut self, unsettled: impl IntoIterator<Item = (State, u64)>) {
-        for (state, stays) in unsettled {
-            (self.terms.emit)(Event::Unsettled { state, stays });
+        for (state, count) in unsettled {
+            (self.terms.emit)(Event::Unsettled { endpoint: Quality, state, count });
         }
         self.tracks[Quality].settled_before = StayId::MIN;
     }

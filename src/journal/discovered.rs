@@ -349,15 +349,18 @@ impl Journal {
 }
 
 impl Journal {
-    /// Hands every stay that was discovered of the dates from `first` to `last` to `each`, in the order of the datasets' rows.
+    /// Hands every stay that was discovered of the dates from `first` to `last` to `each`, in the order of the datasets' rows,
+    /// and whether a manifest may name it: those of other tenants cannot be asked for, unless the API has shown that they can.
     pub fn each_discovered<E: From<JournalError>>(
         &self,
         first: NaiveDate,
         last: NaiveDate,
-        mut each: impl FnMut(&Stay) -> Result<(), E>,
+        mut each: impl FnMut(&Stay, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         const DISCOVERED: &str = "
-            SELECT meeting_start, meeting_no, join_time, participant, kind, meeting_end FROM stay
+            SELECT meeting_start, meeting_no, join_time, participant, kind, meeting_end,
+                NOT external OR state = 1 /* done */
+            FROM stay
             WHERE date BETWEEN ?1 AND ?2 AND rereads IS NULL AND id IN (
                 SELECT attendance.stay FROM meeting JOIN attendance ON attendance.meeting = meeting.id
                 WHERE meeting.date BETWEEN ?1 AND ?2 AND attendance.stay IS NOT NULL
@@ -367,7 +370,8 @@ impl Journal {
         let span = [first.to_epoch_days(), last.to_epoch_days()];
         let mut rows = statement.query(span).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
-            each(&stay_from_row(row, 0).map_err(JournalError::from)?)?;
+            let can_be_asked_for = row.get(6).map_err(JournalError::from)?;
+            each(&stay_from_row(row, 0).map_err(JournalError::from)?, can_be_asked_for)?;
         }
         Ok(())
     }

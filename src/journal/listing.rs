@@ -3,6 +3,8 @@
 //! A listing is never taken back: what it has landed counts, whatever became of it. One that has to begin anew is given up
 //! for another.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
@@ -295,25 +297,31 @@ impl Journal {
 
     /// Takes verdicts back: the listings are pending again, and from now on only asked for by runs that name their dates if
     /// `are_suspect`. Counts them by how they had ended.
-    pub fn unsettle_listings(&mut self, ids: &[ListingId], are_suspect: bool) -> Result<Vec<State>, JournalError> {
+    pub fn unsettle_listings(
+        &mut self,
+        ids: &[ListingId],
+        are_suspect: bool,
+    ) -> Result<BTreeMap<State, u64>, JournalError> {
         const VERDICT: &str =
             "SELECT state FROM listing WHERE id = ?1 AND state > 1 /* absent, rejected, failed, young */";
         const UNSETTLE: &str = "
             UPDATE listing SET state = 0 /* pending */, settled_at = NULL, reason = NULL, log_id = NULL
             WHERE id = ?1 AND state > 1 /* absent, rejected, failed, young */";
         const SUSPECT: &str = "UPDATE listing SET suspect = 1 WHERE id = ?1 AND state = 0 /* pending */";
-        let mut states = Vec::new();
+        let mut counts = BTreeMap::new();
         let transaction = self.db.transaction()?;
         for id in ids {
             let state = |row: &Row<'_>| State::from_row(row, 0);
-            states.extend(transaction.query_row(VERDICT, [id], state).optional()?);
+            if let Some(state) = transaction.query_row(VERDICT, [id], state).optional()? {
+                *counts.entry(state).or_default() += 1;
+            }
             transaction.execute(UNSETTLE, [id])?;
             if are_suspect {
                 transaction.execute(SUSPECT, [id])?;
             }
         }
         transaction.commit()?;
-        Ok(states)
+        Ok(counts)
     }
 
     /// Sets all pending listings of an endpoint aside: they are asked for only by a run that names their dates.

@@ -1,8 +1,9 @@
 //! The stays that this process reports and exits for: tables that end with the process.
 
+use chrono::NaiveDate;
 use rusqlite::{Connection, params};
 
-use super::{Journal, JournalError, Manifested, StayId};
+use super::{Journal, JournalError, Manifested, StayId, stay::date_from_row};
 
 /// Makes sure that the tables are there.
 pub(super) fn create(db: &Connection) -> Result<(), JournalError> {
@@ -30,6 +31,17 @@ pub(super) fn insert(db: &Connection, stay: StayId, at: Manifested) -> Result<()
 }
 
 impl Journal {
+    /// The dates of this process's own stays, and those that it discovers, oldest first.
+    pub fn own_dates(&self) -> Result<Vec<NaiveDate>, JournalError> {
+        const OWN_DATES: &str = "
+            SELECT stay.date FROM mine JOIN stay ON stay.id = mine.stay WHERE stay.date IS NOT NULL
+            UNION SELECT date FROM mine_date
+            ORDER BY 1";
+        let mut statement = self.db.prepare_cached(OWN_DATES)?;
+        let dates = statement.query_map([], |row| date_from_row(row, 0))?;
+        Ok(dates.collect::<Result<_, _>>()?)
+    }
+
     /// Makes sure that it is known which stays are this process's own: none so far.
     pub fn own_none(&self) -> Result<(), JournalError> {
         create(&self.db)

@@ -399,6 +399,15 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Requests that all pending stays need at most, after the pages that have landed.
+    pub fn requests_queued(&self) -> Result<u64, JournalError> {
+        // A sample a minute, a hundred to a page.
+        const REQUESTS: &str = "
+            SELECT coalesce(sum(max(1, (meeting_end - max(join_time, meeting_start)) / 6000 + 1 - pages)), 0) FROM stay
+            WHERE state = 0 /* pending */";
+        Ok(self.db.prepare_cached(REQUESTS)?.query_row([], |row| row.get(0))?)
+    }
+
     /// Pending stays by lane.
     pub fn queued(&self) -> Result<[u64; 2], JournalError> {
         const QUEUED: &str = "SELECT lane, count(*) FROM stay WHERE state = 0 /* pending */ GROUP BY lane";

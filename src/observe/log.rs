@@ -5,6 +5,7 @@ use tracing::{debug, info, trace, warn};
 
 use super::words::duration;
 use crate::{
+    endpoint::Endpoint,
     event::Event,
     journal::{Left, Rereading, State},
     printable::Printable,
@@ -83,7 +84,12 @@ pub fn log(event: &Event<'_>) {
             warn!(lasted = duration(*lasted), why, "no useful answer from the API; trying once a minute");
         }
         Event::NoToken { why, wait } => debug!(why, wait = duration(*wait), "no access token, to be asked again"),
-        Event::Unsettled { state, stays } => info!(stays, was = state.name(), "settled stays are pending again"),
+        Event::Unsettled { endpoint: Endpoint::Quality, state, count } => {
+            info!(stays = count, was = state.name(), "settled stays are pending again");
+        }
+        Event::Unsettled { endpoint, state, count } => {
+            info!(endpoint = endpoint.name(), lists = count, was = state.name(), "settled lists are pending again");
+        }
         Event::TokenRenewed => info!("access token renewed"),
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");

@@ -12,6 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
+    endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Wait},
     journal::{Lane, State},
@@ -128,10 +129,10 @@ impl Metrics {
                 self.stays_pending = self.stays_pending.saturating_sub(1);
                 *self.stays.entry(state.name()).or_default() += 1;
             }
-            Event::Unsettled { state, stays } => {
-                self.stays_pending += stays;
+            Event::Unsettled { endpoint: Endpoint::Quality, state, count } => {
+                self.stays_pending += count;
                 let settled = self.stays.entry(state.name()).or_default();
-                *settled = settled.saturating_sub(*stays);
+                *settled = settled.saturating_sub(*count);
             }
             Event::Tallied { tally } => {
                 self.stays.clear();
@@ -232,10 +233,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::{
-        endpoint::Endpoint,
-        journal::{Enqueued, Tally},
-    };
+    use crate::journal::{Enqueued, Tally};
 
     fn now() -> DateTime<Utc> {
         "2026-11-01T00:00:00Z".parse().unwrap()
@@ -343,7 +341,7 @@ mod tests {
         for state in [State::Failed, State::Absent, State::Absent] {
             metrics.take(&Event::Settled { stay: &stay, state, reason: None, log_id: None });
         }
-        metrics.take(&Event::Unsettled { state: State::Absent, stays: 2 });
+        metrics.take(&Event::Unsettled { endpoint: Endpoint::Quality, state: State::Absent, count: 2 });
         let text = metrics.to_text("");
         for (state, count) in [("pending", 4), ("failed", 1), ("absent", 0)] {
             let line = format!("\nvcq_stays{{lane=\"nightly\",state=\"{state}\"}} {count}\n");

@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::words::duration;
 use crate::{
+    endpoint::Endpoint,
     event::{Event, Wait},
     journal::State,
     start::Start,
@@ -105,12 +106,13 @@ impl Progress {
                 self.state.settled += 1;
                 self.state.failed += u64::from(matches!(state, State::Failed | State::Rejected));
             }
-            Event::Unsettled { state, stays } => {
-                self.state.settled = self.state.settled.saturating_sub(*stays);
+            Event::Unsettled { endpoint: Endpoint::Quality, state, count } => {
+                self.state.settled = self.state.settled.saturating_sub(*count);
                 if matches!(state, State::Failed | State::Rejected) {
-                    self.state.failed = self.state.failed.saturating_sub(*stays);
+                    self.state.failed = self.state.failed.saturating_sub(*count);
                 }
             }
+            Event::Unsettled { count, .. } => self.state.listings += count,
             Event::Waiting { cause, .. } => self.state.waiting_for = Some(*cause),
             Event::Waited { .. } => self.state.waiting_for = None,
             Event::Queued => {

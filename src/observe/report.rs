@@ -3,12 +3,13 @@
 //! The JSON is a contract, described in `config/REPORT.md`: within one `report_version` keys are only added.
 
 mod discovery;
+mod text;
 mod texts;
 
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::discovery::Discovery;
 pub use self::texts::Texts;
@@ -18,7 +19,6 @@ use crate::{
     event::{Event, Refreshed, Wait},
     journal::{State, Tally},
     manifest::{Lines, reject::Reject},
-    printable::Printable,
     stay::Stay,
 };
 
@@ -47,6 +47,8 @@ pub struct Report {
     asked_again: BTreeMap<&'static str, u64>,
     /// What became of the done stays that this run asked for again (`--refresh`); none: it was not asked to.
     refreshed: Option<BTreeMap<&'static str, u64>>,
+    /// The dates of this run's stays, and those that it discovered, oldest first.
+    dates: Vec<Date>,
     landed: Landed,
     requests: Requests,
     files: Vec<File>,
@@ -62,11 +64,61 @@ pub struct Report {
     rejects: Vec<RejectedRow>,
     rejects_file: Option<String>,
     failures: Vec<FailedStay>,
+    /// Stays that the API does not know.
+    absentees: Vec<FailedStay>,
     #[serde(skip)]
     is_cut: bool,
     /// Whether the run was only to list: its stays are left to another one.
     #[serde(skip)]
     only_lists: bool,
+}
+
+/// How a date stands at the end of a run, whoever brought its stays.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Date {
+    /// Which.
+    pub date: NaiveDate,
+    /// Whether all its done stays with samples are in visible files, and nothing is pending, failed or to be listed again.
+    pub complete: bool,
+    /// `unlisted`, `open` or `closed`; none: nobody has asked for its meetings.
+    pub listing: Option<&'static str>,
+    /// Stays by state.
+    pub done: u64,
+    /// See `done`.
+    pub absent: u64,
+    /// See `done`.
+    pub rejected: u64,
+    /// See `done`.
+    pub failed: u64,
+    /// See `done`; to be asked for again are among them.
+    pub pending: u64,
+}
+
+/// What a run came to, in a line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// What it exited with.
+    pub exit_code: u8,
+    /// Why it stopped before its end, if it did.
+    pub stopped: Option<String>,
+    /// Requests that it sent.
+    pub requests: u64,
+    /// Samples that it landed.
+    pub samples: u64,
+    /// Rows that were refused, stays that failed, and stays to be asked for later.
+    pub rejected: u64,
+    /// See `rejected`.
+    pub failed: u64,
+    /// See `rejected`.
+    pub pending: u64,
+    /// The dates that it was about.
+    pub dates: usize,
+    /// Of these, complete.
+    pub dates_complete: usize,
 }
 
 /// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
@@ -182,6 +234,20 @@ struct FailedStay {
     log_id: Option<String>,
 }
 
+impl FailedStay {
+    fn of(stay: &Stay, reason: Option<&str>, log_id: Option<&str>) -> Self {
+        Self {
+            meeting_no: stay.meeting_no.to_string(),
+            meeting_start_time: stay.meeting_start_s,
+            join_time: stay.join_s,
+            user_id: stay.participant.user_id().map(Into::into),
+            room_id: stay.participant.room_id().map(Into::into),
+            reason: reason.unwrap_or_default().to_owned(),
+            log_id: log_id.map(Into::into),
+        }
+    }
+}
+
 /// The counts do not add up to the manifest's rows and the attendances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there are {given} manifest rows and attendances, but {accounted} are accounted for")]
@@ -205,6 +271,7 @@ impl Report {
             discovered: None,
             asked_again: BTreeMap::new(),
             refreshed: None,
+            dates: Vec::new(),
             landed: Landed::default(),
             requests: Requests::default(),
             files: Vec::new(),
@@ -215,6 +282,7 @@ impl Report {
             rejects: Vec::new(),
             rejects_file: None,
             failures: Vec::new(),
+            absentees: Vec::new(),
             is_cut: false,
             only_lists: false,
         }
@@ -351,16 +419,45 @@ impl Report {
     /// Lists a stay that failed, and why.
     pub fn stay_failed(&mut self, stay: &Stay, reason: Option<&str>, log_id: Option<&str>) {
         if self.failures.len() < LISTED_MAX {
-            self.failures.push(FailedStay {
-                meeting_no: stay.meeting_no.to_string(),
-                meeting_start_time: stay.meeting_start_s,
-                join_time: stay.join_s,
-                user_id: stay.participant.user_id().map(Into::into),
-                room_id: stay.participant.room_id().map(Into::into),
-                reason: reason.unwrap_or_default().to_owned(),
-                log_id: log_id.map(Into::into),
-            });
+            self.failures.push(FailedStay::of(stay, reason, log_id));
         }
+    }
+
+    /// Lists a stay that the API does not know, and what it said.
+    pub fn stay_absent(&mut self, stay: &Stay, reason: Option<&str>, log_id: Option<&str>) {
+        if self.absentees.len() < LISTED_MAX {
+            self.absentees.push(FailedStay::of(stay, reason, log_id));
+        }
+    }
+
+    /// What the run came to.
+    pub fn account(&self) -> Account {
+        let Manifest { rejected, failed, pending, .. } = self.manifest;
+        Account {
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            exit_code: self.exit_code,
+            stopped: self.stopped.clone(),
+            requests: self.requests.sent,
+            samples: self.landed.samples,
+            rejected,
+            failed,
+            pending,
+            dates: self.dates.len(),
+            dates_complete: self.dates.iter().filter(|date| date.complete).count(),
+        }
+    }
+
+    /// Says how a date of the run stands at its end.
+    pub fn date_stands(&mut self, date: Date) {
+        self.dates.push(date);
+    }
+
+    /// The dates of the run that are complete, and those that are not.
+    pub fn dates_by_completeness(&self) -> (Vec<NaiveDate>, Vec<NaiveDate>) {
+        let (complete, others): (Vec<&Date>, Vec<_>) = self.dates.iter().partition(|date| date.complete);
+        let days = |dates: Vec<&Date>| dates.into_iter().map(|date| date.date).collect();
+        (days(complete), days(others))
     }
 
     /// Says that there is no file in the dataset, which most readers take for a mistake in its name.
@@ -469,176 +566,8 @@ impl Report {
     }
 }
 
-/// The text for a terminal or a cron mail.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_manifest(f)?;
-        self.write_requests(f)?;
-        self.write_files(f)?;
-        write!(f, "{}", self.texts)?;
-        self.write_lists(f)?;
-        match &self.stopped {
-            Some(why) => writeln!(f, "stopped early: {}", Printable(why)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Report {
-    fn write_manifest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { rows, duplicates, rejected, done, absent, failed, pending, .. } = self.manifest;
-        match &self.discovered {
-            None => write!(f, "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected")?,
-            Some(found) => {
-                let (attendances, without_id, too_long) = (found.attendances, found.without_id(), found.too_long);
-                write!(f, "{found}stays      {rows} manifest rows + {attendances} attendances + {too_long} too long")?;
-                write!(f, " = {duplicates} duplicate + {rejected} rejected + {without_id} without id")?;
-                write!(f, " + {too_long} too long")?;
-            }
-        }
-        writeln!(f, " + {done} done + {absent} absent + {failed} failed + {pending} pending")?;
-        if let Some(offset) = &self.manifest.naive_times {
-            writeln!(f, "           times without a zone are taken for {offset}")?;
-        }
-        if self.manifest.contradicting_duplicates > 0 {
-            let count = self.manifest.contradicting_duplicates;
-            writeln!(f, "           {count} duplicates give another meeting_end_time; the first row of each counts")?;
-        }
-        if self.manifest.pending_young > 0 {
-            let count = self.manifest.pending_young;
-            writeln!(
-                f,
-                "           {count} of the pending were not found yet, or had no samples; later runs ask again"
-            )?;
-        }
-        if self.manifest.empty > 0 {
-            writeln!(f, "           {} of the done have no samples", self.manifest.empty)?;
-        }
-        for manifest in &self.manifest.without_rows {
-            writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
-        }
-        if self.manifest.unqueued > 0 {
-            let count = self.manifest.unqueued;
-            writeln!(f, "           {count} of the pending are not in the queue: the run ended before")?;
-        }
-        for file in self.manifest.files.iter().filter(|file| !file.ignored_columns.is_empty()) {
-            let columns = file.ignored_columns.join(", ");
-            writeln!(f, "           {}: columns not used: {}", Printable(&file.file), Printable(columns))?;
-        }
-        for (state, count) in &self.asked_again {
-            writeln!(f, "           {count} of earlier manifests asked for again: {state}")?;
-        }
-        if let Some(counts) = &self.refreshed {
-            write!(f, "refreshed  {} stays", counts.values().sum::<u64>())?;
-            for (refreshed, count) in counts {
-                write!(f, ", {count} {refreshed}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
-    }
-
-    fn write_requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "landed     {} pages, {} samples", self.landed.pages, self.landed.samples)?;
-        write!(f, "requests   {} sent", self.requests.sent)?;
-        if self.discovered.is_some() {
-            let of_endpoint = |(name, of): (&&str, &OfEndpoint)| format!("{} {name}", of.sent);
-            let each: Vec<_> = self.requests.by_endpoint.iter().map(of_endpoint).collect();
-            write!(f, " ({})", each.join(", "))?;
-        }
-        for (outcome, count) in &self.requests.by_outcome {
-            write!(f, ", {count} {outcome}")?;
-        }
-        if self.requests.without_answer > 0 {
-            write!(f, ", {} without an answer", self.requests.without_answer)?;
-        }
-        writeln!(f)?;
-        write!(f, "time       {}", seconds(self.wall_seconds))?;
-        write!(f, ", waited {} for quota", seconds(self.requests.quota_waited_seconds))?;
-        if self.requests.refusals_waited_seconds > 0.0 {
-            write!(f, ", {} for refusals to end", seconds(self.requests.refusals_waited_seconds))?;
-        }
-        if self.discovered.is_some() {
-            for (name, of) in &self.requests.by_endpoint {
-                let share = of.quota_used.map(|share| format!(", {:.1} % of the quota of {name} used", share * 100.0));
-                f.write_str(&share.unwrap_or_default())?;
-            }
-        } else if let Some(share) = self.requests.quota_used {
-            write!(f, ", {:.1} % of the quota used", share * 100.0)?;
-        }
-        writeln!(f, ", {} access tokens", self.requests.token_renewals)
-    }
-
-    fn write_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rows, bytes) =
-            self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
-        if !self.only_lists {
-            writeln!(f, "published  {} files, {rows} rows, {bytes} bytes", self.files.len())?;
-        } else if !self.listed_files.is_empty() {
-            writeln!(f, "published  {} files of meetings and participants", self.listed_files.len())?;
-        }
-        for file in &self.files {
-            let by = if file.by == By::ThisRun { "" } else { "  by another run" };
-            writeln!(f, "           date={}/{}  {} rows  {} bytes{by}", file.date, file.name, file.rows, file.bytes)?;
-        }
-        for ListedFile { dataset, date, name, rows, bytes } in &self.listed_files {
-            writeln!(f, "           {dataset}: date={date}/{name}  {rows} rows  {bytes} bytes")?;
-        }
-        match &self.empty_dataset {
-            Some(folder) => write_query_of_empty(f, folder),
-            None => Ok(()),
-        }
-    }
-
-    fn write_lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for row in &self.rejects {
-            let lines = Lines { first: row.line, last: row.last_line };
-            writeln!(f, "rejected   {}:{lines}: {}", Printable(&row.file), Printable(&row.reason))?;
-        }
-        if let Some(path) = &self.rejects_file {
-            writeln!(f, "           all rejects: {}; mended, it can be given back as a manifest", Printable(path))?;
-        }
-        for stay in &self.failures {
-            let id = stay.user_id.as_ref().or(stay.room_id.as_ref());
-            write!(f, "failed     meeting {} at {}, ", stay.meeting_no, stay.meeting_start_time)?;
-            write!(f, "{}: {}", Printable(id.map(String::as_str).unwrap_or_default()), Printable(&stay.reason))?;
-            match &stay.log_id {
-                Some(log_id) => writeln!(f, " (log id {})", Printable(log_id))?,
-                None => writeln!(f)?,
-            }
-        }
-        let failed = self.manifest.failed + self.refreshed_as(Refreshed::Failed);
-        let unlisted = failed.saturating_sub(self.failures.len() as u64);
-        if unlisted > 0 {
-            writeln!(f, "           and {unlisted} more")?;
-        }
-        Ok(())
-    }
-}
-
-/// DuckDB fails where no file matches; a query that looks first does not.
-fn write_query_of_empty(f: &mut fmt::Formatter<'_>, folder: &str) -> fmt::Result {
-    let glob = format!("{folder}/*/*.parquet").replace('\'', "''");
-    let within = glob.replace('\'', "''");
-    writeln!(
-        f,
-        "           the dataset is empty so far, where `read_parquet` fails; in DuckDB this works either way:"
-    )?;
-    writeln!(
-        f,
-        "           SET VARIABLE quality = (SELECT if(count(*) > 0, 'FROM read_parquet(''{within}'', hive_partitioning = \
-         true)', 'SELECT NULL::DATE AS date WHERE false') FROM glob('{glob}'));"
-    )?;
-    writeln!(f, "           SELECT date, count(*) FROM query(getvariable('quality')) GROUP BY date;")
-}
-
 /// `part` of `whole` for a person to read.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than a double has")]
 pub fn share(part: u64, whole: f64) -> f64 {
     part as f64 / whole
-}
-
-fn seconds(seconds: f64) -> String {
-    let duration = Duration::try_from_secs_f64(seconds.max(0.0).round()).unwrap_or(Duration::MAX);
-    humantime::format_duration(duration).to_string()
 }

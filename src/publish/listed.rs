@@ -25,6 +25,7 @@ use crate::{
     read::{
         decode::Unknown,
         listed::{PageError, Values},
+        unread::Unread,
     },
     start::Stop,
     stay::{MeetingNo, partition_date},
@@ -40,7 +41,7 @@ pub struct ListedPublication {
     /// Its name.
     pub name: String,
     /// Values in it that could not be read, by column.
-    pub unparsed: BTreeMap<&'static str, u64>,
+    pub unparsed: BTreeMap<&'static str, Unread>,
     /// What the API sent that no column comes from.
     pub unknown: Unknown,
 }
@@ -322,7 +323,7 @@ impl Target<'_> {
                 let name = self.table.columns[*position].name;
                 hash.update(format!("{:?}\n", row.cells[*position]));
                 if let Some(text) = row.unparsed.get(name) {
-                    *folded.unparsed.entry(name).or_default() += 1;
+                    folded.unparsed.entry(name).or_default().add(text);
                     hash.update(format!("{text:?} "));
                 }
             }
@@ -362,7 +363,7 @@ impl Target<'_> {
 struct Folded {
     rows: u64,
     digest: [u8; 32],
-    unparsed: BTreeMap<&'static str, u64>,
+    unparsed: BTreeMap<&'static str, Unread>,
     unknown: Unknown,
 }
 

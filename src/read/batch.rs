@@ -8,6 +8,7 @@ use super::{
     decode::{Field, Sample},
     time::read_time,
     unit::{Reading, read_number, read_resolution},
+    unread::Unread,
 };
 use crate::{
     stay::Stay,
@@ -302,34 +303,19 @@ impl Times {
 /// Counts, by column, of texts that could not be read, with a few of them.
 #[derive(Clone, Debug, Default)]
 pub struct Unreadable {
-    columns: Vec<(u64, Vec<String>)>,
+    columns: Vec<Unread>,
 }
 
 impl Unreadable {
-    /// Distinct texts kept of each column.
-    pub const SAMPLES_MAX: usize = 5;
-
-    /// How much is kept of a text.
-    const SAMPLE_CHARS_MAX: usize = 80;
-
-    /// The columns that have such texts, in the dataset's order: name, count, samples.
-    pub fn columns(&self) -> impl Iterator<Item = (&'static str, u64, &[String])> {
+    /// The columns that have such texts, in the dataset's order.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, &Unread)> {
         let named = COLUMNS.iter().zip(&self.columns);
-        named
-            .filter(|(_, (count, _))| *count > 0)
-            .map(|(column, (count, samples))| (column.name, *count, samples.as_slice()))
+        named.filter(|(_, unread)| unread.count > 0).map(|(column, unread)| (column.name, unread))
     }
 
     fn add(&mut self, column: usize, text: &str) {
         self.columns.resize_with(COLUMN_COUNT, Default::default);
-        let (count, samples) = &mut self.columns[column];
-        *count += 1;
-        if samples.len() < Self::SAMPLES_MAX {
-            let sample: String = text.chars().take(Self::SAMPLE_CHARS_MAX).collect();
-            if !samples.contains(&sample) {
-                samples.push(sample);
-            }
-        }
+        self.columns[column].add(text);
     }
 }
 

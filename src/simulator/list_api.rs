@@ -9,7 +9,7 @@ use super::{
     endpoint::Endpoint,
     lists::ExtraKind,
     meetings::Wanted,
-    page::{Asked, AskedMeeting, Page, Place, What, read_list_token},
+    page::{Asked, AskedMeeting, PageDraft, Place, What, read_list_token},
     parameters::{
         DATA_NOT_EXIST, NO_MEETING, NO_ROOM_FILTER, PARAM_ERROR, PERIOD, Parameters, START_TIME, TOO_FAR_AHEAD,
         TWO_FILTERS, TWO_IDS, Violation, check_number, check_times, check_user_id,
@@ -175,7 +175,7 @@ pub(super) fn repeats_item(tenant: &Tenant, asked: &Asked) -> bool {
 }
 
 /// The page as the API writes it.
-pub(super) fn write(tenant: &Tenant, asked: &Asked, page: &Page) -> Reply {
+pub(super) fn write(tenant: &Tenant, asked: &Asked, page: &PageDraft) -> Reply {
     let key = asked.endpoint.items_key();
     let range = page.items.start as usize..page.items.end as usize;
     let items: Vec<Value> = match &asked.what {

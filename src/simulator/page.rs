@@ -68,7 +68,7 @@ impl Asked {
 }
 
 /// A page, before it is written.
-pub(super) struct Page {
+pub(super) struct PageDraft {
     /// The items in it, by index.
     pub(super) items: Range<u32>,
     pub(super) has_more: bool,
@@ -76,7 +76,7 @@ pub(super) struct Page {
     pub(super) next_token: Option<String>,
 }
 
-impl Page {
+impl PageDraft {
     /// The page that was asked for. It may begin with the last item of the page before.
     pub(super) fn of(asked: &Asked, seed: u64, repeats_item: bool) -> Self {
         let count = asked.count;

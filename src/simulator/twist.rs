@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     endpoint::Endpoint,
     faults::FaultKind,
-    page::{Asked, Page, Place},
+    page::{Asked, PageDraft, Place},
     parameters::{DATA_NOT_EXIST, NO_DEVICE, NO_MEETING, NO_PERMISSION, NO_SUCH_ID, PARAM_ERROR},
     random::{one_of, one_text},
     reply::{Delivery, Reply},
@@ -20,7 +20,7 @@ use super::{
 static OVERSIZED: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; (32 << 20) + 1].into());
 
 /// Changes a page as the fault demands, before it is written.
-pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed: u64) {
+pub(super) fn twist_page(fault: FaultKind, page: &mut PageDraft, asked: &Asked, seed: u64) {
     let token = |first| Some(asked.token(seed, Place { first, empty_pages: 0 }));
     let next = asked.place.first.saturating_add(asked.page_size);
     match fault {
@@ -47,9 +47,9 @@ pub(super) fn twist_page(fault: FaultKind, page: &mut Page, asked: &Asked, seed:
 }
 
 /// A page without items, whose token leads to where it stands itself.
-fn empty_page(asked: &Asked, seed: u64) -> Page {
+fn empty_page(asked: &Asked, seed: u64) -> PageDraft {
     let place = Place { empty_pages: asked.place.empty_pages + 1, ..asked.place };
-    Page { items: 0..0, has_more: true, next_token: Some(asked.token(seed, place)) }
+    PageDraft { items: 0..0, has_more: true, next_token: Some(asked.token(seed, place)) }
 }
 
 /// The answer that takes the place of `served`, the endpoint's answer without the fault; none is the token endpoint.

@@ -9,6 +9,7 @@ mod kill;
 mod memory;
 mod messages;
 mod network;
+mod operator;
 mod outside;
 #[path = "../support/python.rs"]
 mod python;

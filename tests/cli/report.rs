@@ -22,13 +22,15 @@ const MAPS: [&str; 6] = [
 #[test]
 fn a_report_has_the_documented_keys_and_no_other() {
     // Rare forms, rejects and failures, so that every list has something in it.
-    let faults = ["rejected-row@quality=0.1", "unknown-code@quality=0.1"].map(|text| parse(text).unwrap()).to_vec();
+    let faults = ["rejected-row@quality=0.1", "unknown-code@quality=0.1", "absent-data@quality=0.1"]
+        .map(|text| parse(text).unwrap())
+        .to_vec();
     let tenant = TenantSettings { other_forms: 0.2, lists: Lists::odd(0.1), ..small().tenant };
     let world = World::new(Settings { tenant, faults, ..small() });
     let ran = world.run("export --discover 2025-03-03..2025-03-04 --manifest manifest.csv --report report.json");
     assert_eq!(ran.code, Some(65), "{}{}", ran.out, ran.err);
     let report: Value = serde_json::from_str(&world.read("report.json")).unwrap();
-    for list in ["files", "listed_files", "unparsed", "rejects", "failures"] {
+    for list in ["files", "listed_files", "unparsed", "rejects", "failures", "absentees", "dates"] {
         let length = report[list].as_array().map(Vec::len).or(report[list].as_object().map(serde_json::Map::len));
         assert!(length > Some(0), "{list} is empty");
     }

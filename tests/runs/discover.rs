@@ -50,7 +50,7 @@ pub(crate) fn discover(world: &World) -> Orders {
 }
 
 /// By the books of each endpoint: no request above the quota, and no page paid for twice.
-fn check_books(world: &World) {
+pub(crate) fn check_books(world: &World) {
     let server = world.server();
     for endpoint in Endpoint::ALL {
         let books = server.books_of(endpoint);
@@ -148,6 +148,44 @@ fn nights_with_late_lists_end_as_one_discovery_afterwards() {
         check_listed(&world, false);
         check_samples(&world, false);
     }
+}
+
+/// Thirty nights, each beside a part of the backfill of the year before, which goes on for as long as the night has.
+#[test]
+fn a_month_of_nights_beside_the_backfill_of_a_year_loses_nothing() {
+    const DAYS: u32 = 365;
+    const NIGHTS: u32 = 30;
+    let lists = Lists { lost_participants: 0.0, ..Lists::odd(0.05) };
+    let (stays, data_delay_s) = (900, 3600);
+    let tenant =
+        TenantSettings { days: DAYS, stays, meeting_minutes_max: 60, data_delay_s, lists, ..TenantSettings::default() };
+    let settings = Settings { tenant, ..Settings::default() };
+    let stays = Tenant::new(settings.tenant.clone()).stays().collect();
+    // So slow that the backfill takes many nights.
+    let mut world = World::new(settings, &[("rate.requests_per_minute", "3")], stays);
+    let first = world.server().tenant().settings().first_day;
+    let year = Dates { first, last: first.checked_add_days(Days::new((DAYS - NIGHTS - 1).into())).unwrap() };
+    let mut cut_nights = 0;
+    for night in DAYS - NIGHTS..DAYS + 4 {
+        world.now = night_after(&world, night.into());
+        let until = Some(TimeDelta::minutes(20));
+        let backfill = Orders { lane: Lane::Backfill, discover: Some(year), until, ..world.orders() };
+        let starts_after = Duration::from_secs(30);
+        let nightly = Orders { starts_after, discover: Some(last_days(&world, 3)), ..world.orders() };
+        let lives = world.live(&[backfill, nightly]);
+        cut_nights += u32::from(lives[0].exit == Some(75));
+        assert!(matches!(lives[0].exit, Some(0 | 75)), "night {night}: {:#}", lives[0].report);
+        assert_eq!(lives[1].exit, Some(0), "night {night}: {:#}", lives[1].report);
+    }
+    assert!((5..NIGHTS).contains(&cut_nights), "the backfill took {cut_nights} nights");
+    let server = world.server();
+    for endpoint in Endpoint::ALL {
+        let books = server.books_of(endpoint);
+        assert!(books.most_in_60_s <= 3 && books.refused == 0, "{endpoint:?}: {books:?}");
+    }
+    drop(server);
+    check_listed(&world, false);
+    check_samples(&world, false);
 }
 
 /// What the three datasets hold.

@@ -27,6 +27,7 @@ mod journal;
 mod kills;
 mod lanes;
 mod limits;
+mod lists;
 mod matrix;
 mod quota;
 mod refresh;
@@ -38,6 +39,8 @@ mod invariants;
 mod listed;
 #[path = "../support/oracle.rs"]
 mod oracle;
+#[path = "../support/personal.rs"]
+mod personal;
 #[path = "../support/seeds.rs"]
 mod seeds;
 #[path = "../support/table.rs"]

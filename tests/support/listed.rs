@@ -21,6 +21,7 @@ use vcq::simulator::{
 
 use super::{
     oracle::{date_of, files},
+    personal::PERSONAL,
     world::World,
 };
 
@@ -68,20 +69,8 @@ fn columns(batch: &RecordBatch, row: usize) -> BTreeMap<String, String> {
 
 /// The row that must be there for an item: what is personal is in no file unless it is named.
 fn expected(world: &World, cells: &Cells, date: NaiveDate) -> Row {
-    let personal = [
-        "participant_name",
-        "department",
-        "email",
-        "phone",
-        "mobile",
-        "employee_id",
-        "public_ip",
-        "internal_ip",
-        "meeting_topic",
-        "organizer",
-    ];
     let is_published =
-        |name: &str| !personal.contains(&name) || world.config.discover.personal.iter().any(|named| named == name);
+        |name: &str| !PERSONAL.contains(&name) || world.config.discover.personal.iter().any(|named| named == name);
     let cells_there = cells.all().iter().filter(|(name, _)| is_published(name));
     let mut row: BTreeMap<String, String> = cells_there
         .filter_map(|(name, cell)| Some(((*name).to_owned(), cell.as_ref().map(Cell::to_string)?)))

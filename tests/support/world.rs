@@ -24,10 +24,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vcq::{
-    command::export::{Export, Outcome, Surroundings, export},
+    command::export::{Conclusion, Export, Surroundings, export},
     config::Config,
     dates::Dates,
-    error::{Chain, Error},
+    error::{Chain, Error, ExitCode},
     event::Event,
     feishu::{
         auth::tenant::Credentials,
@@ -163,7 +163,7 @@ impl Kill {
 }
 
 impl Life {
-    fn new(outcome: Option<Result<Outcome, Error>>) -> Self {
+    fn new(outcome: Option<Result<Conclusion, Error>>) -> Self {
         let ended = Self {
             exit: None,
             error: None,
@@ -368,6 +368,7 @@ impl World {
             fetches_samples: orders.fetches_samples,
             refresh: orders.refresh,
             accept_fewer: orders.accept_fewer,
+            planned_end: ExitCode::Again,
             lane: orders.lane,
             until: orders.until.map(|after| Until::after(after.to_std().unwrap(), start.now()).unwrap()),
             report: Some(orders.manifest.with_extension("report.json")),

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::{Export, Surroundings};
 use crate::{
+    command::standing::{DateStatus, standing},
     error::{Error, ExitCode},
     event::Event,
     intake::rejects::Rejects,
     journal::{FileRow, Journal, State},
-    observe::report::Report,
+    observe::report::{Date, Report},
     publish::file::name_of,
 };
 
@@ -76,6 +77,7 @@ impl<'a> Account<'a> {
             report.is_published(file.date, &name_of(file)?.to_string(), file.samples, file.bytes.unwrap_or_default());
         }
         take_refused(journal, task, rejects, &mut report)?;
+        take_dates(journal, around, &mut report)?;
         if journal.file_dates()?.is_empty() && task.fetches_samples {
             report.dataset_is_empty_at(&around.config.output);
         }
@@ -99,8 +101,23 @@ fn take_refused(journal: &Journal, task: &Export, rejects: &mut Rejects, report:
         report.stay_failed(&own.stay, own.reason.as_deref(), own.log_id.as_deref());
         Ok::<_, Error>(())
     })?;
+    journal.each_own(State::Absent, |own| {
+        report.stay_absent(&own.stay, own.reason.as_deref(), own.log_id.as_deref());
+        Ok::<_, Error>(())
+    })?;
     if let Some(path) = rejects.finish()? {
         report.rejects_in(path.display().to_string());
+    }
+    Ok(())
+}
+
+/// Says how the dates stand that this run is about.
+fn take_dates(journal: &Journal, around: &Surroundings<'_>, report: &mut Report) -> Result<(), Error> {
+    let own: BTreeSet<_> = journal.own_dates()?.into_iter().collect();
+    for stands in standing(journal, around.config, around.start, |date| own.contains(&date))? {
+        let DateStatus { date, complete, listing, done, absent, rejected, failed, .. } = stands;
+        let pending = stands.pending + stands.refreshing;
+        report.date_stands(Date { date, complete, listing, done, absent, rejected, failed, pending });
     }
     Ok(())
 }

@@ -31,7 +31,9 @@ impl End {
     ) -> Self {
         let (ended, besides) = match (enqueued, fetched, published) {
             (Err(error), fetched, published) => (Err(error), fetched.err().or(published.err())),
-            (Ok(()), Ok(ended @ (Ended::Suspicious(_) | Ended::Denied(..))), published) => (Ok(ended), published.err()),
+            (Ok(()), Ok(ended @ (Ended::Suspicious(..) | Ended::Denied(..))), published) => {
+                (Ok(ended), published.err())
+            }
             (Ok(()), Err(error), published) => (Err(error), published.err()),
             (Ok(()), Ok(_), Err(error)) => (Err(error), None),
             (Ok(()), Ok(Ended::Complete), Ok(Done::LeftToTheNextRun)) => (Ok(Ended::Interrupted), None),
@@ -45,21 +47,28 @@ impl End {
         match &self.ended {
             Ok(Ended::Complete) => None,
             Ok(Ended::Interrupted) => Some("interrupted".into()),
-            Ok(Ended::Early(why)) => Some(why.clone()),
-            Ok(Ended::Suspicious(alarm)) => Some(alarm.why(app_id, ids)),
+            Ok(Ended::Early(why) | Ended::Planned(why)) => Some(why.clone()),
+            Ok(Ended::Suspicious(of, alarm)) => Some(alarm.why(*of, app_id, ids)),
             Ok(Ended::Denied(said, _)) => Some(said.to_string()),
             Err(error) => Some(crate::error::Chain(error).to_string()),
         }
     }
 
-    /// What the process exits with, where `account` is what the report's account says, and what a person has to do.
-    pub(super) fn exit(&self, account: ExitCode, (app_id, ids): (&str, UserIdType)) -> (ExitCode, Option<String>) {
+    /// What the process exits with, where `account` is what the report's account says and `planned` what tells a limit that
+    /// somebody has set; and what a person has to do.
+    pub(super) fn exit(
+        &self,
+        account: ExitCode,
+        planned: ExitCode,
+        (app_id, ids): (&str, UserIdType),
+    ) -> (ExitCode, Option<String>) {
         let again = || Some("run the same command again to continue".to_owned());
         match &self.ended {
             Ok(Ended::Complete) => (account, (account == ExitCode::Again).then(again).flatten()),
             Ok(Ended::Interrupted) => (ExitCode::Interrupted, again()),
             Ok(Ended::Early(_)) => (ExitCode::Again, again()),
-            Ok(Ended::Suspicious(alarm)) => (ExitCode::Suspicious, Some(alarm.remedy(app_id, ids))),
+            Ok(Ended::Planned(_)) => (planned, again()),
+            Ok(Ended::Suspicious(of, alarm)) => (ExitCode::Suspicious, Some(alarm.remedy(*of, app_id, ids))),
             Ok(Ended::Denied(_, remedy)) => (ExitCode::Access, Some(remedy.to_string())),
             Err(error) => (error.exit_code(), error.hint()),
         }
@@ -80,11 +89,12 @@ mod tests {
         let usage = || Err(Error::Usage("manifest".into()));
         let bug = || Err(Error::Bug("journal".into()));
         let disk = || Err(Error::Damaged("dataset".into()));
-        let early = || Ok(Ended::Early("month".into()));
+        let early = || Ok(Ended::Early("outage".into()));
+        let planned = || Ok(Ended::Planned("month".into()));
         let denied = || Ok(Ended::Denied(Said { text: "code 121005".into(), log_id: None }, Remedy("grant it")));
         let left = || Ok(Done::LeftToTheNextRun);
         let done = || Ok(Done::Published);
-        let cases: [Case; 15] = [
+        let cases: [Case; 17] = [
             (Ok(()), Ok(Ended::Complete), done(), ExitCode::SomeFailed, None),
             (Ok(()), Ok(Ended::Complete), left(), ExitCode::Interrupted, None),
             (Ok(()), Ok(Ended::Complete), disk(), ExitCode::Disk, None),
@@ -93,6 +103,8 @@ mod tests {
             (Ok(()), early(), done(), ExitCode::Again, None),
             (Ok(()), early(), left(), ExitCode::Again, None),
             (Ok(()), early(), disk(), ExitCode::Disk, None),
+            (Ok(()), planned(), done(), ExitCode::Planned, None),
+            (Ok(()), planned(), disk(), ExitCode::Disk, None),
             (Ok(()), denied(), done(), ExitCode::Access, None),
             (Ok(()), denied(), disk(), ExitCode::Access, Some("dataset")),
             (Ok(()), bug(), done(), ExitCode::Bug, None),
@@ -103,7 +115,7 @@ mod tests {
         ];
         for (row, (enqueued, fetched, published, code, besides)) in cases.into_iter().enumerate() {
             let end = End::of(enqueued, fetched, published);
-            assert_eq!(end.exit(ExitCode::SomeFailed, WHO).0, code, "row {row}");
+            assert_eq!(end.exit(ExitCode::SomeFailed, ExitCode::Planned, WHO).0, code, "row {row}");
             assert_eq!(end.besides.as_ref().map(ToString::to_string).as_deref(), besides, "row {row}");
             assert_eq!(end.stopped(WHO).is_none(), code == ExitCode::SomeFailed, "row {row}");
         }

@@ -20,24 +20,13 @@ use crate::{
     stay::Stay,
 };
 
-/// Makes sure that there is something to compare the dates' stays with, and that what differs could be published; before a
-/// manifest is taken in, which may bring stays of these dates, none need be known.
+/// Makes sure that what differs could be published.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if there are no stays of these dates and no manifest; if the file system cannot exchange their folders.
-pub(super) fn check(
-    journal: &Journal,
-    publishing: Option<&Publishing>,
-    dates: Dates,
-    has_manifest: bool,
-) -> Result<(), Error> {
+/// [`Error::Usage`] if the file system cannot exchange the folders of these dates.
+pub(super) fn check(journal: &Journal, publishing: Option<&Publishing>, dates: Dates) -> Result<(), Error> {
     let known = journal.known_dates(dates.first, dates.last)?;
-    if known.is_empty() && !has_manifest {
-        return Err(Error::Usage(format!(
-            "--refresh {dates}: no stays of these dates are known; `vcq status` lists them"
-        )));
-    }
     let Some(publishing) = publishing else { return Ok(()) };
     known.into_iter().try_for_each(|date| publishing.check_replaceable(date))
 }

@@ -10,11 +10,12 @@ use tokio::{
 };
 
 use super::{
-    Export, Surroundings, closes_at_s,
+    Export, Surroundings,
     publishing::{self, Done, Ready, TURN_POLL},
     told::Told,
 };
 use crate::{
+    command::standing::closes_at_s,
     endpoint::Endpoint,
     error::Error,
     event::{Emit, Event},
@@ -192,7 +193,7 @@ impl<'a> Run<'a> {
                 told = Some(Instant::now());
             }
             if self.task.until.is_some_and(|until| until.is_reached(self.around.start.now())) {
-                return Ok(Ended::Early("the time limit is reached while another process fetches".into()));
+                return Ok(Ended::Planned("the time limit is reached while another process fetches".into()));
             }
             tokio::select! {
                 biased;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    command::{cost::Cost, export::closes_at_s},
+    command::{cost::Cost, standing::closes_at_s},
     config::Config,
     dates::Dates,
     error::Error,

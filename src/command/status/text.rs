@@ -6,9 +6,6 @@ use chrono::Datelike;
 
 use super::{DateStatus, Discovery, Queue, Requests, Status};
 
-/// With more dates than a month has, the table leaves out the complete ones: the calendar shows them.
-const DATES_MAX: usize = 31;
-
 /// Dates that the table shows at most, complete or not; `--json` lists all.
 const ROWS_MAX: usize = 100;
 
@@ -64,30 +61,30 @@ impl Status {
         writeln!(f, "            # complete  o not yet  ! failed or missing  . no stays\n")
     }
 
+    /// A row for each date that is not complete, and for all if that is asked for; columns of zeros are left out.
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "date         {:>9} {:>8} {:>8} {:>7} {:>9} {:>11} {:>5}",
-            "done", "absent", "rejected", "failed", "pending", "samples", "files"
-        )?;
-        let leaves_out = self.dates.len() > DATES_MAX;
-        let mut hidden = 0;
-        let mut shown = 0;
         let mut sum = DateStatus::default();
-        for date in &self.dates {
-            sum.add(date);
-            if shown == ROWS_MAX || (leaves_out && date.complete) {
-                hidden += 1;
-                continue;
-            }
-            shown += 1;
-            date.write_row(f, &format!("{} {}", date.date, date.mark()))?;
+        self.dates.iter().for_each(|date| sum.add(date));
+        let columns: Vec<_> = COLUMNS.iter().filter(|column| column.is_told || (column.of)(&sum) > 0).collect();
+        let told: Vec<_> = self.dates.iter().filter(|date| self.tells_all || !date.complete).collect();
+        if !self.dates.is_empty() {
+            write!(f, "date        ")?;
+            columns.iter().try_for_each(|Column { name, width, .. }| write!(f, " {name:>width$}"))?;
+            writeln!(f)?;
         }
-        if hidden > 0 {
-            writeln!(f, "            and {hidden} more dates: `vcq status --json` lists all")?;
+        for date in told.iter().take(ROWS_MAX) {
+            date.write_row(f, &format!("{} {}", date.date, date.mark()), &columns)?;
+        }
+        if told.len() > ROWS_MAX {
+            writeln!(f, "            and {} more dates: `vcq status --json` lists all", told.len() - ROWS_MAX)?;
+        }
+        if told.len() > 1 || told.len() < self.dates.len() {
+            sum.write_row(f, "all         ", &columns)?;
         }
         if !self.dates.is_empty() {
-            sum.write_row(f, "all         ")?;
+            let complete = self.dates.iter().filter(|date| date.complete).count();
+            let hint = if told.len() < self.dates.len() { "; `--all` shows them too" } else { "" };
+            writeln!(f, "            {complete} of {} dates are complete{hint}", self.dates.len())?;
         }
         if sum.refreshing > 0 {
             writeln!(f, "            {} done stays are asked for again by --refresh", sum.refreshing)?;
@@ -134,11 +131,33 @@ impl DateStatus {
         self.files += files;
     }
 
-    fn write_row(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-        let Self { done, absent, rejected, failed, pending, samples, files, .. } = self;
-        writeln!(f, "{name} {done:>9} {absent:>8} {rejected:>8} {failed:>7} {pending:>9} {samples:>11} {files:>5}")
+    fn write_row(&self, f: &mut fmt::Formatter<'_>, name: &str, columns: &[&Column]) -> fmt::Result {
+        write!(f, "{name}")?;
+        for Column { width, of, .. } in columns {
+            write!(f, " {:>width$}", of(self))?;
+        }
+        writeln!(f)
     }
 }
+
+/// A column of the table of dates.
+struct Column {
+    name: &'static str,
+    width: usize,
+    of: fn(&DateStatus) -> u64,
+    /// Whether it is there although all of it is zero.
+    is_told: bool,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column { name: "done", width: 9, of: |date| date.done, is_told: true },
+    Column { name: "absent", width: 8, of: |date| date.absent, is_told: false },
+    Column { name: "rejected", width: 8, of: |date| date.rejected, is_told: false },
+    Column { name: "failed", width: 7, of: |date| date.failed, is_told: false },
+    Column { name: "pending", width: 9, of: |date| date.pending, is_told: true },
+    Column { name: "samples", width: 11, of: |date| date.samples, is_told: true },
+    Column { name: "files", width: 5, of: |date| date.files, is_told: true },
+];
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +166,7 @@ mod tests {
     use chrono::NaiveDate;
 
     use super::*;
+    use crate::{dates::Dates, error::ExitCode};
 
     fn date(text: &str, pending: u64, failed: u64) -> DateStatus {
         let date = text.parse().unwrap();
@@ -162,7 +182,8 @@ mod tests {
             this_month_by_endpoint: BTreeMap::new(),
             requests_per_month: Some(100_000),
         };
-        Status { dates, queue: Queue { nightly: 5, backfill: 95 }, discovery: None, requests, seconds_left: 61 }
+        let queue = Queue { nightly: 5, backfill: 95 };
+        Status { dates, queue, discovery: None, requests, seconds_left: 61, tells_all: false }
     }
 
     #[test]
@@ -174,14 +195,33 @@ mod tests {
         2026-02     o..........................!
                     # complete  o not yet  ! failed or missing  . no stays
 
-        date              done   absent rejected  failed   pending     samples files
-        2026-01-31 #        10        0        0       0         0         300     1
-        2026-02-01 o        10        0        0       0         3         300     1
-        2026-02-28 !        10        0        0       2         1         300     1
-        all                 30        0        0       2         4         900     3
+        date              done  failed   pending     samples files
+        2026-02-01 o        10       0         3         300     1
+        2026-02-28 !        10       2         1         300     1
+        all                 30       2         4         900     3
+                    1 of 3 dates are complete; `--all` shows them too
         queue       5 nightly, 95 backfill: at least 1m 1s
         requests    99 in the last minute, 1234 today, 5678 of 100000 this month (UTC+8)
         ");
+    }
+
+    #[test]
+    fn the_exit_code_says_whether_dates_are_complete() {
+        let dates = || vec![date("2026-01-01", 0, 0), date("2026-01-02", 0, 3), date("2026-01-03", 1, 0)];
+        for (named, code) in [
+            ("2026-01-01..2026-01-01", ExitCode::Complete),
+            ("2026-01-02..2026-01-02", ExitCode::SomeFailed),
+            ("2026-01-01..2026-01-02", ExitCode::SomeFailed),
+            ("2026-01-03..2026-01-03", ExitCode::Again),
+            ("2026-01-01..2026-01-03", ExitCode::Again),
+            ("2026-01-04..2026-01-04", ExitCode::Again),
+        ] {
+            let (first, last) = named.split_once("..").unwrap();
+            let named_dates = Dates { first: first.parse().unwrap(), last: last.parse().unwrap() };
+            let shown = status(dates()).showing(Some(named_dates), false);
+            assert_eq!(shown.exit_code(), code, "{named}");
+            assert_eq!(shown.dates.len(), named_dates.each().count(), "{named}");
+        }
     }
 
     #[test]
@@ -192,7 +232,7 @@ mod tests {
         let text = status(dates.collect()).to_string();
         assert_eq!(text.lines().filter(|line| line.starts_with("202")).count(), 27 + 8, "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        assert!(text.contains("and 792 more dates"), "{text}");
+        assert!(text.contains("792 of 800 dates are complete; `--all` shows them too"), "{text}");
         let pending = first.iter_days().take(800).map(|day| date(&day.to_string(), 1, 0));
         let text = status(pending.collect()).to_string();
         assert!(text.contains("and 700 more dates") && text.lines().count() < 140, "{text}");

@@ -86,8 +86,12 @@ impl Discovery {
 
 impl fmt::Display for Discovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = self.dates.values().filter(|listing| **listing != DateListing::Closed.name()).count();
-        write!(f, "discovered {} dates ({open} of them open), {} meetings", self.dates.len(), self.meetings)?;
+        let stand = |as_what: DateListing| self.dates.values().filter(|listing| **listing == as_what.name()).count();
+        write!(f, "discovered {} dates ({} of them open", self.dates.len(), stand(DateListing::Open))?;
+        match stand(DateListing::Unlisted) {
+            0 => write!(f, "), {} meetings", self.meetings)?,
+            unlisted => write!(f, ", {unlisted} not listed as a whole), {} meetings", self.meetings)?,
+        }
         writeln!(f, ", {} attendances, {} stays", self.attendances, self.stays)?;
         for (kind, count) in &self.without_id {
             writeln!(f, "           {count} attendances without an id: {kind}")?;

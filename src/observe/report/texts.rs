@@ -4,19 +4,18 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::{publish::Publication, read::batch::Unreadable, read::decode::Unknown};
+use super::text::{TOLD_MAX, write_rest};
+
+use crate::{
+    publish::Publication,
+    read::{batch::Unreadable, decode::Unknown, unread::Unread},
+};
 
 /// Texts that could not be read, by column, and keys that no column comes from, by name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Texts {
-    unparsed: BTreeMap<String, Unparsed>,
+    unparsed: BTreeMap<String, Unread>,
     unknown_keys: BTreeMap<String, u64>,
-}
-
-#[derive(Clone, Debug, Default, Serialize)]
-struct Unparsed {
-    count: u64,
-    samples: Vec<String>,
 }
 
 impl Texts {
@@ -29,24 +28,18 @@ impl Texts {
         texts
     }
 
-    /// Adds those of one file of a dataset that comes from listings; the texts stand in its rows.
-    pub fn add_listed(&mut self, dataset: &str, unparsed: &BTreeMap<&'static str, u64>, unknown: &Unknown) {
-        for (column, count) in unparsed {
-            self.unparsed.entry(format!("{dataset}.{column}")).or_default().count += count;
+    /// Adds those of one file of a dataset that comes from listings.
+    pub fn add_listed(&mut self, dataset: &str, unparsed: &BTreeMap<&'static str, Unread>, unknown: &Unknown) {
+        for (column, unread) in unparsed {
+            self.unparsed.entry(format!("{dataset}.{column}")).or_default().add_all(unread);
         }
         self.add_unknown(unknown);
     }
 
     /// Adds those of one file.
     pub fn add(&mut self, unreadable: &Unreadable, unknown: &Unknown) {
-        for (column, count, samples) in unreadable.columns() {
-            let unparsed = self.unparsed.entry(column.to_owned()).or_default();
-            unparsed.count += count;
-            for sample in samples {
-                if unparsed.samples.len() < Unreadable::SAMPLES_MAX && !unparsed.samples.contains(sample) {
-                    unparsed.samples.push(sample.clone());
-                }
-            }
+        for (column, unread) in unreadable.columns() {
+            self.unparsed.entry(column.to_owned()).or_default().add_all(unread);
         }
         self.add_unknown(unknown);
     }
@@ -64,14 +57,15 @@ impl Texts {
 /// A line for each column and each key.
 impl fmt::Display for Texts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (column, unparsed) in &self.unparsed {
+        for (column, unparsed) in self.unparsed.iter().take(TOLD_MAX) {
             let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
             let such_as = if samples.is_empty() { String::new() } else { format!(", such as {}", samples.join(", ")) };
             writeln!(f, "unparsed   {column}: {} texts{such_as}", unparsed.count)?;
         }
-        for (key, count) in &self.unknown_keys {
+        write_rest(f, self.unparsed.len().saturating_sub(TOLD_MAX) as u64)?;
+        for (key, count) in self.unknown_keys.iter().take(TOLD_MAX) {
             writeln!(f, "unknown    {key:?}: {count} times")?;
         }
-        Ok(())
+        write_rest(f, self.unknown_keys.len().saturating_sub(TOLD_MAX) as u64)
     }
 }

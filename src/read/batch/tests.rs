@@ -318,26 +318,12 @@ fn what_cannot_be_read_stands_in_unparsed_as_it_came() {
 
     let unreadable = batch.take_unreadable();
     let counted: Vec<_> =
-        unreadable.columns().map(|(name, count, samples)| (name, count, samples.join(" | "))).collect();
+        unreadable.columns().map(|(name, unread)| (name, unread.count, unread.samples.join(" | "))).collect();
     let expected = texts.map(|(name, text)| match name {
         "network_delay_ms" => (name, 2, "<1ms | 1".to_owned()),
         _ => (name, 1, text.to_owned()),
     });
     assert_eq!(counted, expected);
-}
-
-#[test]
-fn of_unreadable_texts_a_few_distinct_ones_are_kept_in_part() {
-    let mut unreadable = Unreadable::default();
-    assert_eq!(unreadable.columns().count(), 0);
-    let long = "é".repeat(Unreadable::SAMPLE_CHARS_MAX + 1);
-    for text in ["a", "b", "a", &long, "c", "d", "e", "a"] {
-        unreadable.add(3, text);
-    }
-    let kept = ["a", "b", &long[..long.len() - "é".len()], "c", "d"].map(str::to_owned);
-    let columns: Vec<_> = unreadable.columns().collect();
-    assert_eq!(columns, [(COLUMNS[3].name, 8, kept.as_slice())]);
-    assert_eq!(kept.len(), Unreadable::SAMPLES_MAX);
 }
 
 #[test]
