@@ -9,6 +9,7 @@
 mod adopt;
 mod damage;
 mod discovered;
+mod early_end;
 mod enqueue;
 mod file;
 mod import;

@@ -35,7 +35,9 @@ pub struct Plan {
     pub stays: u64,
     /// Of these, stays whose pages have all landed.
     pub landed: u64,
-    /// What asking for the others costs.
+    /// Stays of earlier runs whose samples ended early, and which the run would ask for once more.
+    pub asked_once_more: u64,
+    /// What asking for the others and for these costs.
     #[serde(flatten)]
     pub cost: Cost,
     /// Where the rejected rows are listed, if there are any and there is a state folder that can be written.
@@ -82,6 +84,8 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     let manifests = &manifests.listed()?;
     let staged = Intake::begin(&journal, manifests, config, start, &emit)?.finish(&mut rejects)?;
     let merged = journal.plan(staged)?;
+    let young_from = start.now() - config.absent_retry_for;
+    let (asked_once_more, once_more) = journal.early_ends_due(young_from.timestamp())?;
     let (rows, rejected, listed) = counts.into_inner();
     Ok(Plan {
         rows,
@@ -91,7 +95,8 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
         duplicates: merged.duplicates,
         stays: merged.stays,
         landed: merged.landed,
-        cost: Cost::of(merged.requests, &journal, config, start)?,
+        asked_once_more,
+        cost: Cost::of(merged.requests + once_more, &journal, config, start)?,
         rejects_file: rejects.finish()?.map(|path| path.display().to_string()),
         rejects: listed,
     })
@@ -118,6 +123,9 @@ impl fmt::Display for Plan {
             writeln!(f, "           times without a zone are taken for {offset}")?;
         }
         writeln!(f, "landed     {} stays already", self.landed)?;
+        if self.asked_once_more > 0 {
+            writeln!(f, "once more  {} stays of earlier runs, whose samples ended early", self.asked_once_more)?;
+        }
         write!(f, "{}", self.cost)?;
         for reject in &self.rejects {
             writeln!(f, "rejected   {}", Printable(reject))?;

@@ -74,6 +74,9 @@ pub struct SimulateArgs {
     /// How long after a meeting's end its data appear; before that it is not found
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub data_delay: Duration,
+    /// How long after a meeting's end its stays have the first third of their samples alone
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub partial_for: Duration,
     /// Share, 0 to 1, of each oddity that the lists of meetings and participants may have: attendances without an id or
     /// with a second device, meetings over midnight or over a day, ends that change, rarer texts, and the like
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
@@ -165,6 +168,7 @@ impl SimulateArgs {
                 other_forms: self.other_forms,
                 missing_samples: 0,
                 data_delay_s: u32::try_from(self.data_delay.as_secs()).unwrap_or(u32::MAX),
+                partial_for_s: u32::try_from(self.partial_for.as_secs()).unwrap_or(u32::MAX),
                 lists: self.lists(),
             },
             quota: QuotaSettings {

@@ -36,6 +36,8 @@ pub struct DateStatus {
     pub pending: u64,
     /// Done stays that `--refresh` asks for again; what is published of them is as it was.
     pub refreshing: u64,
+    /// Done stays whose samples end early: they are asked for once more when their meetings are no longer young.
+    pub early_ends: u64,
     /// Published samples.
     pub samples: u64,
     /// Published files.
@@ -116,6 +118,9 @@ pub fn standing(
         let date = dates.entry(date).or_default();
         date.refreshing = stays;
         date.complete = false;
+    }
+    for (date, stays) in journal.early_ends_by_date()?.into_iter().filter(|(date, _)| is_wanted(*date)) {
+        dates.entry(date).or_default().early_ends = stays;
     }
     for day in look::dates(journal, dataset)?.into_iter().filter(|day| is_wanted(*day)) {
         dates.entry(day).or_default();

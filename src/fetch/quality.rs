@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, FixedOffset};
 use tokio::time::Instant;
 
 use super::{
@@ -19,7 +19,16 @@ use crate::{
         page::{Next, Page},
         transport::Answer,
     },
-    journal::{Aside, NewPage, QueuedStay, State, StayId, Verdict},
+    journal::{Aside, JournalError, ListedPageId, NewPage, QueuedStay, State, StayId, Verdict},
+    limits::EARLY_END_S,
+    listings,
+    meeting::Meeting,
+    read::{
+        batch::Batch,
+        decode::{Unknown, decode},
+    },
+    stay::Stay,
+    tables::participants::PARTICIPANTS,
 };
 
 type StayTask = Task<QueuedStay>;
@@ -112,6 +121,36 @@ impl Loop<'_> {
         self.settled(stay, State::Done, None, None)
     }
 
+    /// Whether the last samples of a stay may still come: its meeting is young, and they end long before it may have ended.
+    fn ends_early(&self, stay: &QueuedStay, page: &Page, answer: &Answer) -> Result<bool, Error> {
+        if page.next != Next::End || page.items == 0 || !self.is_young(stay) {
+            return Ok(false);
+        }
+        let offset = self.terms.config.api.naive_utc_offset;
+        let Some(last_s) = last_sample_s(&answer.body, &stay.stay, offset) else { return Ok(false) };
+        let is_early = |end_s: i64| end_s - last_s > EARLY_END_S;
+        if !is_early(stay.stay.meeting_end_s) {
+            return Ok(false);
+        }
+        Ok(self.left_at_s(&stay.stay)?.is_none_or(is_early))
+    }
+
+    /// When the participant left, where a listing says so.
+    fn left_at_s(&self, stay: &Stay) -> Result<Option<i64>, Error> {
+        let Some(id) = self.journal.meeting_of(stay)? else { return Ok(None) };
+        let meeting = Meeting { start_s: stay.meeting_start_s, no: stay.meeting_no, end_s: Some(stay.meeting_end_s) };
+        let (offset, now_s) = (self.terms.config.api.naive_utc_offset, self.terms.start.now().timestamp());
+        let mut left_s = None;
+        let read = self.journal.each_page_of_participants(id, ListedPageId::MAX, |_, body| {
+            let listed = listings::attendances(body, &meeting, offset, now_s, &mut Unknown::default());
+            let own = listed.into_iter().flatten().filter(|seen| seen.stay.as_ref() == Some(stay));
+            left_s = own.map(|seen| seen.values.cell(&PARTICIPANTS, "leave_time").time_s()).fold(left_s, Option::max);
+            Ok::<_, JournalError>(())
+        });
+        // A page that has been pruned says nothing.
+        Ok(read.ok().and(left_s))
+    }
+
     fn land(&mut self, stay: &QueuedStay, page: &Page, answer: &Answer) -> Result<(), Error> {
         let next_token = match &page.next {
             Next::Token(token) => Some(token.as_str()),
@@ -119,7 +158,12 @@ impl Loop<'_> {
         };
         let samples = page.items;
         let landed = NewPage { stay: stay.id, number: stay.pages, samples, next_token, body: &answer.body };
-        self.journal.land(&landed, self.terms.start.now().timestamp())?;
+        let now_s = self.terms.start.now().timestamp();
+        if self.ends_early(stay, page, answer)? {
+            self.journal.land_early_end(&landed, now_s)?;
+        } else {
+            self.journal.land(&landed, now_s)?;
+        }
         (self.terms.emit)(Event::Landed { samples });
         Ok(())
     }
@@ -141,6 +185,25 @@ impl Loop<'_> {
             PagingFault::OfStay(reason)
         }))
     }
+}
+
+/// When the last sample of a page was taken, as far as its times can be read.
+fn last_sample_s(body: &[u8], stay: &Stay, naive_offset: FixedOffset) -> Option<i64> {
+    let mut batch = Batch::new(naive_offset);
+    let mut rows = batch.stay(stay);
+    let mut last_us = None;
+    let mut take = |batch: &mut Batch| {
+        last_us = last_us.max(batch.sample_time_us().values.iter().copied().max());
+        batch.clear();
+    };
+    let decoded = decode(body, &mut Unknown::default(), |sample| {
+        rows.push(sample);
+        if let Some(full) = rows.full() {
+            take(full);
+        }
+    });
+    take(&mut batch);
+    decoded.ok().and(last_us).map(|time_us| time_us.div_euclid(1_000_000))
 }
 
 /// Verdicts.

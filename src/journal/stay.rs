@@ -207,6 +207,8 @@ pub struct Tally {
     pub samples: u64,
     /// Of these, done without a sample.
     pub empty: u64,
+    /// Of these, done with samples that end early, and to be asked for once more.
+    pub early_ends: u64,
 }
 
 /// A stay of this process with where it stands in the manifest and why it ended as it did.
@@ -344,12 +346,18 @@ impl Journal {
     pub fn tally(&self) -> Result<Vec<(State, bool, Tally)>, JournalError> {
         const TALLY: &str = "
             SELECT stay.state, mine.line IS NULL AND NOT mine.discovered, count(*), sum(stay.pages), sum(stay.samples),
-                sum(stay.state = 1 /* done */ AND stay.samples = 0)
+                sum(stay.state = 1 /* done */ AND stay.samples = 0), sum(stay.short = 1)
             FROM mine JOIN first_reading AS stay ON stay.id = mine.stay
             GROUP BY 1, 2";
         let mut statement = self.db.prepare_cached(TALLY)?;
         let rows = statement.query_map([], |row| {
-            let tally = Tally { stays: row.get(2)?, pages: row.get(3)?, samples: row.get(4)?, empty: row.get(5)? };
+            let tally = Tally {
+                stays: row.get(2)?,
+                pages: row.get(3)?,
+                samples: row.get(4)?,
+                empty: row.get(5)?,
+                early_ends: row.get(6)?,
+            };
             Ok((State::from_row(row, 0)?, row.get(1)?, tally))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -138,6 +138,8 @@ struct Manifest {
     empty: u64,
     absent: u64,
     failed: u64,
+    /// Of the done: their samples end early, and later runs ask for them once more.
+    early_ends: u64,
     pending: u64,
     /// Of the pending: absent or without samples so far, and to be asked for again by later runs.
     pending_young: u64,
@@ -388,7 +390,7 @@ impl Report {
 
     /// Takes the account of the stays in, which the journal keeps.
     fn tally(&mut self, tally: &[(State, bool, Tally)]) {
-        for (state, is_asked_again, Tally { stays, empty, .. }) in tally {
+        for (state, is_asked_again, Tally { stays, empty, early_ends, .. }) in tally {
             if *is_asked_again {
                 *self.asked_again.entry(state.name()).or_default() += stays;
                 continue;
@@ -399,6 +401,7 @@ impl Report {
                 State::Done => {
                     self.manifest.done += stays;
                     self.manifest.empty += empty;
+                    self.manifest.early_ends += early_ends;
                 }
                 State::Absent => self.manifest.absent += stays,
                 State::Rejected => self.manifest.rejected += stays,

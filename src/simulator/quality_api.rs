@@ -29,7 +29,9 @@ pub(super) fn check_stay(tenant: &Tenant, now_s: i64, parameters: &Parameters) -
     let token = parameters.get("page_token");
     let read = |token| read_token(tenant.settings().seed, stay.key.0, token).ok_or(PARAM_ERROR);
     let place = token.map_or(Ok(Place::default()), read)?;
-    let (count, has_token) = (stay.sample_count, token.is_some());
+    let is_partial = stay.meeting_end_s + i64::from(tenant.settings().partial_for_s) > now_s;
+    let count = if is_partial { stay.sample_count.div_ceil(3) } else { stay.sample_count };
+    let has_token = token.is_some();
     let (endpoint, what) = (Endpoint::Quality, What::Stay(stay));
     Ok(Asked { endpoint, what, count, listed_s: now_s, page_size, has_token, place })
 }

@@ -56,6 +56,8 @@ pub struct TenantSettings {
     pub missing_samples: u32,
     /// Data of a meeting appear so many seconds after its end; before that it is not found.
     pub data_delay_s: u32,
+    /// For so many seconds after the end of its meeting a stay has the first third of its samples alone.
+    pub partial_for_s: u32,
     /// What the lists of meetings and participants have besides.
     pub lists: Lists,
 }
@@ -71,6 +73,7 @@ impl Default for TenantSettings {
             other_forms: 0.0,
             missing_samples: 0,
             data_delay_s: 0,
+            partial_for_s: 0,
             lists: Lists::default(),
         }
     }

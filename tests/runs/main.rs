@@ -22,6 +22,7 @@ mod archive;
 mod calm;
 mod clock;
 mod discover;
+mod early;
 mod faults;
 mod journal;
 mod kills;

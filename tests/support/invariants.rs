@@ -81,10 +81,17 @@ fn check_books(world: &World) {
         let stay = world.stays.iter().find(|stay| stay.key == key);
         stay.is_none_or(|stay| !world.server().expected(stay).samples.is_empty())
     };
+    // One whose samples end ten minutes before its meeting is asked for once more, if its meeting was young.
+    let ends_early = |key: StayKey| {
+        let stay = world.stays.iter().find(|stay| stay.key == key);
+        let is_partial = world.server().tenant().settings().partial_for_s > 0;
+        is_partial
+            || stay.is_some_and(|stay| stay.meeting_end_s - stay.join_s - 60 * i64::from(stay.sample_count) > 400)
+    };
     let again: u64 = books
         .pages()
         .filter(|(key, _, page)| page.answered > 1 && has_samples(*key))
-        .map(|(.., page)| u64::from(page.answered - 1))
+        .map(|(key, _, page)| u64::from(page.answered - 1 - u32::from(ends_early(key))))
         .sum();
     let restarted = world.restarted_pages;
     assert!(again <= world.abandoned + restarted, "{again} pages paid for twice, {} abandoned", world.abandoned);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use chrono::NaiveDate;
 
 use crate::{
-    command::export::closes_at_s,
+    command::standing::closes_at_s,
     config::Config,
     dataset::Dataset,
     error::Error,

@@ -100,6 +100,7 @@ impl<'a> Run<'a> {
         journal.list_young_again(asked_before.timestamp(), task.lane)?;
         let asked_again = if task.fetches_samples {
             journal.ask_earlier_again(asked_before.timestamp(), young_from.timestamp(), task.lane)?
+                + journal.ask_early_ends_again(young_from.timestamp(), task.lane)?
         } else {
             0
         };

@@ -87,7 +87,15 @@ impl Status {
             writeln!(f, "            {complete} of {} dates are complete{hint}", self.dates.len())?;
         }
         if sum.refreshing > 0 {
-            writeln!(f, "            {} done stays are asked for again by --refresh", sum.refreshing)?;
+            writeln!(f, "            {} done stays are asked for again", sum.refreshing)?;
+        }
+        if sum.early_ends > 0 {
+            writeln!(
+                f,
+                "            {} done stays have samples that end early: they are asked for once more when their meetings are no \
+                 longer young",
+                sum.early_ends
+            )?;
         }
         Ok(())
     }
@@ -120,13 +128,14 @@ impl DateStatus {
     }
 
     fn add(&mut self, other: &Self) {
-        let Self { done, absent, rejected, failed, pending, refreshing, samples, files, .. } = other;
+        let Self { done, absent, rejected, failed, pending, refreshing, early_ends, samples, files, .. } = other;
         self.done += done;
         self.absent += absent;
         self.rejected += rejected;
         self.failed += failed;
         self.pending += pending;
         self.refreshing += refreshing;
+        self.early_ends += early_ends;
         self.samples += samples;
         self.files += files;
     }

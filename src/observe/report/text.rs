@@ -65,6 +65,13 @@ impl Report {
         if self.manifest.empty > 0 {
             writeln!(f, "           {} of the done have no samples", self.manifest.empty)?;
         }
+        if self.manifest.early_ends > 0 {
+            writeln!(
+                f,
+                "           {} of the done have samples that end early: later runs ask for them once more",
+                self.manifest.early_ends
+            )?;
+        }
         for manifest in &self.manifest.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
         }
