@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
-    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs},
+    cli::{ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, ReportArgs},
     command::{
         adopt::adopt,
         archive,
@@ -34,6 +34,7 @@ use vcq::{
         export::{Export, Outcome, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
+        report::{Report, report},
         simulate,
         status::status,
         verify::{verify, verify_quickly},
@@ -182,6 +183,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&if args.json { json(&status) } else { status.to_string() })?;
             Ok(ExitCode::Complete)
         }
+        Command::Report(args) => run_report(&args, &config, start),
         Command::Rebuild(args) => run_rebuild(&args, &config, start),
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
@@ -230,6 +232,15 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
     };
     start_log(cli.global.log_filter(), form, start, progress.bar())?;
     Ok(progress)
+}
+
+fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    let task = Report { dates: args.dates, against: args.against, html: args.html.clone() };
+    let figures = report(&task, config, start)?;
+    if args.json {
+        print(&json(&figures))?;
+    }
+    Ok(ExitCode::Complete)
 }
 
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
