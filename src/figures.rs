@@ -139,6 +139,10 @@ pub struct Figures {
     /// Where was it bad?
     #[serde(rename = "where")]
     pub place: Place,
+    /// The first date of the span that these are compared with.
+    pub against_first: NaiveDate,
+    /// Its last date.
+    pub against_last: NaiveDate,
     /// The same numbers of another span, beside these; none: of that span nothing is published.
     pub against: Option<Against>,
 }
@@ -188,6 +192,24 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// That of both.
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
+        Self {
+            minutes: self.minutes + other.minutes,
+            stays: self.stays + other.stays,
+            meetings: self.meetings + other.meetings,
+            unparsed: self.unparsed + other.unparsed,
+            meetings_listed: sum(self.meetings_listed, other.meetings_listed),
+            attendances: sum(self.attendances, other.attendances),
+            attendances_without_id: sum(self.attendances_without_id, other.attendances_without_id),
+            attendances_too_long: sum(self.attendances_too_long, other.attendances_too_long),
+            stays_expected: sum(self.stays_expected, other.stays_expected),
+            stays_found: sum(self.stays_found, other.stays_found),
+            minutes_expected: sum(self.minutes_expected, other.minutes_expected),
+        }
+    }
+
     /// The share of the expected stays that have samples, from 0 to 1.
     pub fn share(&self) -> Option<f64> {
         share(self.stays_found?, self.stays_expected?)
@@ -300,7 +322,7 @@ pub fn figures(
     let span = read(datasets, dates, terms, stop)?;
     let before = read(datasets, against, terms, stop)?;
     let against = (before.coverage().minutes > 0).then(|| Against::of(&span, &before, terms));
-    Ok(Figures { against, ..span.into_figures(datasets, terms)? })
+    span.into_figures(datasets, (before.dates(), against), terms)
 }
 
 /// Reads the dates side by side.

@@ -34,7 +34,7 @@ use vcq::{
         export::{Export, Outcome, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
-        report::{Report, report},
+        report::{Report, report, write_page},
         simulate,
         status::status,
         verify::{verify, verify_quickly},
@@ -239,6 +239,12 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
     let figures = report(&task, config, start)?;
     if args.json {
         print(&json(&figures))?;
+    }
+    if let Some(path) = &args.html {
+        write_page(path, &figures, args.lang, start)?;
+    }
+    if let Some(path) = args.html.as_ref().filter(|_| !args.json) {
+        print(&format!("{figures}page       {}\n", path.display()))?;
     }
     Ok(ExitCode::Complete)
 }

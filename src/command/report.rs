@@ -1,6 +1,10 @@
 //! `vcq report`: what the published datasets hold, as a page and as JSON. Neither the journal nor the API is asked.
 
-use std::{path::PathBuf, thread};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use chrono::{Days, NaiveDate};
 use chrono_tz::Tz;
@@ -10,6 +14,8 @@ use crate::{
     dates::{Dates, NamedDates},
     error::Error,
     figures::{DATES_MAX, Datasets, Figures, Terms, figures},
+    file::{self, Readers},
+    page::{Language, page},
     start::Start,
 };
 
@@ -40,6 +46,10 @@ pub struct Report {
 ///
 /// [`Error::Usage`] for more dates than a page holds. [`Error::Stopped`] if it was told to stop: nothing is written then.
 pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, Error> {
+    if let Some(path) = &task.html {
+        file::refuse_input("--html", path, &[], config)?;
+        file::prepare(path)?;
+    }
     let datasets = Datasets::existing(config, &start.disk)?;
     let named = |dates: NamedDates| dates.at(start.now(), config.timezone);
     let dates = match task.dates {
@@ -53,6 +63,11 @@ pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, 
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let terms = Terms { limits: &config.report.limits, minutes_min: config.report.minutes_min, zone, workers };
     figures(&datasets, (dates, against), &terms, &start.stop)
+}
+
+/// Writes the page of `figures` to `path`, in one step, readable by its owner alone: it names participants.
+pub fn write_page(path: &Path, figures: &Figures, language: Language, start: &Start) -> Result<(), Error> {
+    file::replace(path, Readers::Owner, page(figures, start.now(), language).as_bytes())
 }
 
 fn check_length(dates: Dates) -> Result<(), Error> {
@@ -72,6 +87,22 @@ fn before(dates: Dates) -> Dates {
     let days = ((dates.last - dates.first).num_days() + 1).max(DAYS_AGAINST_MIN);
     let back = |days: i64| dates.first.checked_sub_days(Days::new(days.unsigned_abs())).unwrap_or(NaiveDate::MIN);
     Dates { first: back(days), last: back(1) }
+}
+
+/// What the figures come to, in three lines.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, complete, good, .. } = self;
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        writeln!(f, "dates      {first}..{last}, {} minutes in {} files", complete.total.minutes, complete.files)?;
+        if complete.has_participants {
+            let [found, expected] =
+                [complete.total.stays_found, complete.total.stays_expected].map(Option::unwrap_or_default);
+            writeln!(f, "complete   {found} of {expected} stays have minutes ({})", percent(complete.total.share()))?;
+        }
+        let (bad, share) = (good.tally.bad_minutes, percent(good.tally.bad_share()));
+        writeln!(f, "bad        {bad} of {} minutes ({share})", good.tally.minutes)
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::{
-    Complete, Coverage, DateCoverage, DateRead, Figures, Good, MetricFigures, Period, PeriodFigures, PeriodHours,
-    Terms, date::Measured, metric::METRICS, place::Places, source::Datasets, tally::Tally,
+    Against, Complete, Coverage, DateCoverage, DateRead, Figures, Good, MetricFigures, Period, PeriodFigures,
+    PeriodHours, Terms, date::Measured, metric::METRICS, place::Places, source::Datasets, tally::Tally,
 };
 use crate::{dates::Dates, error::Error};
 
@@ -81,20 +81,7 @@ impl Span {
 
     /// What is published of all dates.
     pub(super) fn coverage(&self) -> Coverage {
-        let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
-        self.complete.values().fold(Coverage::default(), |total, date| Coverage {
-            minutes: total.minutes + date.minutes,
-            stays: total.stays + date.stays,
-            meetings: total.meetings + date.meetings,
-            unparsed: total.unparsed + date.unparsed,
-            meetings_listed: sum(total.meetings_listed, date.meetings_listed),
-            attendances: sum(total.attendances, date.attendances),
-            attendances_without_id: sum(total.attendances_without_id, date.attendances_without_id),
-            attendances_too_long: sum(total.attendances_too_long, date.attendances_too_long),
-            stays_expected: sum(total.stays_expected, date.stays_expected),
-            stays_found: sum(total.stays_found, date.stays_found),
-            minutes_expected: sum(total.minutes_expected, date.minutes_expected),
-        })
+        self.complete.values().fold(Coverage::default(), |total, date| total.plus(date))
     }
 
     /// Takes a date in.
@@ -143,7 +130,12 @@ impl Span {
     }
 
     /// What came of it.
-    pub(super) fn into_figures(self, datasets: &Datasets, terms: &Terms<'_>) -> Result<Figures, Error> {
+    pub(super) fn into_figures(
+        self,
+        datasets: &Datasets,
+        (other, against): (Dates, Option<Against>),
+        terms: &Terms<'_>,
+    ) -> Result<Figures, Error> {
         let total = self.coverage();
         let dates = self.dates.each().map(|date| {
             let coverage = self.complete.get(&date).copied().unwrap_or_default();
@@ -180,7 +172,9 @@ impl Span {
             when,
             minutes_without_time: self.without_time,
             place: self.places.rank(datasets, terms)?,
-            against: None,
+            against_first: other.first,
+            against_last: other.last,
+            against,
         })
     }
 }
