@@ -270,6 +270,9 @@ pub struct ExportArgs {
     /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write the page of the run's dates at its end, as `vcq report` does
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 impl ExportArgs {

@@ -8,7 +8,7 @@ use std::{
     io::{self, ErrorKind, Write},
     mem,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::OnceLock,
     thread,
@@ -34,13 +34,14 @@ use vcq::{
         export::{Export, Outcome, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
-        report::{Report, report, write_page},
+        report::{Report, prepare_page, report, write_page},
         simulate,
         status::status,
         verify::{verify, verify_quickly},
     },
     config::Config,
     credentials::credentials,
+    dates::NamedDates,
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
@@ -50,6 +51,7 @@ use vcq::{
         progress::{Progress, counts},
         terminal::{Form, start_log},
     },
+    page::Language,
     printable::{self, Printable},
     start::{Heard, Signals, Start, Stop},
 };
@@ -136,7 +138,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let outcome = demo::demo(&args.dir, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
-            let summary = demo::summary(&args.dir, &outcome)?;
+            let summary = demo::summary(&args.dir, &outcome, start)?;
             print(&summary)?;
             Ok(conclude(&outcome))
         }),
@@ -146,10 +148,12 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
                 file::refuse_input("metrics.textfile", &path, &args.files, &config)?;
                 observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
             }
+            args.html.as_ref().map(|path| prepare_page(path, &args.files, &config)).transpose()?;
             let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             print(&outcome.report.to_string())?;
+            args.html.as_ref().map(|path| write_run_page(path, &args, &outcome, &config, start)).transpose()?;
             Ok(conclude(&outcome))
         }),
         Command::Discover(args) => block_on(async move {
@@ -235,7 +239,8 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
 }
 
 fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
-    let task = Report { dates: args.dates, against: args.against, html: args.html.clone() };
+    args.html.as_ref().map(|path| prepare_page(path, &[], config)).transpose()?;
+    let task = Report { dates: args.dates, against: args.against };
     let figures = report(&task, config, start)?;
     if args.json {
         print(&json(&figures))?;
@@ -247,6 +252,22 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
         print(&format!("{figures}page       {}\n", path.display()))?;
     }
     Ok(ExitCode::Complete)
+}
+
+/// Writes the page of the dates that a run discovered, asked for again or published; of a run that did none of it, of the last
+/// month.
+fn write_run_page(
+    path: &Path,
+    args: &ExportArgs,
+    outcome: &Outcome,
+    config: &Config,
+    start: &Start,
+) -> Result<(), Error> {
+    let published = outcome.report.published_dates().map(NamedDates::Span);
+    let dates = args.discover.or(args.refresh).or(published);
+    let figures = report(&Report { dates, ..Report::default() }, config, &start.without_stop())?;
+    write_page(path, &figures, Language::default(), start)?;
+    print(&format!("page       {}\n", path.display()))
 }
 
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {

@@ -36,8 +36,6 @@ pub struct Report {
     pub dates: Option<NamedDates>,
     /// What they are compared with; none: as many dates before them, a week at least.
     pub against: Option<NamedDates>,
-    /// Where to write the page, if anywhere.
-    pub html: Option<PathBuf>,
 }
 
 /// Computes the figures of the dates.
@@ -46,10 +44,6 @@ pub struct Report {
 ///
 /// [`Error::Usage`] for more dates than a page holds. [`Error::Stopped`] if it was told to stop: nothing is written then.
 pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, Error> {
-    if let Some(path) = &task.html {
-        file::refuse_input("--html", path, &[], config)?;
-        file::prepare(path)?;
-    }
     let datasets = Datasets::existing(config, &start.disk)?;
     let named = |dates: NamedDates| dates.at(start.now(), config.timezone);
     let dates = match task.dates {
@@ -63,6 +57,12 @@ pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, 
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let terms = Terms { limits: &config.report.limits, minutes_min: config.report.minutes_min, zone, workers };
     figures(&datasets, (dates, against), &terms, &start.stop)
+}
+
+/// Makes sure, before anything is read or asked for, that the page can be written and takes no other file's place.
+pub fn prepare_page(path: &Path, inputs: &[PathBuf], config: &Config) -> Result<(), Error> {
+    file::refuse_input("--html", path, inputs, config)?;
+    file::prepare(path)
 }
 
 /// Writes the page of `figures` to `path`, in one step, readable by its owner alone: it names participants.

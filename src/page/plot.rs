@@ -72,7 +72,7 @@ fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &Lines) -> Drawn {
         .axis_style(GRID)
         .bold_line_style(GRID)
         .light_line_style(GRID.mix(0.0))
-        .max_light_lines(0)
+        .max_light_lines(1)
         .draw()?;
     if shows_limit {
         chart.draw_series([PathElement::new([(-1, lines.limit), (periods, lines.limit)], LIMIT.stroke_width(1))])?;
