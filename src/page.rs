@@ -182,7 +182,7 @@ fn good_answer(figures: &Figures, texts: &Texts) -> (String, Vec<String>) {
         let span = fill(texts.against, &[&against.first.to_string(), &against.last.to_string()]);
         lines.push(format!("{span}: {} {} ({verdict})", points(against.bad.difference), texts.points));
     }
-    (percent(tally.bad_share()), lines)
+    (fill(texts.good_short, &[&percent(tally.bad_share())]), lines)
 }
 
 fn against(figures: &Figures, texts: &Texts) -> String {

@@ -27,8 +27,10 @@ fn tally_cells(tally: &Tally) -> Vec<Cell> {
 
 /// What stands below a ranking.
 fn notes<T>(worst: &Worst<T>, texts: &Texts) -> Vec<String> {
-    let few = [count(worst.ranked), count(worst.too_few), count(worst.too_few_minutes)];
-    let mut notes = vec![fill(texts.ranked, &[&few[0], &few[1], &few[2]])];
+    let mut notes = vec![fill(texts.ranked, &[&count(worst.ranked)])];
+    if worst.too_few > 0 {
+        notes.push(fill(texts.few, &[&count(worst.too_few), &count(worst.too_few_minutes)]));
+    }
     if worst.further_minutes > 0 {
         notes.push(fill(texts.further, &[&count(worst.further_minutes)]));
     }

@@ -28,6 +28,8 @@ pub(super) struct Texts {
     pub(super) complete_minutes: &'static str,
     /// {0} texts.
     pub(super) complete_unparsed: &'static str,
+    /// {0} share.
+    pub(super) good_short: &'static str,
     /// {0} bad of {1} minutes.
     pub(super) good_share: &'static str,
     /// {0} cause, {1} share.
@@ -186,8 +188,10 @@ pub(super) struct Texts {
     pub(super) bad: &'static str,
     /// A row.
     pub(super) null: &'static str,
-    /// {0} ranked, {1} too few, {2} their minutes.
+    /// {0} ranked.
     pub(super) ranked: &'static str,
+    /// {0} with too few minutes, {1} their minutes.
+    pub(super) few: &'static str,
     /// {0} minutes.
     pub(super) further: &'static str,
     /// Instead of a table.
@@ -297,7 +301,8 @@ static ENGLISH: Texts = Texts {
     complete_share: "{0} of {1} participations have minutes",
     complete_minutes: "{0} minutes on {1} of {2} dates",
     complete_unparsed: "{0} texts could not be read",
-    good_share: "bad: {0} of {1} minutes",
+    good_short: "{0} bad",
+    good_share: "{0} of {1} minutes had a value beyond its limit",
     good_most: "most often {0}: {1}",
     when_worst: "bad in {0} of {1} minutes, the worst hour",
     where_worst: "bad in {0} of {1} minutes; the best of its kind {2}",
@@ -334,10 +339,10 @@ static ENGLISH: Texts = Texts {
     texts: "texts",
     total: "all",
     not_told: "What files alone do not tell",
-    not_told_queue: "whether participations are still to be asked for, or were refused: `vcq status` and the report of the run say so",
+    not_told_queue: "whether participations are still to be asked for, or were refused: “vcq status” and the report of the run say so",
     not_told_unknown: "fields of the API that vcq does not know: the report of the run counts them",
-    not_told_participants: "without the dataset participants: how many participations there should be, and minutes by network, device, version, location and microphone (`vcq discover` publishes it)",
-    not_told_meetings: "without the dataset meetings: the size and kind of meetings (`vcq discover` publishes it)",
+    not_told_participants: "without the dataset participants: how many participations there should be, and minutes by network, device, version, location and microphone (“vcq discover” publishes it)",
+    not_told_meetings: "without the dataset meetings: the size and kind of meetings (“vcq discover” publishes it)",
     causes: "Why minutes were bad",
     cause: "cause",
     bad_minutes: "bad minutes",
@@ -376,7 +381,8 @@ static ENGLISH: Texts = Texts {
     name: "name",
     bad: "bad",
     null: "(not told)",
-    ranked: "{0} ranked; {1} with too few minutes ({2} together)",
+    ranked: "{0} ranked",
+    few: "{0} with too few minutes, {1} together",
     further: "{0} further minutes are of groups that are not told apart.",
     none_ranked: "Nothing has enough minutes.",
     joined: "From the dataset participants, which knows {0} of {1} minutes",
@@ -427,7 +433,8 @@ static CHINESE: Texts = Texts {
     complete_share: "{1} 次参会中有 {0} 次有分钟数据",
     complete_minutes: "{2} 天中有 {1} 天共 {0} 分钟",
     complete_unparsed: "{0} 个文本无法读取",
-    good_share: "较差:{1} 分钟中的 {0} 分钟",
+    good_short: "{0} 较差",
+    good_share: "{1} 分钟中有 {0} 分钟超出限值",
     good_most: "最常见原因:{0},{1}",
     when_worst: "最差的一小时,{1} 分钟中 {0} 较差",
     where_worst: "{1} 分钟中 {0} 较差;同类中最好的为 {2}",
@@ -464,10 +471,10 @@ static CHINESE: Texts = Texts {
     texts: "文本数",
     total: "合计",
     not_told: "仅凭文件无法得知",
-    not_told_queue: "是否还有待查询或被拒绝的参会:见 `vcq status` 和运行报告",
+    not_told_queue: "是否还有待查询或被拒绝的参会:见 “vcq status” 和运行报告",
     not_told_unknown: "vcq 不认识的 API 字段:运行报告中有计数",
-    not_told_participants: "没有 participants 数据集:应有多少参会,以及按网络、设备、版本、位置和麦克风的分布(由 `vcq discover` 发布)",
-    not_told_meetings: "没有 meetings 数据集:会议的规模和类型(由 `vcq discover` 发布)",
+    not_told_participants: "没有 participants 数据集:应有多少参会,以及按网络、设备、版本、位置和麦克风的分布(由 “vcq discover” 发布)",
+    not_told_meetings: "没有 meetings 数据集:会议的规模和类型(由 “vcq discover” 发布)",
     causes: "较差的原因",
     cause: "原因",
     bad_minutes: "较差分钟",
@@ -506,7 +513,8 @@ static CHINESE: Texts = Texts {
     name: "名称",
     bad: "较差",
     null: "(未提供)",
-    ranked: "{0} 项参与排名;{1} 项分钟太少(共 {2} 分钟)",
+    ranked: "{0} 项参与排名",
+    few: "{0} 项分钟太少,共 {1} 分钟",
     further: "另有 {0} 分钟属于未再细分的组。",
     none_ranked: "没有达到分钟下限的项。",
     joined: "来自 participants 数据集,覆盖 {1} 分钟中的 {0} 分钟",
