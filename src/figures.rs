@@ -193,6 +193,7 @@ pub struct Coverage {
 
 impl Coverage {
     /// That of both.
+    #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or_default()));
         Self {

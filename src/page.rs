@@ -217,9 +217,9 @@ fn limits(limits: &Limits, texts: &Texts) -> Table {
 
 /// The default of a key of `[report]`, as `config/vcq.toml` writes it.
 fn default_of(key: &str) -> &'static str {
-    let lines = DEFAULTS.lines().skip_while(|line| *line != "[report]");
+    let mut lines = DEFAULTS.lines().skip_while(|line| *line != "[report]");
     let value = |line: &'static str| line.strip_prefix(key)?.strip_prefix(" = ");
-    lines.filter_map(value).next().unwrap_or_default()
+    lines.find_map(value).unwrap_or_default()
 }
 
 /// The dates of a period: `2026-03-02`, `2026-03-02 – 2026-03-08`, `2026-03`.

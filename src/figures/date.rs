@@ -278,12 +278,11 @@ impl<'a> Fold<'a> {
     fn end_meeting(&mut self) {
         let Some(stay) = self.stay.take() else { return };
         let tally = mem::take(&mut self.meeting);
-        match &mut self.meetings {
-            Some(meetings) => meetings.add(stay.meeting, &tally),
-            None => {
-                self.figures.meetings += 1;
-                self.figures.worst_meetings.add(stay.meeting, tally);
-            }
+        if let Some(meetings) = &mut self.meetings {
+            meetings.add(stay.meeting, &tally);
+        } else {
+            self.figures.meetings += 1;
+            self.figures.worst_meetings.add(stay.meeting, tally);
         }
     }
 

@@ -85,7 +85,9 @@ impl Distribution {
         if other.is_rounded && !self.is_rounded {
             let exact = std::mem::take(&mut self.others);
             self.is_rounded = true;
-            exact.into_iter().for_each(|(bits, count)| self.add_other(f64::from_bits(bits), count));
+            for (bits, count) in exact {
+                self.add_other(f64::from_bits(bits), count);
+            }
         }
         other.others.iter().for_each(|(bits, count)| self.add_other(f64::from_bits(*bits), *count));
     }
@@ -150,14 +152,17 @@ mod tests {
 
     fn of(values: &[f64]) -> Distribution {
         let mut distribution = Distribution::default();
-        values.iter().for_each(|value| distribution.add(*value));
+        for value in values {
+            distribution.add(*value);
+        }
         distribution
     }
 
     fn exact(mut values: Vec<f64>, share: f64) -> f64 {
         values.sort_by(f64::total_cmp);
         let place = share * precise(values.len() as u64 - 1);
-        let (low, high) = (values[place.floor() as usize], values[place.ceil() as usize]);
+        let after = (0..values.len()).find(|index| precise(*index as u64) >= place).unwrap();
+        let (low, high) = (values[if place.fract() > 0.0 { after - 1 } else { after }], values[after]);
         low + (high - low) * place.fract()
     }
 

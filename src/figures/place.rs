@@ -133,7 +133,9 @@ impl Places {
     pub(super) fn add(&mut self, date: NaiveDate, figures: DateFigures, terms: &Terms<'_>) {
         let Ranking { worst, ranked, too_few, .. } = figures.worst_meetings;
         let mut meetings = Ranking::new(super::WORST_MAX, terms.minutes_min);
-        worst.into_iter().for_each(|(meeting, tally)| meetings.add((date, meeting), tally));
+        for (meeting, tally) in worst {
+            meetings.add((date, meeting), tally);
+        }
         (meetings.ranked, meetings.too_few) = (ranked, too_few);
         self.meetings.merge(meetings);
         self.rooms.merge(figures.rooms);

@@ -8,7 +8,10 @@ use super::{
     table::{Cell, Table},
     texts::Texts,
 };
-use crate::figures::{Complete, Coverage, Figures, Period};
+use crate::{
+    figures::{Complete, Coverage, Figures, Period},
+    printable::Printable,
+};
 
 /// A month of the calendar.
 pub(super) struct Month {
@@ -115,10 +118,12 @@ fn by_months(figures: &Figures) -> Vec<(String, Coverage)> {
 
 /// Texts that could not be read.
 pub(super) fn unparsed(figures: &Figures, texts: &Texts) -> Table {
-    let row = |(column, number): (&String, &u64)| vec![Cell::text(column), Cell::number(count(*number))];
+    let row = |(column, number): (&String, &u64)| {
+        vec![Cell::text(Printable(column).to_string()), Cell::number(count(*number))]
+    };
     Table {
         heading: texts.unparsed_heading.to_owned(),
-        columns: vec![texts.column, texts.texts],
+        columns: vec![texts.column, texts.texts_unread],
         rows: figures.complete.unparsed.iter().map(row).collect(),
         notes: Vec::new(),
     }
