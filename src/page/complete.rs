@@ -123,7 +123,7 @@ pub(super) fn unparsed(figures: &Figures, texts: &Texts) -> Table {
     };
     Table {
         heading: texts.unparsed_heading.to_owned(),
-        columns: vec![texts.column, texts.texts_unread],
+        columns: vec![texts.column, texts.unread],
         rows: figures.complete.unparsed.iter().map(row).collect(),
         notes: Vec::new(),
     }

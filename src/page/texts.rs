@@ -99,7 +99,7 @@ pub(super) struct Texts {
     /// A column.
     pub(super) column: &'static str,
     /// A column.
-    pub(super) texts_unread: &'static str,
+    pub(super) unread: &'static str,
     /// A row.
     pub(super) total: &'static str,
     /// A heading.
@@ -336,7 +336,7 @@ static ENGLISH: Texts = Texts {
     unparsed: "unread texts",
     unparsed_heading: "Texts that could not be read, by column",
     column: "column",
-    texts_unread: "texts",
+    unread: "texts",
     total: "all",
     not_told: "What files alone do not tell",
     not_told_queue: "whether participations are still to be asked for, or were refused: “vcq status” and the report of the run say so",
@@ -468,7 +468,7 @@ static CHINESE: Texts = Texts {
     unparsed: "未读文本",
     unparsed_heading: "无法读取的文本(按列)",
     column: "列",
-    texts_unread: "文本数",
+    unread: "文本数",
     total: "合计",
     not_told: "仅凭文件无法得知",
     not_told_queue: "是否还有待查询或被拒绝的参会:见 “vcq status” 和运行报告",

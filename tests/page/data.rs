@@ -54,7 +54,7 @@ impl Default for Sample<'_> {
 }
 
 /// A row of `participants`, of a user who joined when the meeting began.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attendance<'a> {
     pub(crate) id: &'a str,
     pub(crate) network_type: &'a str,

@@ -41,9 +41,9 @@ fn the_page_says_what_the_datasets_hold() {
     data.participants(
         "2026-03-02",
         &[
-            Attendance { id: "ou_0", network_type: "wifi", device: "mac", ..Attendance::default() },
-            Attendance { id: "ou_1", network_type: "wired", device: "windows", ..Attendance::default() },
-            Attendance { id: "ou_9", network_type: "4g", device: "ios", ..Attendance::default() },
+            Attendance { id: "ou_0", network_type: "wifi", device: "mac" },
+            Attendance { id: "ou_1", network_type: "wired", device: "windows" },
+            Attendance { id: "ou_9", network_type: "4g", device: "ios" },
         ],
     );
     insta::assert_snapshot!("english", text(&data.page("2026-03-02..2026-03-03")));
@@ -61,17 +61,16 @@ fn what_stands_in_the_data_is_text_and_nothing_else() {
         "</style></svg></table><h1>&amp;",
     ];
     let data = Data::new();
-    let samples: Vec<Sample> = HOSTILE
-        .iter()
-        .enumerate()
-        .flat_map(|(number, id)| {
+    let samples: Vec<Sample> = (0..)
+        .zip(HOSTILE)
+        .flat_map(|(join_s, id)| {
             (0..40).map(move |minute| Sample {
-                user_id: (number % 2 == 0).then_some(*id),
-                room_id: (number % 2 == 1).then_some(*id),
-                join_s: number as i64,
+                user_id: (join_s % 2 == 0).then_some(id),
+                room_id: (join_s % 2 == 1).then_some(id),
+                join_s,
                 minute,
                 delay_ms: Some(900.0),
-                unparsed: Some((HOSTILE[number], HOSTILE[0])),
+                unparsed: Some((id, HOSTILE[0])),
                 ..Sample::default()
             })
         })
