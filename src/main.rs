@@ -153,8 +153,9 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             print(&outcome.report.to_string())?;
+            let code = conclude(&outcome);
             args.html.as_ref().map(|path| write_run_page(path, &args, &outcome, &config, start)).transpose()?;
-            Ok(conclude(&outcome))
+            Ok(code)
         }),
         Command::Discover(args) => block_on(async move {
             let mut observers = Observers::new(progress);

@@ -53,6 +53,9 @@ pub(super) fn cause(cause: Cause, texts: &Texts) -> &'static str {
 }
 
 fn change(changed: &Changed, texts: &Texts) -> Cell {
+    if changed.difference.is_none() {
+        return Cell::text(points(None)).classed("noise");
+    }
     let (verdict, class) = match changed.verdict {
         Verdict::Better => (texts.better, "better"),
         Verdict::Worse => (texts.worse, "worse"),

@@ -36,6 +36,11 @@ impl Cell {
         Self { text, class: "number", bar }
     }
 
+    /// Whether it is a number, as most cells are: those have no class of their own.
+    pub(super) fn is_number(&self) -> bool {
+        self.class == "number"
+    }
+
     /// The same with another class.
     pub(super) fn classed(self, class: &'static str) -> Self {
         Self { class, ..self }
