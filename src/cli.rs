@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue
 
 use crate::{
     command::simulate::SimulateArgs, config::Override, dates::NamedDates, error::ExitCode, intake::Manifests,
-    journal::Lane, manifest::Format,
+    journal::Lane, manifest::Format, page::Language,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
@@ -196,6 +196,12 @@ pub enum Command {
   vcq status 7d
   vcq status --date yesterday --quiet && echo complete")]
     Status(StatusArgs),
+    /// A page of pictures of what the datasets hold: was it complete, how good was it, when and where was it bad
+    #[command(after_help = "Examples:
+  vcq report yesterday --html report.html
+  vcq report 2026-03-01..2026-03-31 --against 2026-02-01..2026-02-28 --html march.html --lang zh
+  vcq report 7d --json")]
+    Report(ReportArgs),
     /// Publish again from landed pages, without a request
     #[command(after_help = "Example: vcq rebuild 2026-03-01..2026-03-31")]
     Rebuild(RebuildArgs),
@@ -277,6 +283,9 @@ pub struct ExportArgs {
     /// today's date in the configured zone, `{lane}` for the lane
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write the page of the run's dates at its end, as `vcq report` does
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 impl ExportArgs {
@@ -422,6 +431,40 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `vcq report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// DATE, DATE..DATE with both included, yesterday, today, or 7d for the last seven days that are over; without it the last
+    /// month of which anything is published
+    #[arg(value_name = "DATES", value_parser = dates)]
+    pub dates: Option<NamedDates>,
+    /// Write the page: one file that needs nothing else
+    #[arg(long, value_name = "FILE", required_unless_present = "json")]
+    pub html: Option<PathBuf>,
+    /// Print the same numbers as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Language of the page
+    #[arg(long, value_enum, default_value_t = Language::English)]
+    pub lang: Language,
+    /// Dates to compare with; without it as many dates as there are, a week at least, before them
+    #[arg(long, value_name = "DATES", value_parser = dates)]
+    pub against: Option<NamedDates>,
+}
+
+impl ValueEnum for Language {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::English, Self::Chinese]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::English => PossibleValue::new("en").help("English"),
+            Self::Chinese => PossibleValue::new("zh").help("Chinese"),
+        })
+    }
 }
 
 /// Options of `vcq rebuild`.

@@ -10,6 +10,7 @@ pub mod drop;
 pub mod export;
 pub mod plan;
 pub mod rebuild;
+pub mod report;
 pub mod runs;
 pub mod simulate;
 pub mod standing;

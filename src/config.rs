@@ -10,7 +10,7 @@ use std::{
 
 use chrono::FixedOffset;
 use chrono_tz::Tz;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use url::Url;
 
@@ -60,6 +60,34 @@ pub struct Config {
     pub naive_times: Option<FixedOffset>,
     /// Where to write metrics for Prometheus, if anywhere.
     pub metrics_textfile: Option<PathBuf>,
+    /// What the page of `vcq report` takes for bad.
+    pub report: Report,
+}
+
+/// What the page of `vcq report` takes for bad.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// The fewest minutes of what is ranked.
+    pub minutes_min: u64,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+/// What is too much, in the unit of the name, or too little of a frame rate; 0: not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Limits {
+    /// Delay of the network, latency of audio, video and shared screens.
+    pub delay_ms: f64,
+    /// Mean loss of packets, received or sent.
+    pub loss_pct: f64,
+    /// Jitter of audio, video and shared screens.
+    pub jitter_ms: f64,
+    /// Mean load of the processor, by the client or in all.
+    pub cpu_pct: f64,
+    /// The least frame rate of a camera's video.
+    pub video_framerate_fps: f64,
+    /// The least frame rate of a shared screen.
+    pub screen_sharing_framerate_fps: f64,
 }
 
 /// The API's host and how to talk to it.
@@ -314,6 +342,23 @@ impl Layers {
                 naive_times,
             )?,
             metrics_textfile: self.optional_file("metrics.textfile")?,
+            report: self.check_report()?,
+        })
+    }
+
+    fn check_report(&self) -> Result<Report, ConfigError> {
+        const RULE: &str = "a number from 0 (not judged) to 100000";
+        let limit = |key| self.decimal(key, RULE, 0.0..=100_000.0);
+        Ok(Report {
+            minutes_min: self.integer("report.minutes_min", "a number from 1 to 1000000", 1..=1_000_000)?,
+            limits: Limits {
+                delay_ms: limit("report.delay_ms")?,
+                loss_pct: limit("report.loss_pct")?,
+                jitter_ms: limit("report.jitter_ms")?,
+                cpu_pct: limit("report.cpu_pct")?,
+                video_framerate_fps: limit("report.video_framerate_fps")?,
+                screen_sharing_framerate_fps: limit("report.screen_sharing_framerate_fps")?,
+            },
         })
     }
 
@@ -387,6 +432,20 @@ impl Layers {
         self.read(key, rule, |value| {
             let number = value.as_integer().or_else(|| value.as_str()?.trim().parse().ok())?;
             T::try_from(number).ok().filter(|number| range.contains(number))
+        })
+    }
+
+    fn decimal(
+        &self,
+        key: &'static str,
+        rule: &'static str,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Result<f64, ConfigError> {
+        self.read(key, rule, |value| {
+            #[expect(clippy::cast_precision_loss, reason = "a limit of 2^53 is out of range")]
+            let whole = || value.as_integer().map(|number| number as f64);
+            let number = value.as_float().or_else(whole).or_else(|| value.as_str()?.trim().parse().ok())?;
+            Some(number).filter(|number| range.contains(number))
         })
     }
 
@@ -567,6 +626,17 @@ mod tests {
             },
             naive_times: None,
             metrics_textfile: None,
+            report: Report {
+                minutes_min: 30,
+                limits: Limits {
+                    delay_ms: 150.0,
+                    loss_pct: 3.0,
+                    jitter_ms: 30.0,
+                    cpu_pct: 90.0,
+                    video_framerate_fps: 10.0,
+                    screen_sharing_framerate_fps: 5.0,
+                },
+            },
         };
         assert_eq!(config, expected);
         let expected = Config { file: Some("vcq.toml".into()), ..expected };
@@ -637,6 +707,9 @@ mod tests {
             ("[manifest]\nnaive_times = 'Asia/Shanghai'", "must be `utc`, a UTC offset such as `+08:00`, or empty"),
             ("state = ''", "`state` is \"\", but must be a folder's path"),
             ("[retry]\nattempts_max = 'many'", "must be a number from 1 to 100"),
+            ("[report]\ndelay_ms = -1", "`report.delay_ms` is -1, but must be a number from 0 (not judged) to 100000"),
+            ("[report]\nloss_pct = nan", "`report.loss_pct` is nan, but must be"),
+            ("[report]\nminutes_min = 0", "`report.minutes_min` is 0, but must be a number from 1 to 1000000"),
         ] {
             let error = load(file).unwrap_err();
             assert!(error.contains(expected), "{file}: {error}");

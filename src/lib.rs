@@ -19,6 +19,7 @@
 //! | what an operator is told | [`error`], [`event`] |
 //! | what a command is given | [`start`], [`mod@file`], [`credentials`] |
 //! | the work | [`intake`], [`fetch`], [`publish`] |
+//! | what people look at | [`figures`], [`page`] |
 //! | folds over events | [`observe`] |
 //! | the simulated tenant | [`simulator`] |
 //! | commands, and their command line | [`command`], [`cli`] |
@@ -44,6 +45,7 @@ pub mod error;
 pub mod event;
 pub mod feishu;
 pub mod fetch;
+pub mod figures;
 pub mod file;
 pub mod intake;
 pub mod journal;
@@ -52,6 +54,7 @@ pub mod listings;
 pub mod manifest;
 pub mod meeting;
 pub mod observe;
+pub mod page;
 pub mod parquet;
 pub mod printable;
 pub mod publish;

@@ -8,7 +8,7 @@ use std::{
     io::{self, ErrorKind, IsTerminal, Write},
     mem,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::OnceLock,
     thread,
@@ -24,8 +24,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
     cli::{
-        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, planned_end,
-        report_path,
+        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, ReportArgs,
+        planned_end, report_path,
     },
     command::{
         adopt::adopt,
@@ -37,6 +37,7 @@ use vcq::{
         export::{Conclusion, Export, Surroundings, export, until},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
+        report::{Report, prepare_page, report, write_page},
         runs::runs,
         simulate,
         status::status,
@@ -44,6 +45,7 @@ use vcq::{
     },
     config::Config,
     credentials::credentials,
+    dates::NamedDates,
     error::{Chain, Error, ExitCode},
     event::Emit,
     feishu::transport::HttpTransport,
@@ -53,6 +55,7 @@ use vcq::{
         progress::{Progress, counts},
         terminal::{Form, start_log},
     },
+    page::Language,
     printable::{self, Printable},
     start::{Heard, Signals, Start, Stop},
 };
@@ -139,7 +142,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             let outcome = demo::demo(&args.dir, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
-            let summary = demo::summary(&args.dir, &outcome)?;
+            let summary = demo::summary(&args.dir, &outcome, start)?;
             print(&summary)?;
             Ok(conclude(&outcome))
         }),
@@ -149,11 +152,14 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
                 file::refuse_input("metrics.textfile", &path, &args.files, &config)?;
                 observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
             }
+            args.html.as_ref().map(|path| prepare_page(path, &args.files, &config)).transpose()?;
             let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             print(&if args.json { json(&outcome.report) } else { outcome.report.to_string() })?;
-            Ok(conclude(&outcome))
+            let code = conclude(&outcome);
+            args.html.as_ref().map(|path| write_run_page(path, &args, &outcome, &config, start)).transpose()?;
+            Ok(code)
         }),
         Command::Discover(args) => block_on(async move {
             let mut observers = Observers::new(progress);
@@ -188,6 +194,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&if args.json { json(&status) } else { status.to_string() })?;
             Ok(args.date.map_or(ExitCode::Complete, |_| status.exit_code()))
         }
+        Command::Report(args) => run_report(&args, &config, start),
         Command::Rebuild(args) => run_rebuild(&args, &config, start),
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
@@ -245,6 +252,38 @@ fn show(cli: &Cli, config: &Config, start: &Start) -> Result<Progress, Error> {
     IS_COLORED.get_or_init(|| is_colored && io::stdout().is_terminal());
     start_log(cli.global.log_filter(), form, start, progress.bar())?;
     Ok(progress)
+}
+
+fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    args.html.as_ref().map(|path| prepare_page(path, &[], config)).transpose()?;
+    let task = Report { dates: args.dates, against: args.against };
+    let figures = report(&task, config, start)?;
+    if args.json {
+        print(&json(&figures))?;
+    }
+    if let Some(path) = &args.html {
+        write_page(path, &figures, args.lang, start)?;
+    }
+    if let Some(path) = args.html.as_ref().filter(|_| !args.json) {
+        print(&format!("{figures}page       {}\n", path.display()))?;
+    }
+    Ok(ExitCode::Complete)
+}
+
+/// Writes the page of the dates that a run discovered, asked for again or published; of a run that did none of it, of the last
+/// month.
+fn write_run_page(
+    path: &Path,
+    args: &ExportArgs,
+    outcome: &Conclusion,
+    config: &Config,
+    start: &Start,
+) -> Result<(), Error> {
+    let published = outcome.report.published_dates().map(NamedDates::Span);
+    let dates = args.discover.or(args.refresh).or(published);
+    let figures = report(&Report { dates, ..Report::default() }, config, &start.without_stop())?;
+    write_page(path, &figures, Language::default(), start)?;
+    print(&format!("page       {}\n", path.display()))
 }
 
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {

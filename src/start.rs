@@ -72,6 +72,12 @@ impl Start {
         Self { count: Arc::new(count), ..self }
     }
 
+    /// The same, not to be told to stop: for what a command that was told so does last.
+    #[must_use]
+    pub fn without_stop(&self) -> Self {
+        Self { stop: Stop::new().1, ..self.clone() }
+    }
+
     /// Tells how far the command is: `done` of `total`, where that is known, of what is counted.
     pub fn count(&self, what: &str, done: u64, total: Option<u64>) {
         (self.count)(what, done, total);

@@ -17,7 +17,7 @@ use syn::{
 const LIBRARY: &str = include_str!("../src/lib.rs");
 
 /// Modules that only compute.
-const PURE: [&str; 6] = ["read", "tables", "parquet", "manifest", "config", "observe/report"];
+const PURE: [&str; 7] = ["read", "tables", "parquet", "manifest", "config", "page", "observe/report"];
 
 /// What computing does without: clocks, the environment, files and waiting.
 const IMPURE: [&str; 12] = [

@@ -12,14 +12,18 @@ use chrono::{Days, NaiveDate};
 use tokio::net::TcpListener;
 
 use crate::{
-    command::export::{Conclusion, Export, Surroundings, export},
+    command::{
+        export::{Conclusion, Export, Surroundings, export},
+        report::{self, Report},
+    },
     config::Config,
-    dates::Dates,
+    dates::{Dates, NamedDates},
     error::{Error, ExitCode},
     event::Emit,
     feishu::{auth::tenant::Credentials, transport::HttpTransport},
     intake::Manifests,
     journal::Lane,
+    page::Language,
     simulator::{Settings, Simulator, http, lists::Lists, tenant::TenantSettings},
     start::Start,
 };
@@ -70,12 +74,13 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Con
     }
 }
 
-/// What to print after the demo: a table joined from the Parquet files of two datasets, and how to go on.
+/// What to print after the demo: a table joined from the Parquet files of two datasets, how to go on, and where the page is
+/// that this writes.
 ///
 /// # Errors
 ///
 /// If the files that were just published cannot be read.
-pub fn summary(folder: &Path, outcome: &Conclusion) -> Result<String, Error> {
+pub fn summary(folder: &Path, outcome: &Conclusion, start: &Start) -> Result<String, Error> {
     let mut text = outcome.report.to_string();
     if outcome.exit_code == ExitCode::Interrupted {
         return Ok(text);
@@ -96,7 +101,19 @@ pub fn summary(folder: &Path, outcome: &Conclusion) -> Result<String, Error> {
          coalesce(quality.user_id, quality.room_id) = coalesce(participants.user_id, participants.room_id) GROUP BY \
          network_type ORDER BY network_type\""
     );
+    let page = write_page(folder, start)?;
+    let _ = writeln!(text, "\nA page to look at, in a browser:\n  {}", page.display());
     Ok(text)
+}
+
+/// Writes the page of the demo's own data beside them, and says where it stands.
+fn write_page(folder: &Path, start: &Start) -> Result<PathBuf, Error> {
+    let path = std::path::absolute(folder.join("report.html")).map_err(file_error("find", folder))?;
+    let task = Report { dates: Some(NamedDates::Span(dates())), against: None };
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let figures = report::report(&task, &config(folder, nobody)?, start)?;
+    report::write_page(&path, &figures, Language::English, start)?;
+    Ok(path)
 }
 
 fn dates() -> Dates {

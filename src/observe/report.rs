@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::discovery::Discovery;
 pub use self::texts::Texts;
 use crate::{
+    dates::Dates,
     endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Refreshed, Wait},
@@ -481,6 +482,14 @@ impl Report {
     /// Says that the run ended before all rows that were read were in the queue: those that were not are pending.
     pub fn queueing_was_cut(&mut self) {
         self.is_cut = true;
+    }
+
+    /// The first and the last date of which this run published a file.
+    pub fn published_dates(&self) -> Option<Dates> {
+        let listed = self.listed_files.iter().map(|file| &file.date);
+        let dates = self.files.iter().map(|file| &file.date).chain(listed);
+        let dates: Vec<NaiveDate> = dates.filter_map(|date| date.parse().ok()).collect();
+        Some(Dates { first: *dates.iter().min()?, last: *dates.iter().max()? })
     }
 
     /// True once the report says why the run stopped.

@@ -441,6 +441,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "plan",
             "drop",
             "status",
+            "report",
             "rebuild",
             "archive",
             "verify",

@@ -1,0 +1,200 @@
+//! The published files that figures come from, and their columns.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, MapArray, PrimitiveArray, RecordBatch, StringArray},
+    compute::cast,
+    datatypes::{ArrowPrimitiveType, DataType, TimeUnit, TimestampMicrosecondType},
+};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+};
+
+use crate::{
+    config::Config,
+    dataset::Dataset,
+    dates::Dates,
+    error::Error,
+    parquet::ParquetFileError,
+    store::{FileName, Store, disk::Disk},
+    tables::quality::UNPARSED,
+};
+
+/// Rows that are decoded at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// The three datasets, as far as there are any.
+#[derive(Clone, Debug)]
+pub struct Datasets {
+    quality: Store,
+    meetings: Option<Store>,
+    participants: Option<Store>,
+}
+
+impl Datasets {
+    /// The datasets that the configuration names, to be read. What is not there holds nothing.
+    pub fn existing(config: &Config, disk: &Arc<dyn Disk>) -> Result<Self, Error> {
+        let open = |folder: &Path| Store::existing(Arc::clone(disk), folder);
+        let listed = |dataset| config.discover.folder(dataset).map(open).transpose();
+        Ok(Self {
+            quality: open(&config.output)?,
+            meetings: listed(Dataset::Meetings)?,
+            participants: listed(Dataset::Participants)?,
+        })
+    }
+
+    fn store(&self, dataset: Dataset) -> Option<&Store> {
+        match dataset {
+            Dataset::Quality => Some(&self.quality),
+            Dataset::Meetings => self.meetings.as_ref(),
+            Dataset::Participants => self.participants.as_ref(),
+        }
+    }
+
+    /// The dates of which a dataset has a folder, in order.
+    pub fn dates(&self, dataset: Dataset) -> Result<Vec<NaiveDate>, Error> {
+        Ok(self.store(dataset).map(Store::partitions).transpose()?.unwrap_or_default().dates)
+    }
+
+    /// The first and the last date of which any dataset has a folder.
+    pub fn span(&self) -> Result<Option<Dates>, Error> {
+        let mut all = self.dates(Dataset::Quality)?;
+        for dataset in Dataset::LISTED {
+            all.extend(self.dates(dataset)?);
+        }
+        let (first, last) = (all.iter().min().copied(), all.iter().max().copied());
+        Ok(first.zip(last).map(|(first, last)| Dates { first, last }))
+    }
+
+    /// The files of a date, in the order of their names.
+    pub(super) fn files(&self, dataset: Dataset, date: NaiveDate) -> Result<Vec<Part<'_>>, Error> {
+        let Some(store) = self.store(dataset) else { return Ok(Vec::new()) };
+        Ok(store.list(date)?.files.into_iter().map(|file| Part { store, date, name: file.name }).collect())
+    }
+
+    /// The zone that decided the dates, as a file says it; `None` without a file that does.
+    pub fn zone(&self, dates: Dates) -> Result<Option<Tz>, Error> {
+        for dataset in [Dataset::Quality, Dataset::Meetings, Dataset::Participants] {
+            for date in self.dates(dataset)?.into_iter().filter(|date| dates.contain(*date)) {
+                if let Some(part) = self.files(dataset, date)?.first() {
+                    return part.zone();
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// One published file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    store: &'a Store,
+    date: NaiveDate,
+    name: FileName,
+}
+
+impl Part<'_> {
+    /// Reads the columns of these names, of texts and of all others; one that the file lacks is left out.
+    pub(super) fn read(&self, names: &[&str]) -> Result<Batches, Error> {
+        let file = self.open()?;
+        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(file))?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        let reader = self.parquet(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
+        Ok(Batches { reader, path: self.path() })
+    }
+
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> Result<u64, Error> {
+        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        Ok(builder.metadata().file_metadata().num_rows().max(0).cast_unsigned())
+    }
+
+    /// The zone in the file's metadata.
+    fn zone(&self) -> Result<Option<Tz>, Error> {
+        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        let pairs = builder.metadata().file_metadata().key_value_metadata();
+        let named = pairs.into_iter().flatten().find(|pair| pair.key == "vcq.timezone");
+        Ok(named.and_then(|pair| pair.value.as_ref()?.parse().ok()))
+    }
+
+    fn open(&self) -> Result<File, Error> {
+        Ok(self.store.open_file(self.date, self.name)?)
+    }
+
+    /// Where it stands, for messages.
+    pub(super) fn path(&self) -> String {
+        self.store.path_of(self.date, self.name).display().to_string()
+    }
+
+    fn parquet<T>(&self, done: Result<T, parquet::errors::ParquetError>) -> Result<T, Error> {
+        done.map_err(|error| Error::Parquet { name: self.path(), source: error.into() })
+    }
+}
+
+/// The rows of a file, some at a time.
+pub(super) struct Batches {
+    reader: ParquetRecordBatchReader,
+    path: String,
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        let failed = |error| Error::Parquet { name: self.path.clone(), source: ParquetFileError::Arrow(error) };
+        Some(batch.map(|rows| Batch { rows, path: self.path.clone() }).map_err(failed))
+    }
+}
+
+/// Some rows.
+pub(super) struct Batch {
+    rows: RecordBatch,
+    path: String,
+}
+
+impl Batch {
+    /// How many rows.
+    pub(super) fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// A column of texts; all null where the file has none.
+    pub(super) fn texts(&self, name: &str) -> Result<StringArray, Error> {
+        Ok(self.column(name, &DataType::Utf8)?.as_string::<i32>().clone())
+    }
+
+    /// A column of numbers; all null where the file has none.
+    pub(super) fn primitives<T: ArrowPrimitiveType>(&self, name: &str) -> Result<PrimitiveArray<T>, Error> {
+        Ok(self.column(name, &T::DATA_TYPE)?.as_primitive::<T>().clone())
+    }
+
+    /// A column of times in microseconds; all null where the file has none.
+    pub(super) fn times(&self, name: &str) -> Result<PrimitiveArray<TimestampMicrosecondType>, Error> {
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        Ok(self.column(name, &utc)?.as_primitive().clone())
+    }
+
+    /// The column names of texts that could not be read, of a row after the other; `None` where there are none at all.
+    pub(super) fn unparsed(&self) -> Option<&MapArray> {
+        let map = self.rows.column_by_name(UNPARSED.name)?.as_map_opt()?;
+        (map.null_count() < map.len()).then_some(map)
+    }
+
+    fn column(&self, name: &str, wanted: &DataType) -> Result<ArrayRef, Error> {
+        let Some(column) = self.rows.column_by_name(name) else {
+            return Ok(arrow::array::new_null_array(wanted, self.len()));
+        };
+        if column.data_type() == wanted {
+            return Ok(Arc::clone(column));
+        }
+        cast(column, wanted).map_err(|_| {
+            let what = format!("`{name}` is {}, and not {wanted}", column.data_type());
+            Error::Parquet { name: self.path.clone(), source: ParquetFileError::Contents(what) }
+        })
+    }
+}

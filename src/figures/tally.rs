@@ -1,0 +1,106 @@
+//! Minutes, and how many of them were bad, and why.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::distribution::precise;
+
+/// Why a minute is bad: one of its values is beyond the limit of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Delay of the network, latency of audio, video or the shared screen.
+    Delay,
+    /// Mean loss of packets.
+    Loss,
+    /// Jitter of audio, video or the shared screen.
+    Jitter,
+    /// Mean load of the processor.
+    Cpu,
+    /// A picture that stutters.
+    FrameRate,
+}
+
+impl Cause {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 5] = [Self::Delay, Self::Loss, Self::Jitter, Self::Cpu, Self::FrameRate];
+
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Jitter => "jitter",
+            Self::Cpu => "cpu",
+            Self::FrameRate => "frame_rate",
+        }
+    }
+
+    /// Its bit among the causes of a minute.
+    pub(super) fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Minutes, and how many of them were bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub minutes: u64,
+    /// Those with at least one cause.
+    pub bad_minutes: u64,
+    /// Those with each cause, in the order of [`Cause::ALL`]; a minute may have several.
+    pub beyond: [u64; 5],
+}
+
+impl Tally {
+    /// Takes a minute in, with its causes as bits.
+    #[inline]
+    pub(super) fn add(&mut self, causes: u8) {
+        self.minutes += 1;
+        self.bad_minutes += u64::from(causes != 0);
+        for (bit, counter) in self.beyond.iter_mut().enumerate() {
+            *counter += u64::from(causes >> bit & 1);
+        }
+    }
+
+    /// Takes the minutes of another one in.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.minutes += other.minutes;
+        self.bad_minutes += other.bad_minutes;
+        for (counter, more) in self.beyond.iter_mut().zip(other.beyond) {
+            *counter += more;
+        }
+    }
+
+    /// The share of bad minutes, from 0 to 1; `None` without a minute.
+    pub fn bad_share(&self) -> Option<f64> {
+        share(self.bad_minutes, self.minutes)
+    }
+
+    /// The share of minutes with a cause, from 0 to 1; `None` without a minute.
+    pub fn share_beyond(&self, cause: Cause) -> Option<f64> {
+        share(self.beyond[cause as usize], self.minutes)
+    }
+}
+
+impl Serialize for Tally {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Beyond<'a>(&'a [u64; 5]);
+        impl Serialize for Beyond<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map(Cause::ALL.iter().map(|cause| cause.name()).zip(self.0))
+            }
+        }
+        let mut object = serializer.serialize_struct("Tally", 4)?;
+        object.serialize_field("minutes", &self.minutes)?;
+        object.serialize_field("bad_minutes", &self.bad_minutes)?;
+        object.serialize_field("bad_share", &self.bad_share())?;
+        object.serialize_field("beyond", &Beyond(&self.beyond))?;
+        object.end()
+    }
+}
+
+/// `part` of `whole`, from 0 to 1; `None` of nothing.
+pub fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| precise(part) / precise(whole))
+}

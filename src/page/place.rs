@@ -1,0 +1,143 @@
+//! Where was it bad? Meetings, rooms, users, and groups of participants.
+
+use chrono_tz::Tz;
+
+use super::{
+    good::cause,
+    number::{count, percent},
+    table::{Cell, Table},
+    texts::{Texts, fill},
+};
+use crate::{
+    figures::{Cause, DIMENSIONS, Figures, ListedMeeting, MeetingFigures, Named, Tally, Worst},
+    printable::Printable,
+};
+
+/// The columns that follow a group's name.
+fn tally_columns(texts: &Texts) -> Vec<&'static str> {
+    let causes = Cause::ALL.into_iter().map(|of| cause(of, texts));
+    [texts.minutes, texts.bad].into_iter().chain(causes).collect()
+}
+
+fn tally_cells(tally: &Tally) -> Vec<Cell> {
+    let bad = Cell::bar(percent(tally.bad_share()), tally.bad_share());
+    let causes = Cause::ALL.into_iter().map(|cause| Cell::number(percent(tally.share_beyond(cause))));
+    [Cell::number(count(tally.minutes)), bad].into_iter().chain(causes).collect()
+}
+
+/// What stands below a ranking.
+fn notes<T>(worst: &Worst<T>, texts: &Texts) -> Vec<String> {
+    let mut notes = vec![fill(texts.ranked, &[&count(worst.ranked)])];
+    if worst.too_few > 0 {
+        notes.push(fill(texts.few, &[&count(worst.too_few), &count(worst.too_few_minutes)]));
+    }
+    if worst.further_minutes > 0 {
+        notes.push(fill(texts.further, &[&count(worst.further_minutes)]));
+    }
+    notes
+}
+
+/// The worst meetings.
+pub(super) fn meetings(figures: &Figures, texts: &Texts) -> Table {
+    let zone: Tz = figures.timezone.parse().unwrap_or(Tz::UTC);
+    let mut columns = vec![texts.meeting, texts.begin, texts.size, texts.kind];
+    columns.extend(tally_columns(texts));
+    let bad = figures.place.meetings.worst.iter().filter(|meeting| meeting.tally.bad_minutes > 0);
+    Table {
+        heading: texts.worst_meetings.to_owned(),
+        columns,
+        rows: bad.map(|meeting| meeting_row(meeting, zone, texts)).collect(),
+        notes: notes(&figures.place.meetings, texts),
+    }
+}
+
+fn meeting_row(meeting: &MeetingFigures, zone: Tz, texts: &Texts) -> Vec<Cell> {
+    let listed = meeting.listed.as_ref();
+    let topic = listed.and_then(|listed| listed.meeting_topic.as_deref()).map(|topic| format!(" {}", Printable(topic)));
+    let begin = meeting.meeting_start_time.with_timezone(&zone).format("%Y-%m-%d %H:%M");
+    let size = listed.and_then(|listed| listed.number_of_participants).map(|people| people.to_string());
+    let mut row = vec![
+        Cell::text(format!("{}{}", Printable(&meeting.meeting_no), topic.unwrap_or_default())),
+        Cell::text(begin.to_string()).classed("date"),
+        Cell::number(size.unwrap_or_else(|| "–".to_owned())),
+        Cell::text(listed.map_or("–", |listed| kind(listed, texts))),
+    ];
+    row.extend(tally_cells(&meeting.tally));
+    row
+}
+
+/// The API's number of a meeting's type, and of its subtype, as a word.
+fn kind(listed: &ListedMeeting, texts: &Texts) -> &'static str {
+    match (listed.meeting_subtype, listed.meeting_type) {
+        (Some(8), _) => texts.webinar,
+        (Some(9), _) => texts.offline,
+        (Some(1 | 2), _) | (_, Some(3)) => texts.casting,
+        (_, Some(2)) => texts.video_meeting,
+        _ => "–",
+    }
+}
+
+/// A ranking by name.
+fn named(heading: &str, worst: &Worst<Named>, keeps_good: bool, texts: &Texts) -> Table {
+    let shown = worst.worst.iter().filter(|named| keeps_good || named.tally.bad_minutes > 0);
+    let rows = shown.map(|named| {
+        let name = named.name.as_ref().map_or_else(|| texts.null.to_owned(), |name| Printable(name).to_string());
+        [Cell::text(name)].into_iter().chain(tally_cells(&named.tally)).collect()
+    });
+    Table {
+        heading: heading.to_owned(),
+        columns: [texts.name].into_iter().chain(tally_columns(texts)).collect(),
+        rows: rows.collect(),
+        notes: notes(worst, texts),
+    }
+}
+
+/// Rooms and users.
+pub(super) fn people(figures: &Figures, texts: &Texts) -> [Table; 2] {
+    [
+        named(texts.worst_rooms, &figures.place.rooms, false, texts),
+        named(texts.worst_users, &figures.place.users, false, texts),
+    ]
+}
+
+/// Room, computer or mobile; then what `participants` tells apart, if it is there.
+pub(super) fn groups(figures: &Figures, texts: &Texts) -> Vec<Table> {
+    let means = figures.place.means.iter().map(|group| {
+        let name = match group.name {
+            "room" => texts.room,
+            "computer" => texts.computer,
+            "mobile" => texts.mobile,
+            "other" => texts.other,
+            _ => texts.unknown_means,
+        };
+        [Cell::text(name)].into_iter().chain(tally_cells(&group.tally)).collect()
+    });
+    let means = Table {
+        heading: texts.means.to_owned(),
+        columns: [texts.name].into_iter().chain(tally_columns(texts)).collect(),
+        rows: means.collect(),
+        notes: Vec::new(),
+    };
+    let headings = [texts.network_type, texts.device, texts.app_version, texts.location, texts.microphone];
+    let told = DIMENSIONS.into_iter().zip(headings).filter(|_| figures.complete.has_participants);
+    let told = told.filter_map(|(column, heading)| Some(named(heading, figures.place.told.get(column)?, true, texts)));
+    [means].into_iter().chain(told).collect()
+}
+
+/// The worst of the groups that say most: types of network, then rooms, users and meetings; with the share of the best of
+/// its kind, if all of them are named.
+pub(super) fn worst(figures: &Figures, texts: &Texts) -> Option<(String, Tally, Option<f64>)> {
+    let place = &figures.place;
+    let rankings = place.told.get("network_type").into_iter().chain([&place.rooms, &place.users]);
+    let named = rankings.filter(|worst| worst.worst.len() > 1).find_map(|worst| {
+        let first = worst.worst.first().filter(|first| first.tally.bad_minutes > 0)?;
+        let is_whole = worst.worst.len() as u64 == worst.ranked;
+        let best = worst.worst.last().filter(|_| is_whole).and_then(|best| best.tally.bad_share());
+        let name = first.name.as_ref().map_or_else(|| texts.null.to_owned(), |name| Printable(name).to_string());
+        Some((name, first.tally, best))
+    });
+    named.or_else(|| {
+        let first = place.meetings.worst.first().filter(|first| first.tally.bad_minutes > 0)?;
+        Some((format!("{} {}", texts.meeting, Printable(&first.meeting_no)), first.tally, None))
+    })
+}
