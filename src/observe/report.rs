@@ -17,7 +17,7 @@ use crate::{
     endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Refreshed, Wait},
-    journal::{State, Tally},
+    journal::{DateListing, State, Tally},
     manifest::{Lines, reject::Reject},
     stay::Stay,
 };
@@ -92,6 +92,12 @@ pub struct Date {
     pub failed: u64,
     /// See `done`; to be asked for again are among them.
     pub pending: u64,
+}
+
+impl Date {
+    fn is_only_open(&self) -> bool {
+        !self.complete && self.listing == Some(DateListing::Open.name()) && self.pending + self.failed == 0
+    }
 }
 
 /// What a run came to, in a line.
@@ -359,7 +365,7 @@ impl Report {
             Event::Stopping { why } => self.stopped = Some((*why).to_owned()),
             Event::Waited { .. }
             | Event::Waiting { .. }
-            | Event::Queued
+            | Event::Queued { .. }
             | Event::Fetching
             | Event::Refused { .. }
             | Event::Retry { .. }
