@@ -184,7 +184,8 @@ impl Report {
         write!(f, "verdict    {complete} of {}", are_dates(self.dates.len(), "complete"))?;
         let open = self.dates.iter().filter(|date| date.is_only_open()).count();
         if open > 0 {
-            write!(f, ", {open} are open: later runs list them again")?;
+            let are = if open == 1 { "is open: later runs list it" } else { "are open: later runs list them" };
+            write!(f, ", {open} {are} again")?;
         }
         let others = self.dates.iter().filter(|date| !date.complete && !date.is_only_open());
         let others: Vec<_> = others.map(|date| date.date.to_string()).collect();
