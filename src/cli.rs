@@ -242,6 +242,7 @@ pub struct DemoArgs {
 /// Options of `vcq export`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("of what").required(true).multiple(true).args(["files", "discover", "refresh"]))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a user gives")]
 pub struct ExportArgs {
     /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
     /// its files, `-` for standard input

@@ -106,7 +106,12 @@ pub enum Event<'a> {
         log_id: Option<&'a str>,
     },
     /// Another process of this state folder is fetching; this one waits for its stays.
-    Queued,
+    Queued {
+        /// Who that is, as it says itself.
+        holder: Option<&'a str>,
+        /// Stays in the queue, of both.
+        left: u64,
+    },
     /// This process fetches.
     Fetching,
     /// A request was sent.

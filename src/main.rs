@@ -8,7 +8,7 @@ use std::{
     io::{self, ErrorKind, IsTerminal, Write},
     mem,
     panic::{self, AssertUnwindSafe},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process,
     sync::OnceLock,
     thread,
@@ -50,6 +50,7 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     file,
+    journal::JournalError,
     observe::{
         Observers,
         progress::{Progress, counts},
@@ -76,10 +77,26 @@ fn main() -> process::ExitCode {
             if let Some(hint) = error.hint() {
                 tell(&format!("hint: {}", Printable(hint)));
             }
+            if let Some(folder) = WITHOUT_CONFIG.get().filter(|_| is_for_want_of_config(&error)) {
+                tell(&format!("hint: there is no vcq.toml in `{}`, and no VCQ_CONFIG", Printable(folder.display())));
+            }
             error.exit_code()
         }
     };
     code.into()
+}
+
+/// The folder in which a configuration file was looked for and is not.
+static WITHOUT_CONFIG: OnceLock<PathBuf> = OnceLock::new();
+
+/// Whether a configuration file may be what is missing.
+fn is_for_want_of_config(error: &Error) -> bool {
+    match error {
+        Error::Access { what, .. } => what.starts_with("no app "),
+        // Its default name: nobody has said where it is.
+        Error::Journal(JournalError::Missing(folder)) => folder == Path::new("state"),
+        _ => false,
+    }
 }
 
 /// Variables that stand for an argument; their values are told no more than those of others.
@@ -391,7 +408,12 @@ fn load_config(cli: &Cli) -> Result<Config, Error> {
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from("vcq.toml"));
     let text = match fs::read_to_string(&path) {
         Ok(text) => Some(text),
-        Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => None,
+        Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => {
+            if let Some(folder) = path::absolute(&path).ok().as_deref().and_then(Path::parent) {
+                WITHOUT_CONFIG.get_or_init(|| folder.to_owned());
+            }
+            None
+        }
         Err(source) => {
             return Err(Error::Usage(format!(
                 "cannot read configuration file `{}`: {source}",
@@ -520,7 +542,7 @@ fn print(text: &str) -> Result<(), Error> {
     let write = || {
         let mut out = io::stdout().lock();
         let text = printable::lines(text);
-        let text = if IS_COLORED.get() == Some(&true) { colored(&text) } else { text.into() };
+        let text = if IS_COLORED.get() == Some(&true) { colored(&text) } else { text };
         out.write_all(text.as_bytes()).and_then(|()| out.flush())
     };
     match above_bar(write) {

@@ -972,7 +972,7 @@ fn the_commands_say_what_they_did() {
     let span = ["--from", "2025-03-01", "--to", "2025-03-31"];
     let export = |file| [["archive", "export"].as_slice(), &span, &[file]].concat();
     // Arguments, exit code, and what is printed and said.
-    let cases: [(Vec<&str>, i32, &str, &str); 9] = [
+    let cases: [(Vec<&str>, i32, &str, &str); 10] = [
         (
             vec!["archive", "import", "pages.txt"],
             2,
@@ -991,7 +991,13 @@ fn the_commands_say_what_they_did() {
             "",
             "vcq: the landed pages of 2025-03-03 have been pruned\nhint: `vcq archive import`",
         ),
-        (vec!["rebuild"], 2, "", "vcq: the landed pages of 2025-03-03 have been pruned\nhint: `vcq archive import`"),
+        (
+            vec!["rebuild", "2025-03-03"],
+            2,
+            "",
+            "vcq: the landed pages of 2025-03-03 have been pruned\nhint: `vcq archive import`",
+        ),
+        (vec!["rebuild"], 0, "skipped: 2025-03-03: their landed pages are dropped", ""),
     ];
     for (args, code, printed, said) in cases {
         let (exit, stdout, stderr) = home.vcq(&args);

@@ -40,6 +40,7 @@ pub struct Run {
 /// Earlier runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Runs {
+    #[expect(clippy::struct_field_names, reason = "the JSON's key says of what it is the version")]
     runs_version: u32,
     /// Oldest first.
     pub runs: Vec<Run>,
@@ -56,11 +57,11 @@ pub fn record(config: &Config, command: &str, lane: Lane, written: (&Report, Opt
     let (report, path) = written;
     let account = report.account();
     let run = Run { command: command.into(), lane: lane.name().into(), report: path, account };
-    let line = serde_json::to_string(&run).expect("a run has string keys only");
+    let of_run = serde_json::to_string(&run).expect("a run has string keys only");
     file::update(&of_state(config), Readers::Owner, |before| {
         let kept: Vec<_> = before.lines().collect();
         let from = (kept.len() + 1).saturating_sub(KEPT_MAX);
-        kept[from.min(kept.len())..].iter().map(|line| format!("{line}\n")).chain([format!("{line}\n")]).collect()
+        kept[from.min(kept.len())..].iter().map(|line| format!("{line}\n")).chain([format!("{of_run}\n")]).collect()
     })
 }
 

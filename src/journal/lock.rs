@@ -4,26 +4,49 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io,
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::OpenOptionsExt,
 };
 
 use super::{Journal, JournalError};
 
+const FETCH_LOCK: &str = "fetch.lock";
 const PUBLISH_LOCK: &str = "publish.lock";
 const WAITING_LOCK: &str = "waiting.lock";
+
+/// How much is read of what the holder of a lock says of itself.
+const HOLDER_BYTES_MAX: u64 = 200;
 
 /// Held for as long as the value lives.
 #[derive(Debug)]
 pub struct Lock {
     /// None if the one who holds it only reads, and nobody has taken it ever.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl Journal {
     /// The right to send requests, if no other process has it.
     pub fn try_lock_fetching(&self) -> Result<Option<Lock>, JournalError> {
-        self.try_lock("fetch.lock")
+        self.try_lock(FETCH_LOCK)
+    }
+
+    /// Says beside the right to send requests who has it, for those who wait.
+    pub fn tell_holder(&self, fetching: &Lock, who: &str) {
+        // Whoever cannot read it waits all the same.
+        let told = fetching.file.as_ref().map(|mut file| {
+            file.set_len(0)?;
+            file.seek(io::SeekFrom::Start(0))?;
+            file.write_all(who.as_bytes())
+        });
+        drop(told);
+    }
+
+    /// Who has the right to send requests, or had it last, as far as it was said.
+    pub fn holder(&self) -> Option<String> {
+        let mut who = String::new();
+        let file = File::open(self.folder().join(FETCH_LOCK)).ok()?;
+        file.take(HOLDER_BYTES_MAX).read_to_string(&mut who).ok()?;
+        Some(who).filter(|who| !who.is_empty())
     }
 
     /// The right to change the dataset, if no other process has it.
@@ -40,7 +63,7 @@ impl Journal {
             None => Ok(()),
         };
         locked.map_err(|source| self.lock_error(PUBLISH_LOCK, source))?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     /// Says, for as long as the lock is held, that this process waits for the one that fetches. Several may.
@@ -48,7 +71,7 @@ impl Journal {
         let file = self.open_lock(WAITING_LOCK)?;
         let locked = file.as_ref().map_or(Ok(()), File::lock_shared);
         locked.map_err(|source| self.lock_error(WAITING_LOCK, source))?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     /// Whether another process waits for the one that fetches.
@@ -64,7 +87,7 @@ impl Journal {
             None => Ok(()),
         };
         match locked {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(self.lock_error(name, source)),
         }

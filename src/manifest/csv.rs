@@ -130,9 +130,9 @@ fn other_separator(line: &[u8]) -> Option<&'static str> {
     let first_name = Column::MeetingNo.name();
     let is_by = |separator: char| {
         let mut names = line.split(separator).map(|name| name.trim().trim_matches('"'));
-        line.contains(separator) && names.any(|name| name == first_name)
+        line.contains(separator) && names.any(|name| name.eq_ignore_ascii_case(first_name))
     };
-    let by_comma = line.split(',').any(|name| name.trim().trim_matches('"') == first_name);
+    let by_comma = line.split(',').any(|name| name.trim().trim_matches('"').eq_ignore_ascii_case(first_name));
     (!by_comma)
         .then(|| OTHER_SEPARATORS.into_iter().find(|(separator, _)| is_by(*separator)).map(|(_, name)| name))
         .flatten()

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chrono::DateTime;
+
 #[cfg(doc)]
 use super::rules::Rules;
 use super::{RECORD_BYTES_MAX, column::Column, id::name_of, shown::cut};
@@ -108,7 +110,9 @@ pub enum Rule {
     NotNegative,
     /// A meeting has begun.
     NotInFuture {
-        /// How far in the future the start lies, in seconds.
+        /// The start, in unix seconds.
+        start_s: i64,
+        /// How far in the future it lies, in seconds.
         by_s: i64,
     },
     /// A meeting does not end before it starts.
@@ -199,7 +203,11 @@ impl fmt::Display for Rule {
             ),
             Self::Seconds => write!(f, "must be in seconds, less than {TIME_MAX_S} (are these milliseconds?)"),
             Self::NotNegative => f.write_str("must not be before 1970"),
-            Self::NotInFuture { by_s } => write!(f, "must not be in the future, is by {by_s} s"),
+            Self::NotInFuture { start_s, by_s } => {
+                write!(f, "must not be in the future, is by {by_s} s")?;
+                // Seconds alone do not say that a year is wrong.
+                DateTime::from_timestamp(*start_s, 0).map_or(Ok(()), |start| write!(f, " ({start})"))
+            }
             Self::NotBeforeStart { by_s } => write!(f, "must not be before `meeting_start_time`, is by {by_s} s"),
             Self::LengthMax { length_s } => {
                 write!(

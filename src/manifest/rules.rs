@@ -59,7 +59,7 @@ impl Rules {
         let column = Column::MeetingStartTime;
         let start_s = self.time(fields, column)?;
         let by_s = start_s - self.now_s;
-        ensure(by_s <= 0, column, Rule::NotInFuture { by_s }).map(|()| start_s)
+        ensure(by_s <= 0, column, Rule::NotInFuture { start_s, by_s }).map(|()| start_s)
     }
 
     fn end(&self, fields: &Fields, start_s: i64) -> Result<i64, Reason> {

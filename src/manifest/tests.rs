@@ -134,7 +134,7 @@ fn a_row_that_breaks_a_rule_is_rejected_with_the_reason() {
         (
             "meeting_start_time",
             "1740930001",
-            "`meeting_start_time` is \"1740930001\", must not be in the future, is by 1 s",
+            "`meeting_start_time` is \"1740930001\", must not be in the future, is by 1 s (2025-03-02 15:40:01 UTC)",
         ),
         (
             "meeting_start_time",
@@ -410,6 +410,7 @@ fn a_header_that_is_none_stops_the_file() {
         ),
         (b"meeting_no;user_id\n", "the line of column names is separated by `;`, must be by commas"),
         (b"\"meeting_no\";\"user_id\"\r\n", "the line of column names is separated by `;`, must be by commas"),
+        (b"Meeting_No;User_Id\n", "the line of column names is separated by `;`, must be by commas"),
         (b"join_time\tmeeting_no\n", "the line of column names is separated by tabs, must be by commas"),
         (
             b"BZh91AY&SY",

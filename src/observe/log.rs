@@ -36,7 +36,9 @@ pub fn log(event: &Event<'_>) {
         Event::Refreshed { stay, refreshed, reason, log_id } => {
             debug!(?stay, refreshed = refreshed.name(), reason, log_id, "asked again");
         }
-        Event::Queued => info!("another process of this state folder is fetching; waiting for it"),
+        Event::Queued { holder, left } => {
+            info!(holder, left, "another process of this state folder is fetching; waiting for it");
+        }
         Event::Fetching => info!("fetching"),
         Event::Sent { .. } | Event::Waiting { .. } | Event::Waited { .. } | Event::Tallied { .. } => {}
         Event::Answered { endpoint, outcome, took } => {

@@ -115,8 +115,9 @@ impl Progress {
             Event::Unsettled { count, .. } => self.state.listings += count,
             Event::Waiting { cause, .. } => self.state.waiting_for = Some(*cause),
             Event::Waited { .. } => self.state.waiting_for = None,
-            Event::Queued => {
-                self.bar.set_message("waiting: another vcq process of this state folder is fetching");
+            Event::Queued { holder, left } => {
+                let who = holder.unwrap_or("another vcq process of this state folder");
+                self.bar.set_message(format!("waiting: {who} is fetching, {left} stays are queued"));
                 self.bar.tick();
                 return;
             }

@@ -18,7 +18,7 @@ use crate::{
     endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Refreshed, Wait},
-    journal::{State, Tally},
+    journal::{DateListing, State, Tally},
     manifest::{Lines, reject::Reject},
     stay::Stay,
 };
@@ -93,6 +93,12 @@ pub struct Date {
     pub failed: u64,
     /// See `done`; to be asked for again are among them.
     pub pending: u64,
+}
+
+impl Date {
+    fn is_only_open(&self) -> bool {
+        !self.complete && self.listing == Some(DateListing::Open.name()) && self.pending + self.failed == 0
+    }
 }
 
 /// What a run came to, in a line.
@@ -362,7 +368,7 @@ impl Report {
             Event::Stopping { why } => self.stopped = Some((*why).to_owned()),
             Event::Waited { .. }
             | Event::Waiting { .. }
-            | Event::Queued
+            | Event::Queued { .. }
             | Event::Fetching
             | Event::Refused { .. }
             | Event::Retry { .. }

@@ -183,9 +183,12 @@ fn credentials() {
     };
     assert_eq!(
         run(&|vcq| _ = vcq.env_remove("VCQ_APP_ID")),
-        "vcq: no app id\nhint: set VCQ_APP_ID, or `app_id` in the configuration"
+        "vcq: no app id\nhint: set VCQ_APP_ID, or `app_id` in the configuration\nhint: there is no vcq.toml in `HOME`, and no VCQ_CONFIG"
     );
-    assert_eq!(run(&|_| ()), "vcq: no app secret\nhint: set VCQ_APP_SECRET, or `app_secret_file` in the configuration");
+    assert_eq!(
+        run(&|_| ()),
+        "vcq: no app secret\nhint: set VCQ_APP_SECRET, or `app_secret_file` in the configuration\nhint: there is no vcq.toml in `HOME`, and no VCQ_CONFIG"
+    );
     let of_file = |mode: u32, text: &str| {
         world.write("secret", text);
         fs::set_permissions(world.path("secret"), Permissions::from_mode(mode)).unwrap();
@@ -447,6 +450,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "verify",
             "adopt",
             "check",
+            "runs",
             "simulate",
             "completions",
             "help"

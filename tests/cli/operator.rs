@@ -199,7 +199,9 @@ fn keys(value: &Value, path: &str, into: &mut BTreeSet<String>) {
             object.iter().for_each(|(key, value)| keys(value, &format!("{path}.{key}"), into));
         }
         Value::Array(items) if items.first().is_some_and(Value::is_object) => {
-            items.iter().for_each(|item| keys(item, &format!("{path}[]"), into));
+            for item in items {
+                keys(item, &format!("{path}[]"), into);
+            }
         }
         _ => drop(into.insert(path.to_owned())),
     }

@@ -21,7 +21,7 @@ use crate::{
     event::{Emit, Event},
     fetch::{Ended, Scope, Terms, fetch},
     intake::{Intake, rejects::Rejects},
-    journal::{Discovery, Enqueued, Journal, StayId},
+    journal::{Discovery, Enqueued, Journal, Lock, StayId},
     publish::Publisher,
 };
 
@@ -126,8 +126,17 @@ impl<'a> Run<'a> {
         if can_wait || !self.is_anything_queued(queue)? {
             return Ok(Ended::Complete);
         }
-        let Some(_fetching) = queue.try_lock_fetching()? else { return Ok(Ended::Complete) };
+        let Some(fetching) = queue.try_lock_fetching()? else { return Ok(Ended::Complete) };
+        self.tell_holder(queue, &fetching);
         self.fetch_and_publish(queue, Scope::Queued(&self.is_enqueuing)).await
+    }
+
+    /// Says who fetches, since when.
+    fn tell_holder(&self, journal: &Journal, fetching: &Lock) {
+        let now = self.around.start.now().with_timezone(&self.around.config.timezone);
+        let (process, lane) = (std::process::id(), self.task.lane.name());
+        journal
+            .tell_holder(fetching, &format!("process {process} ({lane}, since {})", now.format("%Y-%m-%d %H:%M %Z")));
     }
 
     fn is_anything_queued(&self, queue: &Journal) -> Result<bool, Error> {
@@ -182,15 +191,17 @@ impl<'a> Run<'a> {
             if !self.is_pending(journal, &mut settled_before)? {
                 return Ok(Ended::Complete);
             }
-            if let Some(_fetching) = journal.try_lock_fetching()? {
+            if let Some(fetching) = journal.try_lock_fetching()? {
                 drop(waiting);
+                self.tell_holder(journal, &fetching);
                 return self.fetch_and_publish(journal, Scope::Own).await;
             }
             if waiting.is_none() {
                 waiting = Some(journal.wait_for_fetching()?);
             }
             if told.is_none_or(|told: Instant| told.elapsed() >= QUEUED_TOLD_EVERY) {
-                (self.emit)(Event::Queued);
+                let [nightly, backfill] = journal.queued()?;
+                (self.emit)(Event::Queued { holder: journal.holder().as_deref(), left: nightly + backfill });
                 told = Some(Instant::now());
             }
             if self.task.until.is_some_and(|until| until.is_reached(self.around.start.now())) {

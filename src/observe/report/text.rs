@@ -182,16 +182,22 @@ impl Report {
         if self.only_lists {
             let is_listed = |date: &&Date| date.listing.is_some_and(|listing| listing != DateListing::Unlisted.name());
             let listed = self.dates.iter().filter(is_listed).count();
-            return writeln!(f, "verdict    {listed} of {} dates are listed", self.dates.len());
+            return writeln!(f, "verdict    {listed} of {}", are_dates(self.dates.len(), "listed"));
         }
         if self.dates.is_empty() {
             return writeln!(f, "verdict    no stays: nothing was to be done");
         }
-        let (complete, others) = self.dates_by_completeness();
-        write!(f, "verdict    {} of {} dates are complete", complete.len(), self.dates.len())?;
+        let complete = self.dates.iter().filter(|date| date.complete).count();
+        write!(f, "verdict    {complete} of {}", are_dates(self.dates.len(), "complete"))?;
+        let open = self.dates.iter().filter(|date| date.is_only_open()).count();
+        if open > 0 {
+            let are = if open == 1 { "is open: later runs list it" } else { "are open: later runs list them" };
+            write!(f, ", {open} {are} again")?;
+        }
+        let others = self.dates.iter().filter(|date| !date.complete && !date.is_only_open());
+        let others: Vec<_> = others.map(|date| date.date.to_string()).collect();
         if !others.is_empty() {
-            let named: Vec<_> = others.iter().take(TOLD_MAX).map(ToString::to_string).collect();
-            write!(f, "; not complete: {}", named.join(", "))?;
+            write!(f, "; not complete: {}", others[..others.len().min(TOLD_MAX)].join(", "))?;
             if others.len() > TOLD_MAX {
                 write!(f, " and {} more, in the report", others.len() - TOLD_MAX)?;
             }
@@ -204,6 +210,10 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn are_dates(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 date is {what}") } else { format!("{count} dates are {what}") }
 }
 
 /// The terms that are not zero; none if all of them are.
