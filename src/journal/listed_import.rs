@@ -276,7 +276,7 @@ impl ListedImport<'_> {
         const PROGRESS: &str = "SELECT pages, state FROM listing WHERE id = ?1";
         let Some(body) = reader.read(&parked.frame.zstd) else { return Ok(TakenListed::Unreadable) };
         let Some(contents) = contents(&parked.of, parked.begun_at_s, body) else { return Ok(TakenListed::Unreadable) };
-        let target = self.target(transaction, &parked.of)?;
+        let Some(target) = self.target(transaction, parked)? else { return Ok(TakenListed::Unreached) };
         let listing = match mapped(transaction, parked, target)? {
             Mapped::Listing(listing) => listing,
             Mapped::Later => return Ok(TakenListed::Older),
@@ -372,25 +372,28 @@ impl ListedImport<'_> {
         Ok((id, is_new))
     }
 
-    /// What the listing is of, in this journal; a meeting that it does not know is taken in.
-    fn target(&self, db: &Connection, of: &ListedOf) -> Result<Target, JournalError> {
+    /// What the listing is of, in this journal. A meeting that it does not know is taken in with the first page of its
+    /// participants; none for a later one.
+    fn target(&self, db: &Connection, parked: &Parked<'_>) -> Result<Option<Target>, JournalError> {
         const KNOWN: &str = "SELECT id FROM meeting WHERE start_time = ?1 AND number = ?2";
         const NEW: &str = "INSERT INTO meeting (start_time, number, end_time, date) VALUES (?1, ?2, ?3, ?4)";
-        let meeting = match of {
+        let meeting = match &parked.of {
             ListedOf::Date(date) => {
-                return Ok(Target { date: Some(date.to_epoch_days()), meeting: None, end_s: None });
+                return Ok(Some(Target { date: Some(date.to_epoch_days()), meeting: None, end_s: None }));
             }
             ListedOf::Meeting(meeting) => meeting,
         };
         let number = meeting_no_column(meeting.no);
         let known = db.prepare_cached(KNOWN)?.query_row([meeting.start_s, number], |row| row.get(0)).optional()?;
-        let id = if let Some(id) = known {
-            id
-        } else {
-            let date = partition_date(meeting.start_s, self.zone).to_epoch_days();
-            db.prepare_cached(NEW)?.insert(params![meeting.start_s, number, meeting.end_s, date])?
+        let id = match known {
+            Some(id) => id,
+            None if parked.number > 0 => return Ok(None),
+            None => {
+                let date = partition_date(meeting.start_s, self.zone).to_epoch_days();
+                db.prepare_cached(NEW)?.insert(params![meeting.start_s, number, meeting.end_s, date])?
+            }
         };
-        Ok(Target { date: None, meeting: Some(id), end_s: meeting.end_s })
+        Ok(Some(Target { date: None, meeting: Some(id), end_s: meeting.end_s }))
     }
 
     /// What is left when all pages have been taken in: stays that are complete with an end that a listing gave their meeting, and
