@@ -17,14 +17,14 @@ use vcq::{
         decode::{Unknown, decode},
     },
     start::Stop,
-    stay::Stay,
+    stay::{MeetingNo, Participant, Stay},
     store::disk::{Disk, LocalDisk},
 };
 
-use self::pages::{SAMPLES_PER_PAGE, page, stay};
+use self::page::{SAMPLES_PER_PAGE, page};
 
-#[path = "support/pages.rs"]
-mod pages;
+#[path = "support/page.rs"]
+mod page;
 
 const FIRST: NaiveDate = NaiveDate::from_ymd_opt(2022, 12, 1).expect("it is in the calendar");
 
@@ -57,15 +57,15 @@ fn write_date(folder: &Path, date: NaiveDate, stays: u32, pages: &[String]) {
         let meeting_start_s = date.and_hms_opt(1, 0, 0).expect("one o'clock").and_utc().timestamp()
             + i64::from(number / STAYS_PER_MEETING);
         let stay = Stay {
+            meeting_no: MeetingNo::parse("123456789").expect("nine digits"),
             meeting_start_s,
             meeting_end_s: meeting_start_s + 7200,
             join_s: meeting_start_s + i64::from(number % STAYS_PER_MEETING),
-            ..stay(number)
+            participant: Participant::User(format!("ou_{number:032x}")),
         };
         let page = &pages[number as usize % pages.len()];
         let mut rows = batch.stay(&stay);
         decode(page.as_bytes(), &mut Unknown::default(), |sample| rows.push(sample)).expect("the page is JSON");
-        drop(rows);
         if batch.is_full() {
             writer.write(&mut batch).expect("room on the disk");
         }

@@ -165,7 +165,9 @@ fn collect(value: &Value, path: String, keys: &mut BTreeSet<String>) {
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().for_each(|item| collect(item, format!("{path}[]"), keys));
+            for item in items {
+                collect(item, format!("{path}[]"), keys);
+            }
         }
         _ => _ = keys.insert(path),
     }
