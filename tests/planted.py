@@ -207,13 +207,31 @@ DEFECTS = [
         "status believes the journal alone",
         "mishaps",
         "scenarios::a_dataset_that_is_gone_stops_the_run",
-        [("src/command/status.rs", "        date.complete &= found.faults.is_empty();\n", "")],
+        [("src/command/standing.rs", "        date.complete &= found.faults.is_empty();\n", "")],
     ),
     Defect(
         "prune believes names and sizes",
         "mishaps",
         "scenarios::pages_of_a_file_that_is_not_whole_are_not_pruned",
-        [("src/command/archive/prune.rs", "Depth::Rows", "Depth::Names")],
+        [("src/command/archive/prune.rs", "dataset.list(date)?, Depth::Rows", "dataset.list(date)?, Depth::Names")],
+    ),
+    Defect(
+        "pages of listings come back in the order of the archive",
+        "runs",
+        "archive::pages_of_many_nights_come_back_in_the_order_in_which_they_landed",
+        [("src/journal/listed_import.rs", "ORDER BY since, file, landed, id) AS place", "ORDER BY file, id) AS place")],
+    ),
+    Defect(
+        "what only an archive's listings name is asked for",
+        "runs",
+        "archive::an_archive_in_each_form_brings_all_three_datasets_back",
+        [("src/journal/listed_import.rs", "state = 4 /* failed */, settled_at = ?2, reason = 'no page", "state = 0, settled_at = ?2, reason = 'no page")],
+    ),
+    Defect(
+        "samples that end early are final",
+        "runs",
+        "early::a_third_of_the_samples_is_published_and_asked_for_once_more",
+        [("src/journal/early_end.rs", "SET short = 1 WHERE id = ?1", "SET short = 0 WHERE id = ?1")],
     ),
     Defect(
         "prune does not ask what is visible",

@@ -48,8 +48,8 @@ fn a_third_of_the_samples_is_published_and_asked_for_once_more() {
     assert_eq!(life.exit, Some(0), "{:#}", life.report);
     // The minute of the last sample lies within two of what is said here.
     let (surely, perhaps) = (early(&world, 1, 720), early(&world, 1, 480));
-    let found = life.count("/manifest/early_ends");
-    assert!(surely.len() > 50 && (surely.len()..=perhaps.len()).contains(&(found as usize)), "{found}");
+    let found = usize::try_from(life.count("/manifest/early_ends")).unwrap();
+    assert!(surely.len() > 50 && (surely.len()..=perhaps.len()).contains(&found), "{found}");
     // As long as the meetings are young nothing is asked for, whatever the run is for.
     world.rest(TimeDelta::hours(2));
     assert_eq!(world.export().sent, 0);
@@ -59,7 +59,7 @@ fn a_third_of_the_samples_is_published_and_asked_for_once_more() {
     let life = world.live_one(Orders { manifest: empty.clone(), ..world.orders() });
     assert_eq!(life.exit, Some(0), "{:#}", life.report);
     let asked: BTreeSet<_> = world.sent[before..].iter().map(|sent| sent.stay.clone()).collect();
-    assert!(asked.is_superset(&surely) && asked.is_subset(&perhaps) && asked.len() as u64 == found, "{asked:?}");
+    assert!(asked.is_superset(&surely) && asked.is_subset(&perhaps) && asked.len() == found, "{asked:?}");
     let life = world.live_one(Orders { manifest: empty, ..world.orders() });
     assert_eq!(life.sent, 0, "it is asked for once");
     let life = world.export();
