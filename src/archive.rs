@@ -162,6 +162,11 @@ pub enum Refusal {
         /// What it is.
         found: &'static str,
     },
+    /// Another page of the archive has its place.
+    #[error(
+        "place {0} (`landed`) stands twice: archives that were joined are imported as files of their own, in one command"
+    )]
+    PlaceTwice(u64),
     /// What was listed is no date.
     #[error(
         "`window_start_time` and `window_end_time` are no date in the time zone {0}: the archive is of a journal of another"

@@ -287,6 +287,9 @@ pub struct ExportArgs {
     /// Write the page of the run's dates at its end, as `vcq report` does
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Language of the page
+    #[arg(long, value_enum, default_value_t = Language::English, requires = "html")]
+    pub lang: Language,
 }
 
 impl ExportArgs {
@@ -448,9 +451,9 @@ pub struct ReportArgs {
     #[arg(long)]
     pub json: bool,
     /// Language of the page
-    #[arg(long, value_enum, default_value_t = Language::English)]
+    #[arg(long, value_enum, default_value_t = Language::English, requires = "html")]
     pub lang: Language,
-    /// Dates to compare with; without it as many dates as there are, a week at least, before them
+    /// Dates to compare with, none of which is one of the others; without it as many dates as there are, a week at least, before them
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub against: Option<NamedDates>,
 }

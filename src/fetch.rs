@@ -255,7 +255,9 @@ impl<'a> Loop<'a> {
         let endpoints = self.tracks.longest_silent_first();
         for endpoint in endpoints.into_iter().filter(|endpoint| serves_all || self.terms.endpoints.contains(endpoint)) {
             let track = &mut self.tracks[endpoint];
-            if track.idle_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_AGAIN) {
+            if track.idle_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_AGAIN)
+                && track.waiting.is_empty()
+            {
                 continue;
             }
             let turn = self.tokens.is_ready(now).then(|| track.pace.turn(now));

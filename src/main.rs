@@ -56,7 +56,6 @@ use vcq::{
         progress::{Progress, counts},
         terminal::{Form, start_log},
     },
-    page::Language,
     printable::{self, Printable},
     start::{Heard, Signals, Start, Stop},
 };
@@ -174,9 +173,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             print(&if args.json { json(&outcome.report) } else { outcome.report.to_string() })?;
-            let code = conclude(&outcome);
-            args.html.as_ref().map(|path| write_run_page(path, &args, &outcome, &config, start)).transpose()?;
-            Ok(code)
+            conclude_with_page(&args, &outcome, &config, start)
         }),
         Command::Discover(args) => block_on(async move {
             let mut observers = Observers::new(progress);
@@ -275,6 +272,10 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
     args.html.as_ref().map(|path| prepare_page(path, &[], config)).transpose()?;
     let task = Report { dates: args.dates, against: args.against };
     let figures = report(&task, config, start)?;
+    if figures.complete.files == 0 {
+        let output = Printable(config.output.display()).to_string();
+        tell(&format!("vcq: nothing is published of these dates in `{output}`: is that the `output` that was meant?"));
+    }
     if args.json {
         print(&json(&figures))?;
     }
@@ -287,20 +288,31 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
     Ok(ExitCode::Complete)
 }
 
-/// Writes the page of the dates that a run discovered, asked for again or published; of a run that did none of it, of the last
-/// month.
-fn write_run_page(
-    path: &Path,
+/// Concludes a run, and writes its page.
+fn conclude_with_page(
     args: &ExportArgs,
     outcome: &Conclusion,
     config: &Config,
     start: &Start,
-) -> Result<(), Error> {
+) -> Result<ExitCode, Error> {
+    let code = conclude(outcome);
+    match write_run_page(args, outcome, config, start) {
+        // What the run came to says more than that its page is missing.
+        Err(error) if code != ExitCode::Complete => tell(&format!("vcq: the page: {}", Chain(&error))),
+        written => written?,
+    }
+    Ok(code)
+}
+
+/// Writes the page, if there is to be one, of the dates that a run discovered, asked for again or published; of a run that did none
+/// of it, of the last month.
+fn write_run_page(args: &ExportArgs, outcome: &Conclusion, config: &Config, start: &Start) -> Result<(), Error> {
+    let Some(path) = &args.html else { return Ok(()) };
     let published = outcome.report.published_dates().map(NamedDates::Span);
     let dates = args.discover.or(args.refresh).or(published);
     let figures = report(&Report { dates, ..Report::default() }, config, &start.without_stop())?;
-    write_page(path, &figures, Language::default(), start)?;
-    print(&format!("page       {}\n", path.display()))
+    write_page(path, &figures, args.lang, start)?;
+    if args.json { Ok(()) } else { print(&format!("page       {}\n", path.display())) }
 }
 
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use self::{
     complete::Month,
     good::Plot,
-    number::{count, decimal, percent, points},
+    number::{count, decimal, percent, percent_complete, points},
     table::{Cell, Table},
     texts::{Texts, fill},
     when::HeatRow,
@@ -127,7 +127,10 @@ fn answers(figures: &Figures, texts: &'static Texts) -> Vec<Answer> {
         let (short, lines) = found.unwrap_or_else(|| ("–".to_owned(), vec![texts.nothing.to_owned()]));
         Answer { anchor, question, short, lines }
     };
-    let few = || ("–".to_owned(), vec![fill(texts.too_few, &[&count(figures.minutes_min)])]);
+    let none = |is_ranked: bool| {
+        let few = || fill(texts.too_few, &[&count(figures.minutes_min)]);
+        ("–".to_owned(), vec![if is_ranked { texts.nothing_bad.to_owned() } else { few() }])
+    };
     let has_minutes = figures.good.tally.minutes > 0;
     let when = when::worst(figures).map(|(name, tally)| {
         let line = fill(texts.when_worst, &[&percent(tally.bad_share()), &count(tally.minutes)]);
@@ -140,8 +143,16 @@ fn answers(figures: &Figures, texts: &'static Texts) -> Vec<Answer> {
     vec![
         answer("complete", texts.question_complete, complete_answer(figures, texts)),
         answer("good", texts.question_good, has_minutes.then(|| good_answer(figures, texts))),
-        answer("when", texts.question_when, has_minutes.then(|| when.unwrap_or_else(few))),
-        answer("where", texts.question_where, has_minutes.then(|| place.unwrap_or_else(few))),
+        answer(
+            "when",
+            texts.question_when,
+            has_minutes.then(|| when.unwrap_or_else(|| none(when::is_ranked(figures)))),
+        ),
+        answer(
+            "where",
+            texts.question_where,
+            has_minutes.then(|| place.unwrap_or_else(|| none(place::is_ranked(figures)))),
+        ),
     ]
 }
 
@@ -157,7 +168,9 @@ fn complete_answer(figures: &Figures, texts: &Texts) -> Option<(String, Vec<Stri
     let short = match (total.stays_found, total.stays_expected) {
         (Some(found), Some(expected)) if expected > 0 => {
             lines.insert(0, fill(texts.complete_share, &[&count(found), &count(expected)]));
-            percent(total.share())
+            // Dates without any minutes may lack participations, too.
+            let of_dates = if with_minutes == all { String::new() } else { format!(" · {with_minutes} / {all}") };
+            format!("{}{of_dates}", percent_complete(total.share()))
         }
         _ if total.minutes == 0 => return None,
         _ => format!("{with_minutes} / {all}"),
@@ -212,7 +225,7 @@ fn limits(limits: &Limits, texts: &Texts) -> Table {
         vec![Cell::text(key), Cell::number(limit), Cell::text(source).classed("prose")]
     };
     let columns = vec![texts.key, texts.limit, texts.source];
-    Table { heading: texts.limits.to_owned(), columns, rows: rows.map(row).into(), notes: Vec::new() }
+    Table { heading: texts.limits.to_owned(), columns, rows: rows.map(row).into(), ..Table::default() }
 }
 
 /// The default of a key of `[report]`, as `config/vcq.toml` writes it.

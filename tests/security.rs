@@ -227,6 +227,7 @@ fn no_id_is_part_of_a_path() {
         "inner/state/fetch.lock",
         "inner/state/journal.sqlite",
         "inner/state/publish.lock",
+        "inner/state/runs.jsonl",
     ];
     assert_eq!(others, expected);
 }

@@ -42,7 +42,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] for more dates than a page holds. [`Error::Stopped`] if it was told to stop: nothing is written then.
+/// [`Error::Usage`] for more dates than a page holds, and for dates that are to be compared with themselves. [`Error::Stopped`] if it was told to stop: nothing is written then.
 pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, Error> {
     let datasets = Datasets::existing(config, &start.disk)?;
     let named = |dates: NamedDates| dates.at(start.now(), config.timezone);
@@ -53,6 +53,9 @@ pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, 
     let against = task.against.map_or_else(|| before(dates), named);
     check_length(dates)?;
     check_length(against)?;
+    if against.first <= dates.last && dates.first <= against.last {
+        return Err(Error::Usage(format!("--against {against} has dates of {dates}: name others to compare with")));
+    }
     let zone: Tz = datasets.zone(dates)?.unwrap_or(config.timezone);
     let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let terms = Terms { limits: &config.report.limits, minutes_min: config.report.minutes_min, zone, workers };

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    Journal, JournalError, Lane, MeetingId, NewPage,
+    Journal, JournalError, Lane, MeetingId, NewPage, StayId,
     page::Landing,
     stay::{date_from_row, meeting_no_column, stay_from_row},
 };
@@ -32,13 +32,13 @@ impl Journal {
             INSERT INTO stay (id, meeting_start, meeting_no, join_time, participant, kind, meeting_end, lane, rereads)
             SELECT -id, meeting_start, meeting_no, join_time, participant, kind, meeting_end, ?2, id FROM stay
             WHERE short = 1 AND meeting_end <= ?1 AND state = 1 /* done */
-            ORDER BY id
             ON CONFLICT (id) DO NOTHING";
         const ASKED: &str = "UPDATE stay SET short = 2 WHERE short = 1 AND meeting_end <= ?1 AND state = 1 /* done */";
         const OWN: &str = "
             INSERT INTO mine (stay)
-            SELECT second.id FROM stay AS second JOIN stay AS first ON first.id = second.rereads
+            SELECT second.id FROM stay AS second CROSS JOIN stay AS first ON first.id = second.rereads
             WHERE second.rereads IS NOT NULL AND first.short = 2
+                AND (second.suspect = 0 /* to be asked */ OR second.state > 0 /* settled */)
             ON CONFLICT DO NOTHING";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let asked = transaction.execute(ASK_ONCE_MORE, params![ended_by_s, lane as i64])?;
@@ -48,9 +48,24 @@ impl Journal {
         Ok(asked as u64)
     }
 
+    /// The second reading of a stay that ended early has failed: a later run asks for it again.
+    pub fn ask_early_end_again(&self, stay: StayId) -> Result<(), JournalError> {
+        const AGAIN: &str = "UPDATE stay SET short = 1 WHERE id = ?1 AND short = 2 /* asked */";
+        self.db.execute(AGAIN, [stay])?;
+        Ok(())
+    }
+
+    /// True if stays of the date end early and are still to be asked for once more.
+    pub fn has_early_ends(&self, date: NaiveDate) -> Result<bool, JournalError> {
+        const HAS_EARLY_ENDS: &str =
+            "SELECT EXISTS (SELECT 1 FROM stay INDEXED BY stay_short WHERE short = 1 AND date = ?1)";
+        self.exists_on(date, HAS_EARLY_ENDS)
+    }
+
     /// How many stays of each date end early and have not been asked for once more.
     pub fn early_ends_by_date(&self) -> Result<Vec<(NaiveDate, u64)>, JournalError> {
-        const BY_DATE: &str = "SELECT date, count(*) FROM stay WHERE short = 1 GROUP BY date ORDER BY date";
+        const BY_DATE: &str = "
+            SELECT date, count(*) FROM stay INDEXED BY stay_short WHERE short = 1 GROUP BY date ORDER BY date";
         let mut statement = self.db.prepare_cached(BY_DATE)?;
         let rows = statement.query_map([], |row| Ok((date_from_row(row, 0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)

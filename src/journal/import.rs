@@ -117,8 +117,8 @@ impl<'journal> Import<'journal> {
         Ok(taken)
     }
 
-    /// Lets a page of a listing wait until all have been seen.
-    pub fn park_listed(&mut self, page: &ArchivedListedPage<'_>) -> Result<(), JournalError> {
+    /// Lets a page of a listing wait until all have been seen; false if its archive has another one in its place.
+    pub fn park_listed(&mut self, page: &ArchivedListedPage<'_>) -> Result<bool, JournalError> {
         self.ensure_transaction()?;
         listed_import::park(&self.journal.db, page)
     }

@@ -186,6 +186,18 @@ impl Journal {
         Ok(is_pruned(PRUNED_MEETINGS)? || dataset == Dataset::Participants && is_pruned(PRUNED_PARTICIPANTS)?)
     }
 
+    /// True if listings of the date, or of its meetings, have landed pages after the page `last`.
+    pub fn is_listed_after(&self, date: NaiveDate, last: ListedPageId) -> Result<bool, JournalError> {
+        const IS_LISTED_AFTER: &str = "
+            SELECT EXISTS (
+                SELECT 1 FROM listed_page JOIN listing ON listing.id = listed_page.listing
+                    LEFT JOIN meeting ON meeting.id = listing.meeting
+                WHERE listed_page.id > ?2 AND ?1 IN (listing.date, meeting.date)
+            )";
+        let mut statement = self.db.prepare_cached(IS_LISTED_AFTER)?;
+        Ok(statement.query_row(params![date.to_epoch_days(), last], |row| row.get(0))?)
+    }
+
     /// True if pages of the date have landed since its file was made.
     pub fn is_outdated(&self, dataset: Dataset, date: NaiveDate) -> Result<bool, JournalError> {
         const IS_OUTDATED: &str = "

@@ -116,7 +116,8 @@ pub(super) fn create(db: &Connection) -> Result<(), JournalError> {
             digest     BLOB    NOT NULL,
             body       BLOB    NOT NULL,               -- zstd
             file       INTEGER NOT NULL,
-            line       INTEGER NOT NULL
+            line       INTEGER NOT NULL,
+            UNIQUE (file, landed)
         ) STRICT;
         -- The journal's listings of those that are in the archives; null: it has a later one.
         CREATE TEMP TABLE imported_listing (
@@ -140,19 +141,20 @@ pub(super) fn create(db: &Connection) -> Result<(), JournalError> {
     Ok(db.execute_batch(TABLES)?)
 }
 
-/// Lets a page wait.
-pub(super) fn park(db: &Connection, archived: &ArchivedListedPage<'_>) -> Result<(), JournalError> {
+/// Lets a page wait; false if its archive has another one in its place.
+pub(super) fn park(db: &Connection, archived: &ArchivedListedPage<'_>) -> Result<bool, JournalError> {
     const PARK: &str = "
         INSERT INTO parked_listed
             (date, start_time, meeting_no, end_time, begun_at, landed, number, items, next_token, digest, body, file, line)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        ON CONFLICT DO NOTHING";
     let ArchivedListedPage { page, landed, items, next_token, at } = archived;
     let (date, meeting) = match page.of {
         ListedOf::Date(date) => (Some(date.to_epoch_days()), None),
         ListedOf::Meeting(meeting) => (None, Some(meeting)),
     };
     let frame = Frame::of(page.body)?;
-    db.prepare_cached(PARK)?.execute(params![
+    let parked = db.prepare_cached(PARK)?.execute(params![
         date,
         meeting.map(|meeting| meeting.start_s),
         meeting.map(|meeting| meeting_no_column(meeting.no)),
@@ -167,7 +169,7 @@ pub(super) fn park(db: &Connection, archived: &ArchivedListedPage<'_>) -> Result
         at.file,
         at.line
     ])?;
-    Ok(())
+    Ok(parked > 0)
 }
 
 /// Pages of listings that wait, to be taken in by [`ListedImport::finish`].
@@ -253,6 +255,17 @@ struct Target {
     end_s: Option<i64>,
 }
 
+impl Target {
+    /// The column that names what is listed.
+    fn column(self) -> &'static str {
+        if self.meeting.is_some() { "meeting" } else { "date" }
+    }
+
+    fn key(self) -> Option<i64> {
+        self.meeting.or(self.date.map(i64::from))
+    }
+}
+
 /// What the journal has of an archived listing.
 enum Mapped {
     /// This listing.
@@ -287,8 +300,12 @@ impl ListedImport<'_> {
             transaction.prepare_cached(LANDED)?.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         match landed {
             Some((digest, _)) if digest != *parked.frame.digest => return Ok(TakenListed::Differs),
-            Some((_, false)) => return Ok(TakenListed::Known),
+            Some((_, false)) => {
+                self.tell_ends(&contents)?;
+                return Ok(TakenListed::Known);
+            }
             Some((_, true)) => {
+                self.tell_ends(&contents)?;
                 let row = params![listing, parked.number, parked.frame.write(transaction)?];
                 transaction.prepare_cached(RESTORE)?.execute(row)?;
                 return Ok(TakenListed::Restored);
@@ -354,7 +371,6 @@ impl ListedImport<'_> {
             UPDATE stay SET state = 4 /* failed */, settled_at = ?2, reason = 'no page of it is in the archive' WHERE id = ?1";
         const MEND: &str =
             "UPDATE stay SET meeting_end = ?2 WHERE id = ?1 AND pages = 0 AND state IN (0, 4) /* pending, failed */";
-        const TOLD_END: &str = "INSERT OR REPLACE INTO told_end (stay, end) VALUES (?1, ?2)";
         let db = &self.journal.db;
         let mut insertion = db.prepare_cached(INSERT)?;
         let is_new = insert(&mut insertion, stay, date, Lane::Backfill)?;
@@ -367,9 +383,26 @@ impl ListedImport<'_> {
             db.prepare_cached(MEND)?.execute([found.id, stay.meeting_end_s])?;
             found.id
         };
-        db.prepare_cached(TOLD_END)?.execute([id, stay.meeting_end_s])?;
+        self.tell_end(id, stay)?;
         note_external(db, id, is_external)?;
         Ok((id, is_new))
+    }
+
+    fn tell_end(&self, id: StayId, stay: &Stay) -> Result<(), JournalError> {
+        const TOLD_END: &str = "INSERT OR REPLACE INTO told_end (stay, end) VALUES (?1, ?2)";
+        self.journal.db.prepare_cached(TOLD_END)?.execute([id, stay.meeting_end_s])?;
+        Ok(())
+    }
+
+    /// What a page says that had landed before: an import that was cut may not have come to its end.
+    fn tell_ends(&self, contents: &Contents) -> Result<(), JournalError> {
+        let Contents::Attendances(attendances) = contents else { return Ok(()) };
+        for stay in attendances.iter().filter_map(|seen| seen.stay.as_ref()) {
+            if let Some(found) = self.journal.find(stay)? {
+                self.tell_end(found.id, stay)?;
+            }
+        }
+        Ok(())
     }
 
     /// What the listing is of, in this journal. A meeting that it does not know is taken in with the first page of its
@@ -438,19 +471,6 @@ fn mapped(db: &Connection, parked: &Parked<'_>, target: Target) -> Result<Mapped
     const MAP: &str = "
         INSERT INTO imported_listing (file, date, meeting, meeting_end, begun_at, listing)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    // Not one that an earlier page of the same archive has begun.
-    const SAME: &str = "
-        SELECT listing.id FROM listing JOIN listed_page AS page ON page.listing = listing.id AND page.number = 0
-        WHERE listing.date IS ?2 AND listing.meeting IS ?3 AND listing.meeting_end IS ?4 AND listing.begun_at = ?5
-            AND page.digest = ?6
-            AND NOT EXISTS (SELECT 1 FROM imported_listing AS other WHERE other.listing = listing.id AND other.file = ?1)
-        ORDER BY listing.id LIMIT 1";
-    const HAS_LATER: &str = "
-        SELECT EXISTS (
-            SELECT 1 FROM listing
-            WHERE date IS ?1 AND meeting IS ?2 AND begun_at > ?3 AND state = 1 /* done */
-                AND id NOT IN (SELECT listing FROM imported_listing WHERE listing IS NOT NULL)
-        )";
     let Target { date, meeting, end_s } = target;
     let (file, begun_at_s) = (parked.at.file, parked.begun_at_s);
     if parked.number > 0 {
@@ -459,15 +479,39 @@ fn mapped(db: &Connection, parked: &Parked<'_>, target: Target) -> Result<Mapped
             db.prepare_cached(MAPPED)?.query_row(of, |row| row.get(0)).optional()?;
         return Ok(mapped.map_or(Mapped::Nothing, |mapped| mapped.map_or(Mapped::Later, Mapped::Listing)));
     }
-    let same = params![file, date, meeting, end_s, begun_at_s, parked.frame.digest];
-    let same: Option<ListingId> = db.prepare_cached(SAME)?.query_row(same, |row| row.get(0)).optional()?;
-    let listing = match same {
+    let listing = match same(db, parked, target)? {
         Some(listing) => Some(listing),
-        None if db.prepare_cached(HAS_LATER)?.query_row(params![date, meeting, begun_at_s], |row| row.get(0))? => None,
+        None if has_later(db, target, begun_at_s)? => None,
         None => Some(begin(db, target, begun_at_s)?),
     };
     db.prepare_cached(MAP)?.execute(params![file, date, meeting, end_s, begun_at_s, listing])?;
     Ok(listing.map_or(Mapped::Later, Mapped::Listing))
+}
+
+/// The listing that the journal has with the same first page, if it is not one that an earlier page of the same archive has begun.
+fn same(db: &Connection, parked: &Parked<'_>, target: Target) -> Result<Option<ListingId>, JournalError> {
+    // `=` and not `IS`, for which SQLite would read all listings.
+    let same = format!(
+        "SELECT listing.id FROM listing JOIN listed_page AS page ON page.listing = listing.id AND page.number = 0
+        WHERE listing.{} = ?1 AND listing.meeting_end IS ?2 AND listing.begun_at = ?3 AND page.digest = ?4
+            AND NOT EXISTS (SELECT 1 FROM imported_listing AS other WHERE other.listing = listing.id AND other.file = ?5)
+        ORDER BY listing.id LIMIT 1",
+        target.column()
+    );
+    let of = params![target.key(), target.end_s, parked.begun_at_s, parked.frame.digest, parked.at.file];
+    Ok(db.prepare_cached(&same)?.query_row(of, |row| row.get(0)).optional()?)
+}
+
+/// Whether the journal has pages of the same that were listed later, and not by this import.
+fn has_later(db: &Connection, target: Target, begun_at_s: i64) -> Result<bool, JournalError> {
+    let has_later = format!(
+        "SELECT EXISTS (
+            SELECT 1 FROM listing WHERE {} = ?1 AND begun_at > ?2 AND pages > 0
+                AND NOT EXISTS (SELECT 1 FROM imported_listing AS other WHERE other.listing = listing.id)
+        )",
+        target.column()
+    );
+    Ok(db.prepare_cached(&has_later)?.query_row(params![target.key(), begun_at_s], |row| row.get(0))?)
 }
 
 /// Begins a listing, in the place of the last one of its meeting if nothing has come of that one yet.

@@ -34,7 +34,8 @@ impl Journal {
     /// The dates of this process's own stays, and those that it discovers, oldest first.
     pub fn own_dates(&self) -> Result<Vec<NaiveDate>, JournalError> {
         const OWN_DATES: &str = "
-            SELECT stay.date FROM mine JOIN stay ON stay.id = mine.stay WHERE stay.date IS NOT NULL
+            -- A second reading has the negative number of the first, and is of its date.
+            SELECT stay.date FROM mine JOIN stay ON stay.id = abs(mine.stay) WHERE stay.date IS NOT NULL
             UNION SELECT date FROM mine_date
             ORDER BY 1";
         let mut statement = self.db.prepare_cached(OWN_DATES)?;

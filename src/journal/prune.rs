@@ -84,14 +84,17 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// True if a listing of the date, or of one of its meetings, is pending.
+    /// True if the date, or a meeting of it, is still to be listed: its last listing is pending, has failed, or was too early.
     pub fn is_listing_queued(&self, date: NaiveDate) -> Result<bool, JournalError> {
         const IS_LISTING_QUEUED: &str = "
-            SELECT EXISTS (SELECT 1 FROM listing WHERE date = ?1 AND state = 0 /* pending */)
-                OR EXISTS (
-                    SELECT 1 FROM meeting JOIN listing ON listing.meeting = meeting.id
-                    WHERE meeting.date = ?1 AND listing.state = 0 /* pending */
-                )";
+            SELECT EXISTS (
+                SELECT 1 FROM listing
+                WHERE id = (SELECT max(id) FROM listing WHERE date = ?1) AND state IN (0, 4, 5) /* pending, failed, young */
+            ) OR EXISTS (
+                SELECT 1 FROM meeting JOIN listing ON listing.meeting = meeting.id
+                WHERE meeting.date = ?1 AND listing.state IN (0, 4, 5) /* pending, failed, young */
+                    AND listing.id = (SELECT max(id) FROM listing AS last WHERE last.meeting = meeting.id)
+            )";
         self.exists_on(date, IS_LISTING_QUEUED)
     }
 

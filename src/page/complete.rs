@@ -101,7 +101,7 @@ pub(super) fn by_date(figures: &Figures, texts: &Texts) -> Table {
         rows.extend(figures.complete.dates.iter().map(|date| row(date.date.to_string(), &date.coverage)));
     }
     let heading = if by_month { texts.by_period } else { texts.by_date }.to_owned();
-    Table { heading, columns, rows, notes: Vec::new() }
+    Table { heading, columns, rows, ..Table::default() }
 }
 
 fn by_months(figures: &Figures) -> Vec<(String, Coverage)> {
@@ -125,7 +125,7 @@ pub(super) fn unparsed(figures: &Figures, texts: &Texts) -> Table {
         heading: texts.unparsed_heading.to_owned(),
         columns: vec![texts.column, texts.unread],
         rows: figures.complete.unparsed.iter().map(row).collect(),
-        notes: Vec::new(),
+        ..Table::default()
     }
 }
 

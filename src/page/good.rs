@@ -38,7 +38,7 @@ pub(super) fn causes(figures: &Figures, texts: &Texts) -> Table {
         let changed = against.and_then(|against| against.causes.get(number)).map(|changed| &changed.changed);
         rows.push(row(cause(of, texts), tally.beyond[of as usize], tally.share_beyond(of), changed));
     }
-    Table { heading: texts.causes.to_owned(), columns, rows, notes: Vec::new() }
+    Table { heading: texts.causes.to_owned(), columns, rows, ..Table::default() }
 }
 
 /// The name of a cause.
@@ -77,7 +77,7 @@ pub(super) fn metrics(figures: &Figures, texts: &Texts) -> Table {
         row.extend(against.map(|against| change(&against.changed, texts)));
         row
     });
-    Table { heading: texts.metrics.to_owned(), columns, rows: rows.collect(), notes: Vec::new() }
+    Table { heading: texts.metrics.to_owned(), columns, rows: rows.collect(), ..Table::default() }
 }
 
 fn limit(of: &MetricFigures, texts: &Texts) -> String {
@@ -148,7 +148,7 @@ fn plot(figures: &Figures, number: usize, metric: Metric, texts: &Texts) -> Plot
             heading: String::new(),
             columns: vec![texts.period, texts.minutes, texts.median, texts.p95, texts.beyond],
             rows: rows.collect(),
-            notes: Vec::new(),
+            ..Table::default()
         },
         name: format!("{name}, {}", metric.column.kind.unit()),
     }

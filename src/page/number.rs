@@ -24,6 +24,11 @@ pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| NONE.to_owned(), |share| format!("{:.1}{NARROW_SPACE}%", share * 100.0))
 }
 
+/// The same, but never 100.0 % where anything is missing.
+pub(super) fn percent_complete(share: Option<f64>) -> String {
+    percent(share.map(|share| if share < 1.0 { share.min(0.999) } else { share }))
+}
+
 /// A share from 0 to 1 in whole percent, without the sign.
 pub(super) fn whole_percent(share: f64) -> String {
     format!("{:.0}", share * 100.0)

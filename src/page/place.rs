@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The columns that follow a group's name.
-fn tally_columns(texts: &Texts) -> Vec<&'static str> {
+fn tally_columns(texts: &'static Texts) -> Vec<&'static str> {
     let causes = Cause::ALL.into_iter().map(|of| cause(of, texts));
     [texts.minutes, texts.bad].into_iter().chain(causes).collect()
 }
@@ -26,7 +26,7 @@ fn tally_cells(tally: &Tally) -> Vec<Cell> {
 }
 
 /// What stands below a ranking.
-fn notes<T>(worst: &Worst<T>, texts: &Texts) -> Vec<String> {
+fn notes<T>(worst: &Worst<T>, texts: &'static Texts) -> Vec<String> {
     let mut notes = vec![fill(texts.ranked, &[&count(worst.ranked)])];
     if worst.too_few > 0 {
         notes.push(fill(texts.few, &[&count(worst.too_few), &count(worst.too_few_minutes)]));
@@ -37,8 +37,20 @@ fn notes<T>(worst: &Worst<T>, texts: &Texts) -> Vec<String> {
     notes
 }
 
+/// Why nothing is named of a ranking.
+fn when_empty(ranked: u64, texts: &'static Texts) -> &'static str {
+    if ranked > 0 { texts.nothing_bad } else { texts.none_ranked }
+}
+
+/// Whether anything has enough minutes to be ranked.
+pub(super) fn is_ranked(figures: &Figures) -> bool {
+    let place = &figures.place;
+    let named = place.told.values().chain([&place.rooms, &place.users]).any(|worst| worst.ranked > 0);
+    named || place.meetings.ranked > 0
+}
+
 /// The worst meetings.
-pub(super) fn meetings(figures: &Figures, texts: &Texts) -> Table {
+pub(super) fn meetings(figures: &Figures, texts: &'static Texts) -> Table {
     let zone: Tz = figures.timezone.parse().unwrap_or(Tz::UTC);
     let mut columns = vec![texts.meeting, texts.begin, texts.size, texts.kind];
     columns.extend(tally_columns(texts));
@@ -47,11 +59,12 @@ pub(super) fn meetings(figures: &Figures, texts: &Texts) -> Table {
         heading: texts.worst_meetings.to_owned(),
         columns,
         rows: bad.map(|meeting| meeting_row(meeting, zone, texts)).collect(),
+        when_empty: when_empty(figures.place.meetings.ranked, texts),
         notes: notes(&figures.place.meetings, texts),
     }
 }
 
-fn meeting_row(meeting: &MeetingFigures, zone: Tz, texts: &Texts) -> Vec<Cell> {
+fn meeting_row(meeting: &MeetingFigures, zone: Tz, texts: &'static Texts) -> Vec<Cell> {
     let listed = meeting.listed.as_ref();
     let topic = listed.and_then(|listed| listed.meeting_topic.as_deref()).map(|topic| format!(" {}", Printable(topic)));
     let begin = meeting.meeting_start_time.with_timezone(&zone).format("%Y-%m-%d %H:%M");
@@ -67,7 +80,7 @@ fn meeting_row(meeting: &MeetingFigures, zone: Tz, texts: &Texts) -> Vec<Cell> {
 }
 
 /// The API's number of a meeting's type, and of its subtype, as a word.
-fn kind(listed: &ListedMeeting, texts: &Texts) -> &'static str {
+fn kind(listed: &ListedMeeting, texts: &'static Texts) -> &'static str {
     match (listed.meeting_subtype, listed.meeting_type) {
         (Some(8), _) => texts.webinar,
         (Some(9), _) => texts.offline,
@@ -78,7 +91,7 @@ fn kind(listed: &ListedMeeting, texts: &Texts) -> &'static str {
 }
 
 /// A ranking by name.
-fn named(heading: &str, worst: &Worst<Named>, keeps_good: bool, texts: &Texts) -> Table {
+fn named(heading: &str, worst: &Worst<Named>, keeps_good: bool, texts: &'static Texts) -> Table {
     let shown = worst.worst.iter().filter(|named| keeps_good || named.tally.bad_minutes > 0);
     let rows = shown.map(|named| {
         let name = named.name.as_ref().map_or_else(|| texts.null.to_owned(), |name| Printable(name).to_string());
@@ -88,12 +101,13 @@ fn named(heading: &str, worst: &Worst<Named>, keeps_good: bool, texts: &Texts) -
         heading: heading.to_owned(),
         columns: [texts.name].into_iter().chain(tally_columns(texts)).collect(),
         rows: rows.collect(),
+        when_empty: when_empty(worst.ranked, texts),
         notes: notes(worst, texts),
     }
 }
 
 /// Rooms and users.
-pub(super) fn people(figures: &Figures, texts: &Texts) -> [Table; 2] {
+pub(super) fn people(figures: &Figures, texts: &'static Texts) -> [Table; 2] {
     [
         named(texts.worst_rooms, &figures.place.rooms, false, texts),
         named(texts.worst_users, &figures.place.users, false, texts),
@@ -101,7 +115,7 @@ pub(super) fn people(figures: &Figures, texts: &Texts) -> [Table; 2] {
 }
 
 /// Room, computer or mobile; then what `participants` tells apart, if it is there.
-pub(super) fn groups(figures: &Figures, texts: &Texts) -> Vec<Table> {
+pub(super) fn groups(figures: &Figures, texts: &'static Texts) -> Vec<Table> {
     let means = figures.place.means.iter().map(|group| {
         let name = match group.name {
             "room" => texts.room,
@@ -116,7 +130,7 @@ pub(super) fn groups(figures: &Figures, texts: &Texts) -> Vec<Table> {
         heading: texts.means.to_owned(),
         columns: [texts.name].into_iter().chain(tally_columns(texts)).collect(),
         rows: means.collect(),
-        notes: Vec::new(),
+        ..Table::default()
     };
     let headings = [texts.network_type, texts.device, texts.app_version, texts.location, texts.microphone];
     let told = DIMENSIONS.into_iter().zip(headings).filter(|_| figures.complete.has_participants);
@@ -126,7 +140,7 @@ pub(super) fn groups(figures: &Figures, texts: &Texts) -> Vec<Table> {
 
 /// The worst of the groups that say most: types of network, then rooms, users and meetings; with the share of the best of
 /// its kind, if all of them are named.
-pub(super) fn worst(figures: &Figures, texts: &Texts) -> Option<(String, Tally, Option<f64>)> {
+pub(super) fn worst(figures: &Figures, texts: &'static Texts) -> Option<(String, Tally, Option<f64>)> {
     let place = &figures.place;
     let rankings = place.told.get("network_type").into_iter().chain([&place.rooms, &place.users]);
     let named = rankings.filter(|worst| worst.worst.len() > 1).find_map(|worst| {

@@ -6,6 +6,8 @@ pub(super) struct Table {
     pub(super) heading: String,
     pub(super) columns: Vec<&'static str>,
     pub(super) rows: Vec<Vec<Cell>>,
+    /// What is said where it has no rows.
+    pub(super) when_empty: &'static str,
     /// What is said below it.
     pub(super) notes: Vec<String>,
 }

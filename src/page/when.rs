@@ -56,11 +56,21 @@ fn class(share: f64) -> &'static str {
     STEPS.iter().find(|(below, _)| share < *below).map_or("h7", |(_, class)| class)
 }
 
+/// Whether an hour has enough minutes, and bad ones among them.
+fn is_worth_it(tally: &Tally, figures: &Figures) -> bool {
+    tally.minutes >= figures.minutes_min && tally.bad_minutes > 0
+}
+
+/// Whether any hour has enough minutes.
+pub(super) fn is_ranked(figures: &Figures) -> bool {
+    figures.when.iter().flat_map(|period| &period.hours).any(|hour| hour.minutes >= figures.minutes_min)
+}
+
 /// The worst hour of a date, or of a longer period, that has enough minutes: its name and its minutes.
 pub(super) fn worst(figures: &Figures) -> Option<(String, Tally)> {
     let mut worst: Option<(String, Tally)> = None;
     for period in &figures.when {
-        for (hour, tally) in period.hours.iter().enumerate().filter(|(_, tally)| tally.minutes >= figures.minutes_min) {
+        for (hour, tally) in period.hours.iter().enumerate().filter(|(_, tally)| is_worth_it(tally, figures)) {
             let is_worse = |than: &Tally| tally.bad_share() > than.bad_share();
             if worst.as_ref().is_none_or(|(_, than)| is_worse(than)) {
                 let name = period_name(figures.period, period.first, period.last);

@@ -208,10 +208,13 @@ impl Target<'_> {
             None => true,
         };
         // What its rows come from has been dropped: the date stays as it was published, whatever a listing of its neighbour says
-        // of a meeting that both have.
+        // of a meeting that both have. What was listed of the date itself is not passed over in silence.
         if let Some(file) = before.as_ref().filter(|_| is_sound)
             && journal.is_listing_pruned(self.dataset, date)?
         {
+            if journal.is_listed_after(date, file.last_page)? {
+                return Err(Error::Pruned(date));
+            }
             journal.listed_unchanged(file, last_page)?;
             return Ok(None);
         }

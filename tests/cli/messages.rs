@@ -32,7 +32,7 @@ fn usage() {
     world.write("manifest.txt", MANIFEST);
     for (line, said) in [
         ("", "Usage: vcq [OPTIONS] <COMMAND>"),
-        ("exprt", "tip: a similar subcommand exists: 'export'"),
+        ("exprt", "tip: some similar subcommands exist: 'report', 'export'"),
         ("export", "--manifest <FILE>..."),
         ("export --manifest manifest.csv --untill 8h", "tip: a similar argument exists: '--until'"),
         ("export --manifest manifest.csv --lane slow", "[possible values: nightly, backfill]"),

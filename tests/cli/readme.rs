@@ -125,8 +125,14 @@ fn links_lead_somewhere_and_exit_codes_are_those_of_the_help() {
     let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local: Vec<_> = targets.filter(|target| !target.starts_with("http")).collect();
     assert!(local.len() >= 5);
+    let heading = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    let headings: Vec<_> = README.lines().filter(|line| line.starts_with("##")).map(heading).collect();
     for target in local {
-        assert!(root.join(target).exists(), "{target}");
+        let is_there = match target.strip_prefix('#') {
+            Some(anchor) => headings.iter().any(|heading| heading == anchor),
+            None => root.join(target).exists(),
+        };
+        assert!(is_there, "{target}");
     }
     let world = World::new(small());
     let help = world.out("--help").split_whitespace().collect::<Vec<_>>().join(" ");

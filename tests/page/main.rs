@@ -94,7 +94,7 @@ fn a_page_without_data_says_so() {
     let data = Data::new();
     for line in ["2026-03-02", ""] {
         let page = data.page(line);
-        assert!(text(&page).contains("Nothing is published of these dates."), "{}", text(&page));
+        assert!(text(&page).contains("No minutes are published of these dates"), "{}", text(&page));
         browser::check(&data, &page);
     }
     data.quality("2026-03-02", &[]);

@@ -258,3 +258,18 @@ fn a_page_of_a_listing_that_has_changed_in_the_journal_is_found() {
     let told = format!("FAIL  date={first}  1 landed pages of listings are damaged: restore the journal");
     assert!(verified.to_string().contains(&told), "{verified}");
 }
+
+/// Each archive counts its places from the first on: of two that were joined nobody knows which page came first.
+#[test]
+fn archives_that_were_joined_are_refused_page_by_page() {
+    let world = exported(9);
+    let dates: Vec<_> = all_dates(&world).each().take(2).collect();
+    let halves =
+        dates.iter().map(|date| archive_of(&world, Dates { first: *date, last: *date }, &format!("{date}.ndjson")));
+    let joined: Vec<String> = halves.flat_map(|(path, _)| lines(&path)).collect();
+    let other = fresh(&world, 9);
+    fs::write(other.path("joined.ndjson"), joined.join("\n")).unwrap();
+    let account = imported(&other, &[other.path("joined.ndjson")]);
+    assert_eq!(account.exit_code(), ExitCode::SomeFailed, "{account}");
+    assert!(account.refusals[0].contains("stands twice: archives that were joined"), "{account}");
+}

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use vcq::{
+    command::archive::prune::prune,
     dates::Dates,
     simulator::{
         Settings,
         endpoint::Endpoint,
+        faults::{Fault, FaultKind, When},
         tenant::{SimulatedStay, Tenant, TenantSettings},
     },
 };
@@ -59,6 +61,7 @@ fn a_third_of_the_samples_is_published_and_asked_for_once_more() {
     let life = world.live_one(Orders { manifest: empty.clone(), ..world.orders() });
     assert_eq!(life.exit, Some(0), "{:#}", life.report);
     let asked: BTreeSet<_> = world.sent[before..].iter().map(|sent| sent.stay.clone()).collect();
+    assert_eq!(life.report["dates"].as_array().map(Vec::len), Some(1), "its date is told: {:#}", life.report["dates"]);
     assert!(asked.is_superset(&surely) && asked.is_subset(&perhaps) && asked.len() == found, "{asked:?}");
     let life = world.live_one(Orders { manifest: empty, ..world.orders() });
     assert_eq!(life.sent, 0, "it is asked for once");
@@ -103,4 +106,27 @@ fn what_is_asked_once_more_goes_on_after_a_cut() {
     check_complete(&world);
     let life = world.export();
     check_idle(&mut world, &life);
+}
+
+/// A request that fails is not the once more.
+#[test]
+fn what_fails_when_it_is_asked_once_more_is_asked_again() {
+    let mut world = young_world(86_400);
+    world.config.retry.attempts_max = 1;
+    assert_eq!(world.export().exit, Some(0));
+    // As long as it is to be asked once more, its pages are kept.
+    let pruned = prune(&world.config, NaiveDate::MAX, &world.start()).unwrap();
+    assert!(pruned.dates.is_empty() && pruned.asked_again.len() == 1, "{pruned}");
+    world.rest(TimeDelta::days(4));
+    let calm = Settings { tenant: world.server().tenant().settings().clone(), ..Settings::default() };
+    let fault = Fault { kind: FaultKind::InternalError, when: When::Rate(0.2) };
+    world.serve_anew(Settings { faults: vec![fault], ..calm.clone() });
+    let life = world.export();
+    assert_eq!(life.exit, Some(65), "{:#}", life.report);
+    assert!(life.report["refreshed"]["failed"].as_u64().unwrap() > 3, "{:#}", life.report);
+    world.serve_anew(calm);
+    let life = world.export();
+    assert_eq!(life.exit, Some(0), "{:#}", life.report);
+    assert!(life.sent > 3);
+    check_complete(&world);
 }

@@ -185,7 +185,10 @@ impl Importing<'_> {
             Of::Listing(ArchivedListing { of, begun_at_s, landed }) => match listed(of, self.config.timezone) {
                 Ok(of) => {
                     let page = LandedListedPage { of, begun_at_s: *begun_at_s, number, body };
-                    self.import.park_listed(&ArchivedListedPage { page, landed: *landed, items, next_token, at })?;
+                    let page = ArchivedListedPage { page, landed: *landed, items, next_token, at };
+                    if !self.import.park_listed(&page)? {
+                        self.refuse(at, &Refusal::PlaceTwice(*landed));
+                    }
                 }
                 Err(refusal) => self.refuse(at, &refusal),
             },

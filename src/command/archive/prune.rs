@@ -1,6 +1,9 @@
 //! `vcq archive prune`: landed pages of published dates are dropped, and their space goes back to the disk.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chrono::NaiveDate;
 
@@ -23,8 +26,10 @@ use crate::{
 pub struct Pruned {
     /// The dates whose pages were dropped, and how many.
     pub dates: Vec<(NaiveDate, Dropped)>,
-    /// Dates that were left alone because some of their done stays are in no visible file, or are asked for again.
+    /// Dates that were left alone because some of their done stays are in no visible file.
     pub unpublished: Vec<NaiveDate>,
+    /// Dates that were left alone because stays of theirs are asked for again, or will be.
+    pub asked_again: Vec<NaiveDate>,
     /// The dates whose pages of listings were dropped, and how many.
     pub listed: BTreeMap<NaiveDate, u64>,
     /// Dates whose pages of listings were left alone, and why.
@@ -44,15 +49,24 @@ pub enum Kept {
     Pending,
     /// Its files are not visible as they should be.
     NotVisible,
+    /// A dataset that comes from them is not published.
+    NotPublished(Dataset),
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotClosed => "the date is not closed: `vcq discover` lists it again once nothing more is to come",
-            Self::Pending => "some of them are pending: `vcq discover` asks for them",
+            Self::Pending => "some of them are pending, or have failed: `vcq discover` asks for them",
             Self::NotVisible => {
                 "not all that they say is in visible files of `meetings` and `participants`: `vcq verify` says what"
+            }
+            Self::NotPublished(dataset) => {
+                return write!(
+                    f,
+                    "`discover.{0}` names no folder, so that all that is known of {0} is in them",
+                    dataset.name()
+                );
             }
         })
     }
@@ -86,8 +100,12 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
             .faults
             .iter()
             .all(|fault| !fault.is_lack());
-        if !is_visible || journal.is_reread(date)? {
+        if !is_visible {
             pruned.unpublished.push(date);
+            continue;
+        }
+        if journal.is_reread(date)? || journal.has_early_ends(date)? {
+            pruned.asked_again.push(date);
             continue;
         }
         let dropped = journal.prune(date)?;
@@ -132,7 +150,8 @@ fn kept(journal: &Journal, publisher: &Publisher, config: &Config, date: NaiveDa
         return Ok(Some(Kept::NotClosed));
     }
     for dataset in Dataset::LISTED {
-        let Some(store) = publisher.listed_store(dataset)? else { return Ok(Some(Kept::NotVisible)) };
+        // One that is not published can be built from the pages alone.
+        let Some(store) = publisher.listed_store(dataset)? else { return Ok(Some(Kept::NotPublished(dataset))) };
         let look = listed::look(journal, &store, (dataset, date), Depth::Rows)?;
         if look.faults.iter().any(Fault::is_lack) {
             return Ok(Some(Kept::NotVisible));
@@ -152,13 +171,20 @@ impl fmt::Display for Pruned {
                 "kept      date={date}  not all that is known of it is in visible files: `vcq verify` says what"
             )?;
         }
+        for date in &self.asked_again {
+            writeln!(
+                f,
+                "kept      date={date}  stays of it are asked for again: the next `vcq export` ends that, once they are due"
+            )?;
+        }
         for (date, pages) in &self.listed {
             writeln!(f, "pruned    date={date}  {pages} pages of listings")?;
         }
         for (date, why) in &self.listed_kept {
             writeln!(f, "kept      date={date}  pages of listings: {why}")?;
         }
-        writeln!(f, "{} dates pruned; {} bytes given back to the disk", self.dates.len(), self.bytes)?;
+        let dates: BTreeSet<_> = self.dates.iter().map(|(date, _)| date).chain(self.listed.keys()).collect();
+        writeln!(f, "{} dates pruned; {} bytes given back to the disk", dates.len(), self.bytes)?;
         match self.kept_bytes {
             0 => Ok(()),
             kept => writeln!(

@@ -102,6 +102,9 @@ fn compare_date(
             }
             Decision::Forget(refreshed, reason) => {
                 journal.forget_reread(reread.id)?;
+                if refreshed == Refreshed::Failed {
+                    journal.ask_early_end_again(reread.first)?;
+                }
                 (refreshed, reason)
             }
             Decision::GiveUp(reason) => {
