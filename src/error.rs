@@ -165,7 +165,7 @@ impl Error {
             Self::Archive { source, .. } => (!source.is_usage())
                 .then(|| "what was read before has landed; an import of the whole archive goes on from there".into()),
             Self::Pruned(_) => Some(
-                "`vcq archive import` brings them back from an archive that holds them; --from and --to leave the date out"
+                "`vcq archive import` brings them back from an archive that holds them; name DATES without it to leave it out"
                     .into(),
             ),
             Self::Page { .. } => Some(

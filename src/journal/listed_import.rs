@@ -4,7 +4,9 @@
 //! and however many archives they come from: they wait in a temporary table until all have been seen, and until all pages of samples
 //! have been taken in, so that of a stay that is complete nothing is asked for again.
 //!
-//! What an archive does not hold is not asked for because of it: it counts as failed, which a run that names its date tries again.
+//! What an archive does not hold is not asked for because of it: it counts as failed, which a run that names its date tries
+//! again. What waits for the next run are second readings of stays that are complete with an end of their meeting which a later
+//! listing has changed, as they did where the archive was written.
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
