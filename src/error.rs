@@ -8,8 +8,9 @@ use std::{error, fmt, io, iter};
 use chrono::NaiveDate;
 
 use crate::{
-    archive::ArchiveError, config::ConfigError, feishu::answer::Remedy, journal::JournalError, manifest::ManifestError,
-    parquet::ParquetFileError, printable::Printable, read::decode::DecodeError, store::disk::DiskError,
+    archive::ArchiveError, config::ConfigError, dates::Dates, feishu::answer::Remedy, journal::JournalError,
+    manifest::ManifestError, parquet::ParquetFileError, printable::Printable, read::decode::DecodeError,
+    store::disk::DiskError,
 };
 
 /// Why a command could not do its work.
@@ -94,6 +95,14 @@ pub enum Error {
         /// What the writer or reader said.
         source: ParquetFileError,
     },
+    /// What is published of the dates that others are compared with cannot be read.
+    #[error("the dates that are compared with, {dates} (`--against` names others)")]
+    Against {
+        /// These dates.
+        dates: Dates,
+        /// Why not.
+        source: Box<Error>,
+    },
     /// The dataset and the journal are not of each other.
     #[error("dataset and journal do not agree, so nothing was asked for: {what}")]
     Mismatch {
@@ -141,6 +150,7 @@ impl Error {
             | Self::Parquet { .. }
             | Self::Mismatch { .. }
             | Self::Damaged(_) => ExitCode::Disk,
+            Self::Against { source, .. } => source.exit_code(),
             Self::Interrupted { .. } | Self::Stopped(_) => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
         }
@@ -160,6 +170,7 @@ impl Error {
             }
             Self::Disk(error) => error.hint().map(Into::into),
             Self::Parquet { source, .. } => disk_error_under(source)?.hint().map(Into::into),
+            Self::Against { source, .. } => source.hint(),
             Self::Mismatch { remedies, .. } => Some(remedies.clone()),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
             Self::Archive { source, .. } => (!source.is_usage())

@@ -28,7 +28,8 @@ pub use self::{
 };
 use self::{
     attendances::Expected,
-    date::{DateFigures, Measured},
+    date::DateFigures,
+    minutes::{Measured, Minutes},
     span::Span,
 };
 use crate::{config::Limits, dataset::Dataset, dates::Dates, error::Error, parquet::ParquetFileError, start::Stop};
@@ -38,6 +39,7 @@ mod attendances;
 mod date;
 mod distribution;
 mod metric;
+mod minutes;
 mod place;
 mod ranking;
 mod source;
@@ -313,52 +315,77 @@ pub struct PeriodHours {
 ///
 /// # Errors
 ///
-/// If a file cannot be read, or is not in the order of its dataset. [`Error::Stopped`] if it was told to stop.
+/// If a file cannot be read, or is not in the order of its dataset; [`Error::Against`] if it is one of the other span.
+/// [`Error::Stopped`] if it was told to stop.
 pub fn figures(
     datasets: &Datasets,
     (dates, against): (Dates, Dates),
     terms: &Terms<'_>,
     stop: &Stop,
 ) -> Result<Figures, Error> {
-    let span = read(datasets, dates, terms, stop)?;
-    let before = read(datasets, against, terms, stop)?;
-    let against = (before.coverage().minutes > 0).then(|| Against::of(&span, &before, terms));
-    span.into_figures(datasets, (before.dates(), against), terms)
+    let mut span = Span::new(dates, terms);
+    let published = published(datasets, &[Dataset::Quality, Dataset::Meetings, Dataset::Participants], dates)?;
+    let read = |date| read_date(datasets, date, terms);
+    side_by_side(&published, (terms.workers, stop), read, |date, read| span.add(date, read, terms))?;
+    let before = compared(datasets, against, terms, stop);
+    let before = before.map_err(|error| match error {
+        stopped @ Error::Stopped(_) => stopped,
+        source => Error::Against { dates: against, source: Box::new(source) },
+    })?;
+    let beside = (!before.by_date.is_empty()).then(|| Against::of(&span.minutes, &before, terms));
+    span.into_figures(datasets, (against, beside), terms)
 }
 
-/// Reads the dates side by side.
-fn read(datasets: &Datasets, dates: Dates, terms: &Terms<'_>, stop: &Stop) -> Result<Span, Error> {
+/// The minutes of the span that is compared with: of `quality` alone.
+fn compared(datasets: &Datasets, dates: Dates, terms: &Terms<'_>, stop: &Stop) -> Result<Minutes, Error> {
+    let mut minutes = Minutes::new(dates);
+    let published = published(datasets, &[Dataset::Quality], dates)?;
+    let read = |date| minutes::of_date(datasets, date, terms);
+    side_by_side(&published, (terms.workers, stop), read, |date, (tally, measured)| {
+        minutes.add(date, tally, &measured);
+    })?;
+    Ok(minutes)
+}
+
+/// The dates among `dates` of which any of the datasets has a folder, in order.
+fn published(datasets: &Datasets, of: &[Dataset], dates: Dates) -> Result<Vec<NaiveDate>, Error> {
     let mut published = Vec::new();
-    for dataset in [Dataset::Quality, Dataset::Meetings, Dataset::Participants] {
-        published.extend(datasets.dates(dataset)?.into_iter().filter(|date| dates.contain(*date)));
+    for dataset in of {
+        published.extend(datasets.dates(*dataset)?.into_iter().filter(|date| dates.contain(*date)));
     }
     published.sort_unstable();
     published.dedup();
-    let span = Mutex::new(Ok(Span::new(dates, terms)));
+    Ok(published)
+}
+
+/// Reads dates side by side, and gives what is read of each to `take`, one after the other in any order, until one fails.
+fn side_by_side<T>(
+    dates: &[NaiveDate],
+    (workers, stop): (usize, &Stop),
+    read: impl Fn(NaiveDate) -> Result<T, Error> + Sync,
+    take: impl FnMut(NaiveDate, T) + Send,
+) -> Result<(), Error> {
+    let taking = Mutex::new(Ok(take));
     let next = AtomicUsize::new(0);
     let read_in_turn = || {
-        while let Some(date) = published.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let read = if stop.is_requested() {
-                Err(Error::Stopped("nothing is written".into()))
-            } else {
-                read_date(datasets, *date, terms)
-            };
-            let mut span = span.lock().unwrap_or_else(PoisonError::into_inner);
-            match (span.as_mut(), read) {
-                (Ok(span), Ok(date_read)) => span.add(*date, date_read, terms),
-                (Ok(_), Err(error)) => *span = Err(error),
+        while let Some(date) = dates.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let read = if stop.is_requested() { Err(Error::Stopped("nothing is written".into())) } else { read(*date) };
+            let mut taking = taking.lock().unwrap_or_else(PoisonError::into_inner);
+            match (taking.as_mut(), read) {
+                (Ok(take), Ok(read)) => take(*date, read),
+                (Ok(_), Err(error)) => *taking = Err(error),
                 (Err(_), _) => return,
             }
         }
     };
     thread::scope(|scope| {
-        let workers = terms.workers.clamp(1, published.len().max(1));
+        let workers = workers.clamp(1, dates.len().max(1));
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(read_in_turn)).collect();
         for thread in threads {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
     });
-    span.into_inner().unwrap_or_else(PoisonError::into_inner)
+    taking.into_inner().unwrap_or_else(PoisonError::into_inner).map(|_| ())
 }
 
 /// What is published of one date.

@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    fs::File,
+    io::Read as _,
     path::{Path, PathBuf},
     thread,
 };
@@ -65,7 +67,23 @@ pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, 
 /// Makes sure, before anything is read or asked for, that the page can be written and takes no other file's place.
 pub fn prepare_page(path: &Path, inputs: &[PathBuf], config: &Config) -> Result<(), Error> {
     file::refuse_input("--html", path, inputs, config)?;
+    if !is_page_or_nothing(path) {
+        let what = format!("--html `{}` is there and is no HTML page: name another file, or remove it", path.display());
+        return Err(Error::Usage(what));
+    }
     file::prepare(path)
+}
+
+/// Whether a page may take the place of what stands there: a page, an empty file, nothing, or what only takes text in (a
+/// pipe, a device). What cannot be read is told when it is written.
+fn is_page_or_nothing(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"<!doctype html";
+    if !path.is_file() {
+        return true;
+    }
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGIN.len() as u64).read_to_end(&mut begin));
+    read.is_err() || begin.is_empty() || begin.eq_ignore_ascii_case(BEGIN)
 }
 
 /// Writes the page of `figures` to `path`, in one step, readable by its owner alone: it names participants.

@@ -7,7 +7,7 @@ use super::{
     Cause, MetricFigures, Terms,
     distribution::precise,
     metric::METRICS,
-    span::{OfDate, Span},
+    minutes::{Minutes, OfDate},
     tally::Tally,
 };
 
@@ -62,7 +62,7 @@ pub enum Verdict {
     Better,
     /// Worse, by more than days differ by themselves.
     Worse,
-    /// No more than days differ by themselves.
+    /// No more than days differ by themselves, or the mean of the days changed one way and the share of all minutes another.
     Noise,
     /// There are too few days, or nothing was measured.
     Unknown,
@@ -94,9 +94,9 @@ pub struct MetricChanged {
 
 impl Against {
     /// `now` as it has become since `before`. A date counts among the days if it has enough minutes to be ranked.
-    pub(super) fn of(now: &Span, before: &Span, terms: &Terms<'_>) -> Self {
+    pub(super) fn of(now: &Minutes, before: &Minutes, terms: &Terms<'_>) -> Self {
         let changed = |shares: (Option<f64>, Option<f64>), share: &dyn Fn(&OfDate) -> (u64, u64)| {
-            let days = |span: &Span| daily(span, terms.minutes_min, share);
+            let days = |minutes: &Minutes| daily(minutes, terms.minutes_min, share);
             Changed::of(shares, &days(before), &days(now))
         };
         let (tally_before, tally_now) = (before.tally(), now.tally());
@@ -106,7 +106,7 @@ impl Against {
                 (date.tally.minutes, date.tally.beyond[cause as usize])
             }),
         });
-        let metrics = before.metrics(terms).into_iter().zip(now.metrics(terms)).enumerate();
+        let metrics = before.metrics(terms.limits).into_iter().zip(now.metrics(terms.limits)).enumerate();
         let metrics = metrics.map(|(number, (before, now)): (usize, (MetricFigures, MetricFigures))| MetricChanged {
             column: METRICS[number].column.name,
             median: before.median,
@@ -114,8 +114,8 @@ impl Against {
             changed: changed((before.share, now.share), &|date| date.beyond[number]),
         });
         Self {
-            first: before.dates().first,
-            last: before.dates().last,
+            first: before.dates.first,
+            last: before.dates.last,
             tally: tally_before,
             bad: changed((tally_before.bad_share(), tally_now.bad_share()), &|date| {
                 (date.tally.minutes, date.tally.bad_minutes)
@@ -127,8 +127,8 @@ impl Against {
 }
 
 /// The share of each date that has enough minutes.
-fn daily(span: &Span, minutes_min: u64, share: &dyn Fn(&OfDate) -> (u64, u64)) -> Vec<f64> {
-    let shares = span.by_date.values().map(share).filter(|(minutes, _)| *minutes >= minutes_min.max(1));
+fn daily(minutes: &Minutes, minutes_min: u64, share: &dyn Fn(&OfDate) -> (u64, u64)) -> Vec<f64> {
+    let shares = minutes.by_date.values().map(share).filter(|(minutes, _)| *minutes >= minutes_min.max(1));
     shares.map(|(minutes, part)| precise(part) / precise(minutes)).collect()
 }
 
@@ -139,7 +139,8 @@ impl Changed {
         let noise = noise(days_before, days_now);
         let apart = mean(days_now) - mean(days_before);
         let verdict = match (difference, noise) {
-            (Some(_), Some(noise)) if apart.abs() <= noise => Verdict::Noise,
+            // Where few long days change the sum of the minutes another way than most days changed, nothing is clear.
+            (Some(difference), Some(noise)) if apart.abs() <= noise || apart * difference <= 0.0 => Verdict::Noise,
             (Some(_), Some(_)) if apart < 0.0 => Verdict::Better,
             (Some(_), Some(_)) => Verdict::Worse,
             _ => Verdict::Unknown,

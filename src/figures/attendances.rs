@@ -81,7 +81,7 @@ struct Cursor {
 
 impl Cursor {
     fn new(part: &Part<'_>) -> Result<Self, Error> {
-        let batches = part.read(&[&KEY[..], &DIMENSIONS].concat())?;
+        let batches = part.read(KEY.into_iter().chain(DIMENSIONS))?;
         let mut cursor = Self { batches, rows: Vec::new().into_iter(), next: None, path: part.path() };
         cursor.advance()?;
         Ok(cursor)
@@ -186,7 +186,7 @@ impl Expected {
         let mut expected = Self::default();
         for part in &parts {
             let mut last: Option<(MeetingKey, Attendance)> = None;
-            for batch in part.read(&[&KEY[..], &["meeting_end_time", "time_in_meeting_s"]].concat())? {
+            for batch in part.read(KEY.into_iter().chain(["meeting_end_time", "time_in_meeting_s"]))? {
                 let batch = batch?;
                 let keys = Keys::of(&batch)?;
                 let ends = batch.times("meeting_end_time")?;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, mem};
 
 use arrow::{
-    array::{Array as _, ArrowPrimitiveType, AsArray as _, PrimitiveArray, StringArray},
-    datatypes::{Float64Type, TimestampMicrosecondType},
+    array::{Array as _, AsArray as _, PrimitiveArray, StringArray},
+    datatypes::TimestampMicrosecondType,
 };
 use chrono::{DateTime, NaiveDate, Timelike as _};
 use chrono_tz::Tz;
@@ -12,8 +12,7 @@ use chrono_tz::Tz;
 use super::{
     Terms, WORST_MAX,
     attendances::{Attendance, Attendances, DIMENSIONS, MeetingKey, text},
-    distribution::Distribution,
-    metric::METRICS,
+    minutes::{Judge, Measured, each},
     ranking::{Groups, Ranking},
     source::{Batch, Datasets, Part},
     tally::Tally,
@@ -22,20 +21,6 @@ use crate::{dataset::Dataset, error::Error, tables::quality::UNPARSED};
 
 /// Columns besides those of the metrics.
 const KEYS: [&str; 6] = ["meeting_no", "meeting_start_time", "join_time", "user_id", "room_id", "sample_time"];
-
-/// The numbers of one metric.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Measured {
-    pub(super) values: Distribution,
-    pub(super) beyond: u64,
-}
-
-impl Measured {
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.values.merge(&other.values);
-        self.beyond += other.beyond;
-    }
-}
 
 /// What a participant took part with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,8 +108,7 @@ struct OpenStay {
     tally: Tally,
 }
 
-struct Fold<'a> {
-    terms: &'a Terms<'a>,
+struct Fold {
     hour: HourOf,
     attendances: Option<Attendances>,
     stay: Option<OpenStay>,
@@ -132,19 +116,19 @@ struct Fold<'a> {
     meeting: Tally,
     /// Meetings that may go on in another file; empty if there is one file.
     meetings: Option<Groups<MeetingKey>>,
-    causes: Vec<u8>,
+    judge: Judge,
     figures: DateFigures,
 }
 
-impl<'a> Fold<'a> {
-    fn new(terms: &'a Terms<'a>, files: usize) -> Self {
+impl Fold {
+    fn new(terms: &Terms<'_>, files: usize) -> Self {
         let figures = DateFigures {
             files: files as u64,
             tally: Tally::default(),
             stays: 0,
             meetings: 0,
             unparsed: BTreeMap::new(),
-            measured: METRICS.iter().map(|_| Measured::default()).collect(),
+            measured: Vec::new(),
             hours: [Tally::default(); 24],
             without_time: 0,
             worst_meetings: Ranking::new(WORST_MAX, terms.minutes_min),
@@ -156,22 +140,20 @@ impl<'a> Fold<'a> {
             joined: Tally::default(),
         };
         Self {
-            terms,
             hour: HourOf { zone: terms.zone, quarter: i64::MIN, hour: 0 },
             attendances: None,
             stay: None,
             meeting: Tally::default(),
             meetings: (files > 1).then(Groups::default),
-            causes: Vec::new(),
+            judge: Judge::new(terms.limits),
             figures,
         }
     }
 
     fn file(&mut self, part: &Part<'_>) -> Result<(), Error> {
-        let names: Vec<_> = METRICS.iter().map(|metric| metric.column.name).collect();
-        for batch in part.read(&[&KEYS[..], &names, &[UNPARSED.name]].concat())? {
+        for batch in part.read(KEYS.into_iter().chain(self.judge.columns()).chain([UNPARSED.name]))? {
             let batch = batch?;
-            self.judge(&batch)?;
+            self.judge.judge(&batch)?;
             self.hours(&batch)?;
             self.stays(&batch, part)?;
             self.unparsed(&batch);
@@ -181,29 +163,12 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// The values of each metric, and the causes of each minute.
-    fn judge(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.causes.clear();
-        self.causes.resize(batch.len(), 0);
-        for (metric, measured) in METRICS.iter().zip(&mut self.figures.measured) {
-            let column = batch.primitives::<Float64Type>(metric.column.name)?;
-            let (beyond, bit) = (metric.beyond(metric.limit(self.terms.limits)), metric.cause.bit());
-            each(&column, |row, value| {
-                measured.values.add(value);
-                let is_beyond = beyond.has(value);
-                measured.beyond += u64::from(is_beyond);
-                self.causes[row] |= if is_beyond { bit } else { 0 };
-            });
-        }
-        Ok(())
-    }
-
     fn hours(&mut self, batch: &Batch) -> Result<(), Error> {
         let times = batch.times("sample_time")?;
         self.figures.without_time += times.null_count() as u64;
         each(&times, |row, time_us| {
             let hour = self.hour.of(time_us);
-            self.figures.hours[hour].add(self.causes[row]);
+            self.figures.hours[hour].add(self.judge.causes[row]);
         });
         Ok(())
     }
@@ -223,7 +188,7 @@ impl<'a> Fold<'a> {
                 self.begin_stay(&columns, row, part)?;
             }
             if let Some(stay) = &mut self.stay {
-                stay.tally.add(self.causes[row]);
+                stay.tally.add(self.judge.causes[row]);
             }
         }
         Ok(())
@@ -302,6 +267,7 @@ impl<'a> Fold<'a> {
             self.figures.meetings += 1;
             self.figures.worst_meetings.add(meeting, tally);
         }
+        self.figures.measured = self.judge.measured;
         self.figures
     }
 }
@@ -323,16 +289,6 @@ impl Columns {
             && self.numbers.value(row) == stay.meeting.1
             && text(&self.users, row) == stay.user_id.as_deref()
             && text(&self.rooms, row) == stay.room_id.as_deref()
-    }
-}
-
-/// Calls `take` with the row and the value of each value that there is.
-#[inline]
-fn each<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, mut take: impl FnMut(usize, T::Native)) {
-    let values = column.values();
-    match column.nulls().filter(|nulls| nulls.null_count() > 0) {
-        Some(nulls) => nulls.valid_indices().for_each(|row| take(row, values[row])),
-        None => values.iter().enumerate().for_each(|(row, value)| take(row, *value)),
     }
 }
 

@@ -211,8 +211,8 @@ fn listed(
     let mut found = HashMap::new();
     for (date, wanted) in wanted {
         for part in datasets.files(Dataset::Meetings, date)? {
-            let names = [&["meeting_no", "meeting_start_time", "meeting_topic"][..], &NUMBERS].concat();
-            for batch in part.read(&names)? {
+            let names = ["meeting_no", "meeting_start_time", "meeting_topic"];
+            for batch in part.read(names.into_iter().chain(NUMBERS))? {
                 find(&batch?, &wanted, NUMBERS, &mut found)?;
             }
         }

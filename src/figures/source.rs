@@ -73,7 +73,7 @@ impl Datasets {
     /// The files of a date, in the order of their names.
     pub(super) fn files(&self, dataset: Dataset, date: NaiveDate) -> Result<Vec<Part<'_>>, Error> {
         let Some(store) = self.store(dataset) else { return Ok(Vec::new()) };
-        Ok(store.list(date)?.files.into_iter().map(|file| Part { store, date, name: file.name }).collect())
+        Ok(store.list(date)?.files.into_iter().map(|file| Part { store, dataset, date, name: file.name }).collect())
     }
 
     /// The zone that decided the dates, as a file says it; `None` without a file that does.
@@ -89,20 +89,38 @@ impl Datasets {
     }
 }
 
+/// The columns that name a row, which every file of the dataset has had.
+fn named_by(dataset: Dataset) -> &'static [&'static str] {
+    match dataset {
+        Dataset::Meetings => &["meeting_no", "meeting_start_time"],
+        Dataset::Quality | Dataset::Participants => &["meeting_no", "meeting_start_time", "join_time"],
+    }
+}
+
 /// One published file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     store: &'a Store,
+    dataset: Dataset,
     date: NaiveDate,
     name: FileName,
 }
 
 impl Part<'_> {
     /// Reads the columns of these names, of texts and of all others; one that the file lacks is left out.
-    pub(super) fn read(&self, names: &[&str]) -> Result<Batches, Error> {
-        let file = self.open()?;
-        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(file))?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+    ///
+    /// # Errors
+    ///
+    /// If the file has not even the columns that name its rows: it is no file of vcq's.
+    pub(super) fn read<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Batches, Error> {
+        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        if let Some(lacking) =
+            named_by(self.dataset).iter().find(|name| builder.schema().field_with_name(name).is_err())
+        {
+            let what = format!("it has no column `{lacking}`: it is no file of vcq's");
+            return Err(Error::Parquet { name: self.path(), source: ParquetFileError::Contents(what) });
+        }
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
         let reader = self.parquet(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
         Ok(Batches { reader, path: self.path() })
     }

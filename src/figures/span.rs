@@ -6,23 +6,25 @@ use chrono::NaiveDate;
 
 use super::{
     Against, Complete, Coverage, DateCoverage, DateRead, Figures, Good, MetricFigures, Period, PeriodFigures,
-    PeriodHours, Terms, date::Measured, metric::METRICS, place::Places, source::Datasets, tally::Tally,
+    PeriodHours, Terms,
+    minutes::{Measured, Minutes},
+    place::Places,
+    source::Datasets,
+    tally::Tally,
 };
 use crate::{dates::Dates, error::Error};
 
 /// Dates that are read, in any order.
 pub(super) struct Span {
-    dates: Dates,
     period: Period,
     complete: BTreeMap<NaiveDate, Coverage>,
     unparsed: BTreeMap<String, u64>,
     files: u64,
     without_time: u64,
-    measured: Vec<Measured>,
+    /// What it is compared by with another.
+    pub(super) minutes: Minutes,
     periods: BTreeMap<NaiveDate, OfPeriod>,
     places: Places,
-    /// What one date is compared by with another.
-    pub(super) by_date: BTreeMap<NaiveDate, OfDate>,
 }
 
 /// The numbers of one period.
@@ -34,49 +36,22 @@ struct OfPeriod {
 
 impl Default for OfPeriod {
     fn default() -> Self {
-        let measured = METRICS.iter().map(|_| Measured::default()).collect();
-        Self { tally: Tally::default(), hours: [Tally::default(); 24], measured }
+        Self { tally: Tally::default(), hours: [Tally::default(); 24], measured: Measured::none() }
     }
-}
-
-/// What one date is compared by with another.
-pub(super) struct OfDate {
-    pub(super) tally: Tally,
-    /// By metric, the minutes in which it was measured, and those beyond the limit.
-    pub(super) beyond: Vec<(u64, u64)>,
 }
 
 impl Span {
     pub(super) fn new(dates: Dates, terms: &Terms<'_>) -> Self {
         Self {
-            dates,
             period: Period::of(dates),
             complete: BTreeMap::new(),
             unparsed: BTreeMap::new(),
             files: 0,
             without_time: 0,
-            measured: METRICS.iter().map(|_| Measured::default()).collect(),
+            minutes: Minutes::new(dates),
             periods: BTreeMap::new(),
             places: Places::new(terms),
-            by_date: BTreeMap::new(),
         }
-    }
-
-    /// The dates.
-    pub(super) fn dates(&self) -> Dates {
-        self.dates
-    }
-
-    /// All minutes.
-    pub(super) fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        self.by_date.values().for_each(|date| tally.merge(&date.tally));
-        tally
-    }
-
-    /// Each metric over all dates.
-    pub(super) fn metrics(&self, terms: &Terms<'_>) -> Vec<MetricFigures> {
-        MetricFigures::all(&self.measured, terms.limits)
     }
 
     /// What is published of all dates.
@@ -107,26 +82,21 @@ impl Span {
             *self.unparsed.entry(column.clone()).or_default() += count;
         }
         if figures.tally.minutes > 0 {
-            let beyond = figures.measured.iter().map(|measured| (measured.values.count(), measured.beyond)).collect();
-            self.by_date.insert(date, OfDate { tally: figures.tally, beyond });
-            let period = self.periods.entry(self.period.first_of(date, self.dates)).or_default();
+            self.minutes.add(date, figures.tally, &figures.measured);
+            let period = self.periods.entry(self.period.first_of(date, self.minutes.dates)).or_default();
             period.tally.merge(&figures.tally);
             for (hour, more) in period.hours.iter_mut().zip(&figures.hours) {
                 hour.merge(more);
             }
-            for (whole, part) in
-                self.measured.iter_mut().chain(&mut period.measured).zip(figures.measured.iter().cycle())
-            {
-                whole.merge(part);
-            }
+            Measured::merge_all(&mut period.measured, &figures.measured);
         }
         self.places.add(date, figures, terms);
     }
 
     /// The last date of the period that begins on `first`.
     fn last_of(&self, first: NaiveDate) -> NaiveDate {
-        let is_within = |date: &NaiveDate| self.period.first_of(*date, self.dates) == first;
-        first.iter_days().take_while(is_within).last().map_or(first, |last| last.min(self.dates.last))
+        let is_within = |date: &NaiveDate| self.period.first_of(*date, self.minutes.dates) == first;
+        first.iter_days().take_while(is_within).last().map_or(first, |last| last.min(self.minutes.dates.last))
     }
 
     /// What came of it.
@@ -137,7 +107,7 @@ impl Span {
         terms: &Terms<'_>,
     ) -> Result<Figures, Error> {
         let total = self.coverage();
-        let dates = self.dates.each().map(|date| {
+        let dates = self.minutes.dates.each().map(|date| {
             let coverage = self.complete.get(&date).copied().unwrap_or_default();
             DateCoverage { date, coverage }
         });
@@ -161,14 +131,14 @@ impl Span {
         Ok(Figures {
             figures_version: super::FIGURES_VERSION,
             vcq_version: env!("CARGO_PKG_VERSION"),
-            first: self.dates.first,
-            last: self.dates.last,
+            first: self.minutes.dates.first,
+            last: self.minutes.dates.last,
             timezone: terms.zone.name().to_owned(),
             period: self.period,
             minutes_min: terms.minutes_min,
             limits: *terms.limits,
             complete,
-            good: Good { tally: self.tally(), metrics: self.metrics(terms), periods },
+            good: Good { tally: self.minutes.tally(), metrics: self.minutes.metrics(terms.limits), periods },
             when,
             minutes_without_time: self.without_time,
             place: self.places.rank(datasets, terms)?,

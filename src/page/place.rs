@@ -19,9 +19,17 @@ fn tally_columns(texts: &'static Texts) -> Vec<&'static str> {
     [texts.minutes, texts.bad].into_iter().chain(causes).collect()
 }
 
+/// Its minutes and shares.
 fn tally_cells(tally: &Tally) -> Vec<Cell> {
-    let bad = Cell::bar(percent(tally.bad_share()), tally.bad_share());
-    let causes = Cause::ALL.into_iter().map(|cause| Cell::number(percent(tally.share_beyond(cause))));
+    cells(tally, Some(tally))
+}
+
+/// The minutes of `tally`, and the shares of what has enough of them.
+fn cells(tally: &Tally, shared: Option<&Tally>) -> Vec<Cell> {
+    let share = shared.and_then(Tally::bad_share);
+    let bad = Cell::bar(percent(share), share);
+    let causes =
+        Cause::ALL.into_iter().map(|cause| Cell::number(percent(shared.and_then(|tally| tally.share_beyond(cause)))));
     [Cell::number(count(tally.minutes)), bad].into_iter().chain(causes).collect()
 }
 
@@ -124,7 +132,8 @@ pub(super) fn groups(figures: &Figures, texts: &'static Texts) -> Vec<Table> {
             "other" => texts.other,
             _ => texts.unknown_means,
         };
-        [Cell::text(name)].into_iter().chain(tally_cells(&group.tally)).collect()
+        let shared = Some(&group.tally).filter(|tally| tally.minutes >= figures.minutes_min);
+        [Cell::text(name)].into_iter().chain(cells(&group.tally, shared)).collect()
     });
     let means = Table {
         heading: texts.means.to_owned(),

@@ -34,6 +34,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) has_time: bool,
     pub(crate) delay_ms: Option<f64>,
     pub(crate) loss_pct: Option<f64>,
+    /// Of every other metric.
+    pub(crate) others: Option<f64>,
     pub(crate) unparsed: Option<(&'a str, &'a str)>,
 }
 
@@ -48,6 +50,7 @@ impl Default for Sample<'_> {
             has_time: true,
             delay_ms: None,
             loss_pct: None,
+            others: None,
             unparsed: None,
         }
     }
@@ -130,6 +133,7 @@ impl Data {
                 "network_delay_ms" => numbers(&|sample| sample.delay_ms),
                 "network_packet_loss_avg_received_pct" => numbers(&|sample| sample.loss_pct),
                 "unparsed" => unparsed(samples, field.data_type()),
+                _ if *field.data_type() == DataType::Float64 => numbers(&|sample| sample.others),
                 _ => new_null_array(field.data_type(), samples.len()),
             }
         };
@@ -162,7 +166,7 @@ impl Data {
         self.write("participants", date, &RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap());
     }
 
-    fn write(&self, dataset: &str, date: &str, batch: &RecordBatch) {
+    pub(crate) fn write(&self, dataset: &str, date: &str, batch: &RecordBatch) {
         let folder = self.path(dataset).join(format!("date={date}"));
         fs::create_dir_all(&folder).unwrap();
         let file = File::create(folder.join("part-0000000000000001.parquet")).unwrap();

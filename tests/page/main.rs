@@ -7,7 +7,9 @@ mod data;
 #[path = "../support/python.rs"]
 mod python;
 
-use std::fs;
+use std::{fs, sync::Arc};
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 
 use self::data::{Attendance, Data, Sample};
 
@@ -121,7 +123,10 @@ fn one_sample_and_columns_of_nulls_are_no_trouble() {
 fn a_year_and_a_decade_stay_small() {
     let data = Data::new();
     for date in "2025-01-01".parse::<chrono::NaiveDate>().unwrap().iter_days().take(365) {
-        data.quality(&date.to_string(), &data::day(&date.to_string(), 2, 35));
+        let date = date.to_string();
+        let others = Some(f64::from(date.bytes().map(u32::from).sum::<u32>()) / 7.0);
+        let day = data::day(&date, 2, 35).into_iter().map(|sample| Sample { others, ..sample });
+        data.quality(&date, &day.collect::<Vec<_>>());
     }
     for (dates, bytes_max) in [("2025-01-01..2025-12-31", 500_000), ("2016-01-01..2025-12-31", 400_000)] {
         let page = data.page(dates);
@@ -144,6 +149,17 @@ fn the_page_takes_the_place_of_nothing_that_vcq_reads() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{path}");
     }
     assert!(fs::exists(data.path("no/such")).unwrap());
+    fs::write(data.path("manifest.csv"), "meeting_no\n").unwrap();
+    let output = data.vcq("report --html manifest.csv").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("--html `manifest.csv` is there and is no HTML page: name another file, or remove it"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(data.path("manifest.csv")).unwrap(), "meeting_no\n");
+    data.page("2026-03-02");
+    data.page("2026-03-02");
     let neither = data.vcq("report").output().unwrap();
     assert_eq!(neither.status.code(), Some(2), "a page or JSON has to be asked for");
 }
@@ -157,4 +173,19 @@ fn a_file_that_is_none_of_vcq_s_is_named() {
     let output = data.vcq("report --json").output().unwrap();
     assert_eq!(output.status.code(), Some(74));
     assert!(String::from_utf8_lossy(&output.stderr).contains("part-00000000000000ff.parquet"));
+    fs::remove_file(folder.join("part-00000000000000ff.parquet")).unwrap();
+    let one: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    data.write("quality", "2026-02-28", &RecordBatch::try_from_iter([("one", one)]).unwrap());
+    let output = data.vcq("report 2026-03-02 --json").output().unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        "the dates that are compared with, 2026-02-23..2026-03-01 (`--against` names others)",
+        "date=2026-02-28",
+        "it has no column `meeting_no`: it is no file of vcq's",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let output = data.vcq("report 2026-03-02 --against 2026-01-01 --json").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
 }
