@@ -114,6 +114,9 @@ pub enum Error {
     /// The dataset is not what the journal says.
     #[error("{0}")]
     Damaged(String),
+    /// Some of what was published or has landed before is no longer what it was.
+    #[error("{0}")]
+    SpotCheck(String),
     /// The stop signal came; the text says how far the work is.
     #[error("interrupted; {0}")]
     Stopped(String),
@@ -149,7 +152,8 @@ impl Error {
             | Self::Page { .. }
             | Self::Parquet { .. }
             | Self::Mismatch { .. }
-            | Self::Damaged(_) => ExitCode::Disk,
+            | Self::Damaged(_)
+            | Self::SpotCheck(_) => ExitCode::Disk,
             Self::Against { source, .. } => source.exit_code(),
             Self::Interrupted { .. } | Self::Stopped(_) => ExitCode::Interrupted,
             Self::Bug(_) => ExitCode::Bug,
@@ -173,6 +177,7 @@ impl Error {
             Self::Against { source, .. } => source.hint(),
             Self::Mismatch { remedies, .. } => Some(remedies.clone()),
             Self::Damaged(_) => Some("`vcq rebuild` publishes these dates again from the landed pages".into()),
+            Self::SpotCheck(_) => Some("`vcq verify` looks at all of it and says what to do about each; keep backups of the state folder".into()),
             Self::Archive { source, .. } => (!source.is_usage())
                 .then(|| "what was read before has landed; an import of the whole archive goes on from there".into()),
             Self::Pruned(_) => Some(

@@ -44,7 +44,7 @@ use crate::config::Config;
 
 pub use self::{
     adopt::NewFile,
-    damage::DamagedPages,
+    damage::{DamagedPages, Share},
     discovered::{Brought, Discovered, Landed, Left, ListedPageId, NewListedPage},
     enqueue::{Merging, Staged, Staging},
     file::{Astray, FileId, FileRow, Intent},

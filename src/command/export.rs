@@ -5,6 +5,7 @@ mod end;
 mod publishing;
 mod refresh;
 mod run;
+mod spot_check;
 mod told;
 mod until;
 
@@ -15,6 +16,7 @@ use self::{
     account::{Account, Published},
     end::End,
     run::Run,
+    spot_check::spot_check,
 };
 use super::{runs, standing::closes_at_s};
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
     file::{self, Readers},
     intake::{Manifests, rejects::Rejects},
     journal::{Identity, Journal, Lane},
-    observe::report::Report,
+    observe::report::{Report, SpotCheck},
     printable,
     publish::{Publisher, look},
     start::Start,
@@ -126,6 +128,19 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let (mut journal, rest) = run.publish_rest(journal).await;
     let is_cut = enqueued.is_err();
     let end = End::of(enqueued, settled, rest);
+    let is_night = task.lane == Lane::Nightly && task.fetches_samples;
+    let checked = if is_night && matches!(end.ended, Ok(Ended::Complete)) {
+        spot_check(&journal, run.publisher(), around)
+    } else {
+        Ok(None)
+    };
+    let (spot_check, found) = match checked {
+        Ok(check) => {
+            let problems = check.as_ref().and_then(SpotCheck::problems);
+            (check, problems.map(Error::SpotCheck))
+        }
+        Err(error) => (None, Some(error)),
+    };
     let who = (around.credentials.app_id.as_str(), config.api.user_id_type);
     if let Some(why) = end.stopped(who).filter(|_| !account.is_stopped()) {
         emit(Event::Stopping { why: &why });
@@ -137,6 +152,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let (mut report, counted) =
         account.close(&journal, task, &published_before, &mut rejects, (is_cut, fetched_for))?;
     let (exit_code, hint) = end.exit(counted, task.planned_end, who);
+    report.spot_checked(spot_check);
+    let exit_code = if found.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
     report.exit_with(exit_code);
     write_report(task, &report)?;
     let command = if task.fetches_samples { "export" } else { "discover" };
@@ -144,7 +161,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
         .and_then(|()| runs::record(config, command, task.lane, (&report, task.report.clone())))
         .err();
     let exit_code = if unmarked.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
-    Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides).or(unmarked) })
+    Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides).or(found).or(unmarked) })
 }
 
 /// Puts the markers of the run's complete dates in place, and takes those of the others away.

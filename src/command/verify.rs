@@ -16,7 +16,7 @@ use crate::{
     dataset::Dataset,
     dates::Dates,
     error::{Error, ExitCode},
-    journal::{DamagedPages, FileRow, Identity, Journal, State},
+    journal::{DamagedPages, FileRow, Identity, Journal, Share, State},
     printable::Printable,
     publish::{
         listed::{self, ListedLook},
@@ -84,7 +84,7 @@ pub fn verify_within(config: &Config, start: &Start, extent: Extent) -> Result<V
     let structure = journal.structure_faults(move || stop.is_requested())?.ok_or_else(stopped)?;
     let is_damaged = !structure.is_empty();
     let verify_rest = || -> Result<Verified, Error> {
-        let landed = journal.damaged_pages(|| start.stop.is_requested())?.ok_or_else(stopped)?;
+        let landed = journal.damaged_pages(Share::ALL, || start.stop.is_requested())?.ok_or_else(stopped)?;
         Ok(Verified { landed: Some(landed), ..compare(&journal, config, start, extent)? })
     };
     let verified = match verify_rest() {

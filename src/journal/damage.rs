@@ -20,6 +20,28 @@ const FAULTS_MAX: u32 = 20;
 /// Steps of SQLite between two looks at whether to go on: some milliseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
+/// One in so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    of: u32,
+    turn: u32,
+}
+
+impl Share {
+    /// All.
+    pub const ALL: Self = Self { of: 1, turn: 0 };
+
+    /// One in `of`, which must not be 0: those whose turn it is on `day`. Within `of` days each has its turn.
+    pub fn on(day: NaiveDate, of: u32) -> Self {
+        Self { of, turn: day.to_epoch_days().rem_euclid(of.cast_signed()).cast_unsigned() }
+    }
+
+    /// Whether it is the turn of a date.
+    pub fn has(self, date: NaiveDate) -> bool {
+        Self::on(date, self.of) == self
+    }
+}
+
 /// Landed pages that were compared with their digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DamagedPages {
@@ -52,23 +74,23 @@ impl Journal {
         statement.query_map([], |row| row.get(0))?.collect()
     }
 
-    /// Reads every landed page, of stays and of listings, and compares it with its digest, page after page; none if `stop` said
-    /// so.
-    pub fn damaged_pages(&self, stop: impl Fn() -> bool) -> Result<Option<DamagedPages>, JournalError> {
+    /// Reads the landed pages of a share of the stays and of the listings, and compares each with its digest, page after page;
+    /// none if `stop` said so.
+    pub fn damaged_pages(&self, share: Share, stop: impl Fn() -> bool) -> Result<Option<DamagedPages>, JournalError> {
         // A second reading is of its stay's date.
         const PAGES: &str = "
             SELECT page.stay, page.number, page.digest, body.zstd, coalesce(stay.date, first.date)
             FROM page LEFT JOIN body ON body.id = page.body
                 LEFT JOIN stay ON stay.id = page.stay
                 LEFT JOIN stay AS first ON first.id = stay.rereads
-            WHERE (page.stay, page.number) > (?1, ?2) AND page.body IS NOT NULL
+            WHERE (page.stay, page.number) > (?1, ?2) AND page.body IS NOT NULL AND abs(page.stay) % ?4 = ?5
             ORDER BY page.stay, page.number LIMIT ?3";
         const LISTED_PAGES: &str = "
             SELECT page.id, page.number, page.digest, body.zstd, coalesce(listing.date, meeting.date)
             FROM listed_page AS page LEFT JOIN body ON body.id = page.body
                 LEFT JOIN listing ON listing.id = page.listing
                 LEFT JOIN meeting ON meeting.id = listing.meeting
-            WHERE (page.id, page.number) > (?1, ?2) AND page.body IS NOT NULL
+            WHERE (page.id, page.number) > (?1, ?2) AND page.body IS NOT NULL AND page.listing % ?4 = ?5
             ORDER BY page.id LIMIT ?3";
         let mut pages = DamagedPages::default();
         let mut reader = BodyReader::new();
@@ -79,7 +101,7 @@ impl Journal {
                     return Ok(None);
                 }
                 let mut statement = self.db.prepare_cached(sql)?;
-                let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING])?;
+                let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING, share.of, share.turn])?;
                 let mut read = 0;
                 while let Some(row) = rows.next()? {
                     read += 1;

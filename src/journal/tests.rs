@@ -774,9 +774,9 @@ fn damaged_pages_are_found_by_their_digests() {
     for id in [first, second] {
         journal.land(&page(id, 0, None), 0).unwrap();
     }
-    let look = |journal: &Journal| journal.damaged_pages(|| false).unwrap().unwrap();
+    let look = |journal: &Journal| journal.damaged_pages(Share::ALL, || false).unwrap().unwrap();
     assert_eq!(look(&journal), DamagedPages { looked_at: 2, ..DamagedPages::default() });
-    assert_eq!(journal.damaged_pages(|| true).unwrap(), None);
+    assert_eq!(journal.damaged_pages(Share::ALL, || true).unwrap(), None);
     // A frame that is sound, but of another page.
     journal.db.execute("UPDATE page SET digest = zeroblob(16) WHERE stay = ?1", [second]).unwrap();
     assert_eq!(look(&journal).damaged, [(Some(date(1)), 1)].into());

@@ -52,6 +52,8 @@ pub struct Report {
     dates: Vec<Date>,
     landed: Landed,
     requests: Requests,
+    /// What of earlier runs' work this run has looked at; none: it was no nightly run that came to its end.
+    spot_check: Option<SpotCheck>,
     files: Vec<File>,
     /// Files of meetings and participants that this run published.
     listed_files: Vec<ListedFile>,
@@ -98,6 +100,28 @@ pub struct Date {
 impl Date {
     fn is_only_open(&self) -> bool {
         !self.complete && self.listing == Some(DateListing::Open.name()) && self.pending + self.failed == 0
+    }
+}
+
+/// What a run has verified of what others have published and landed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SpotCheck {
+    /// The dates whose files it compared with the journal.
+    pub dates: Vec<NaiveDate>,
+    /// The files that are as they should be.
+    pub files: u64,
+    /// The landed pages that it compared with their digests.
+    pub landed_pages: u64,
+    /// What is not as it should be.
+    pub problems: Vec<String>,
+}
+
+impl SpotCheck {
+    /// What is not as it should be, in a line; none: nothing.
+    pub fn problems(&self) -> Option<String> {
+        let others = self.problems.len().checked_sub(1)?;
+        let more = if others > 0 { format!("; {others} more in the report") } else { String::new() };
+        Some(format!("what was published or has landed before is not what it was: {}{more}", self.problems[0]))
     }
 }
 
@@ -283,6 +307,7 @@ impl Report {
             dates: Vec::new(),
             landed: Landed::default(),
             requests: Requests::default(),
+            spot_check: None,
             files: Vec::new(),
             listed_files: Vec::new(),
             dataset_is_empty: false,
@@ -569,6 +594,11 @@ impl Report {
 
     fn refreshed_as(&self, refreshed: Refreshed) -> u64 {
         self.refreshed.as_ref().and_then(|counts| counts.get(refreshed.name())).copied().unwrap_or_default()
+    }
+
+    /// Takes in what the run has verified of earlier work.
+    pub fn spot_checked(&mut self, check: Option<SpotCheck>) {
+        self.spot_check = check;
     }
 
     /// Sets the code that the process exits with.

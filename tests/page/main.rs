@@ -123,10 +123,10 @@ fn one_sample_and_columns_of_nulls_are_no_trouble() {
 fn a_year_and_a_decade_stay_small() {
     let data = Data::new();
     for date in "2025-01-01".parse::<chrono::NaiveDate>().unwrap().iter_days().take(365) {
-        let date = date.to_string();
-        let others = Some(f64::from(date.bytes().map(u32::from).sum::<u32>()) / 7.0);
-        let day = data::day(&date, 2, 35).into_iter().map(|sample| Sample { others, ..sample });
-        data.quality(&date, &day.collect::<Vec<_>>());
+        let name = date.to_string();
+        let others = Some(f64::from(name.bytes().map(u32::from).sum::<u32>()) / 7.0);
+        let samples = data::day(&name, 2, 35).into_iter().map(|sample| Sample { others, ..sample });
+        data.quality(&name, &samples.collect::<Vec<_>>());
     }
     for (dates, bytes_max) in [("2025-01-01..2025-12-31", 500_000), ("2016-01-01..2025-12-31", 400_000)] {
         let page = data.page(dates);

@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use vcq::simulator::{
-    Settings,
-    latency::Latency,
-    tenant::{SimulatedStay, Tenant},
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use vcq::{
+    journal::Lane,
+    simulator::{
+        Settings,
+        latency::Latency,
+        tenant::{SimulatedStay, Tenant},
+    },
 };
 
 use crate::{
@@ -100,4 +105,45 @@ fn rows_named_twice_and_rows_that_break_a_rule_are_accounted_for() {
     assert_eq!(rejects.lines().count(), 4);
     check(&world, &life);
     check_complete(&world);
+}
+
+/// Damage is found by some night, long before anybody needs what was damaged; whole nights say what they looked at.
+#[test]
+fn each_date_and_page_is_verified_within_four_weeks_of_nights() {
+    let mut world = world(settings(6), 40, 0);
+    assert_eq!(world.export().exit, Some(0));
+    let empty = world.write_manifest("empty.csv", std::iter::empty());
+    let nights = |world: &mut World| -> Vec<_> {
+        let night = |_| {
+            world.rest(TimeDelta::days(1));
+            world.live_one(Orders { manifest: empty.clone(), ..world.orders() })
+        };
+        (0..28).map(night).map(|life| (life.exit, life.report["spot_check"].clone())).collect()
+    };
+    let sum = |nights: &[(Option<u8>, Value)], key: &str| -> u64 {
+        nights
+            .iter()
+            .map(|(_, check)| check[key].as_u64().or(check[key].as_array().map(|list| list.len() as u64)).unwrap())
+            .sum()
+    };
+    let sound = nights(&mut world);
+    assert!(sound.iter().all(|(exit, check)| *exit == Some(0) && check["problems"] == json!([])), "{sound:#?}");
+    let dates = fs::read_dir(&world.config.output).unwrap().map(|date| date.unwrap().path());
+    let files: Vec<_> = dates.flat_map(|date| fs::read_dir(date).unwrap()).map(|file| file.unwrap().path()).collect();
+    assert_eq!((sum(&sound, "dates"), sum(&sound, "files")), (files.len() as u64, files.len() as u64));
+    assert_eq!(sum(&sound, "landed_pages"), world.books().pages().count() as u64);
+
+    let mut bytes = fs::read(&files[0]).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&files[0], bytes).unwrap();
+    let journal = rusqlite::Connection::open(world.config.state.join("journal.sqlite")).unwrap();
+    journal.execute("UPDATE page SET digest = zeroblob(16) WHERE stay = 7", []).unwrap();
+    let found = nights(&mut world);
+    assert_eq!(sum(&found, "problems"), 2, "{found:#?}");
+    for (exit, check) in found {
+        assert_eq!(exit, Some(if check["problems"] == json!([]) { 0 } else { 74 }), "{check}");
+    }
+    // Another lane's run is not the one to look.
+    let life = world.live_one(Orders { manifest: empty.clone(), lane: Lane::Backfill, ..world.orders() });
+    assert_eq!(life.report["spot_check"], Value::Null);
 }

@@ -259,6 +259,11 @@ impl<'a> Run<'a> {
         ended
     }
 
+    /// What publishes.
+    pub(super) fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     /// Publishes what is left, and gives the journal back.
     pub(super) async fn publish_rest(&self, journal: Journal) -> (Journal, Result<Done, Error>) {
         let tell = |told: Told| told.emit(self.emit);

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{By, Date, ListedFile, Manifest, OfEndpoint, Report};
+use super::{By, Date, ListedFile, Manifest, OfEndpoint, Report, SpotCheck};
 use crate::{event::Refreshed, journal::DateListing, manifest::Lines, observe::words::size, printable::Printable};
 
 /// How many items of a list are told; the JSON has more of them.
@@ -18,6 +18,12 @@ impl fmt::Display for Report {
         self.write_lists(f)?;
         if let Some(why) = &self.stopped {
             writeln!(f, "stopped early: {}", Printable(why))?;
+        }
+        if let Some(check) = self.spot_check.as_ref().filter(|check| !check.dates.is_empty() || check.landed_pages > 0)
+        {
+            let SpotCheck { dates, landed_pages, problems, .. } = check;
+            let found = if problems.is_empty() { "sound".to_owned() } else { format!("{} PROBLEMS", problems.len()) };
+            writeln!(f, "verified   {} and {landed_pages} landed pages of before: {found}", are(dates.len(), "date"))?;
         }
         self.write_verdict(f)
     }
@@ -210,6 +216,10 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn are(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn are_dates(count: usize, what: &str) -> String {
