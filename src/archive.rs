@@ -78,6 +78,9 @@ impl Form {
 /// Why an archive cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// There is no such file.
+    #[error("there is no such file")]
+    Missing,
     /// The file cannot be opened.
     #[error("cannot be opened")]
     Open(#[source] io::Error),
@@ -115,10 +118,8 @@ impl ArchiveError {
     /// Whether the file is not an archive, or not there at all: nothing of it can be read, on no disk.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Open(error) | Self::Read { source: error, .. } => {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
-            }
-            Self::OtherForm(_) | Self::Utf16 | Self::MissingColumn(_) | Self::Column(_) => true,
+            Self::Open(error) | Self::Read { source: error, .. } => error.kind() == io::ErrorKind::IsADirectory,
+            Self::Missing | Self::OtherForm(_) | Self::Utf16 | Self::MissingColumn(_) | Self::Column(_) => true,
             Self::Parquet { .. } => false,
         }
     }
@@ -314,7 +315,10 @@ pub enum ArchiveReader {
 impl ArchiveReader {
     /// Opens the file at `path`, which should have this form.
     pub fn open(form: Form, path: &Path, rules: &Rules) -> Result<Self, ArchiveError> {
-        let file = File::open(path).map_err(ArchiveError::Open)?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ArchiveError::Missing,
+            _ => ArchiveError::Open(error),
+        })?;
         Ok(match form {
             Form::Ndjson => Self::Ndjson(NdjsonReader::plain(file)),
             Form::NdjsonZstd => Self::Ndjson(NdjsonReader::zstd(file)?),

@@ -45,11 +45,15 @@ impl Manifests {
     ///
     /// # Errors
     ///
-    /// If a folder's files cannot be one manifest.
+    /// If one is not there, or a folder's files cannot be one manifest.
     pub fn listed(&self) -> Result<Self, Error> {
         let mut listed = Self { files: Vec::new(), ..self.clone() };
         let position = |files: &[PathBuf]| u32::try_from(files.len()).unwrap_or(u32::MAX);
         for path in &self.files {
+            if path.as_os_str() != STDIN && !path.exists() {
+                let file = path.display().to_string();
+                return Err(Error::Manifest { file, source: missing_or(path, ManifestError::Read) });
+            }
             if path.as_os_str() == STDIN || !path.is_dir() {
                 listed.files.push(path.clone());
                 continue;
@@ -215,6 +219,14 @@ impl Reading {
                 rejects.write(&self.name, lines, &reject)
             }
         }
+    }
+}
+
+/// Why a path that does not exist cannot be read.
+fn missing_or(path: &Path, read: fn(io::Error) -> ManifestError) -> ManifestError {
+    match path.metadata() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => read(error),
+        _ => ManifestError::Missing,
     }
 }
 

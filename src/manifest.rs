@@ -89,19 +89,20 @@ pub enum ManifestError {
          format with --format"
     )]
     UnknownEnding(String),
+    /// There is no such file.
+    #[error("there is no such file")]
+    Missing,
     /// The bytes cannot be read.
-    #[error("the manifest cannot be read")]
+    #[error("cannot be read")]
     Read(#[source] io::Error),
     /// The text begins with a byte order mark of UTF-16.
-    #[error("the manifest is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)")]
+    #[error("is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)")]
     Utf16,
     /// The bytes begin like those of a form that is not read, or not read as text.
-    #[error(
-        "the manifest is no text: it begins like {0}; read are CSV and JSON Lines, plain, gzip or zstd, and Parquet"
-    )]
+    #[error("is no text: it begins like {0}; read are CSV and JSON Lines, plain, gzip or zstd, and Parquet")]
     OtherForm(&'static str),
     /// The name says that the file is compressed, and there is nothing in it.
-    #[error("the manifest is cut off: its name says that it is compressed, but it has {0} bytes")]
+    #[error("is cut off: its name says that it is compressed, but it has {0} bytes")]
     CutOff(u64),
     /// A folder has a file whose format is not that of the files before it.
     #[error("the folder has files of two formats, `{first}` and `{second}`; name the files that are meant")]
@@ -121,19 +122,19 @@ pub enum ManifestError {
     #[error("the folder has `{0}`, which is {1}; name the folders or files that are meant")]
     NoFile(String, &'static str),
     /// There is no row, and there must be some.
-    #[error("the manifest has no rows, and --require-rows asks for at least one")]
+    #[error("has no rows, and --require-rows asks for at least one")]
     NoRows,
     /// The names in the first line are separated by something else than commas.
     #[error("the line of column names is separated by {0}, must be by commas")]
     Separator(&'static str),
     /// A CSV file without a line of column names.
-    #[error("the manifest is empty, must begin with a line of column names")]
+    #[error("is empty, must begin with a line of column names")]
     Empty,
     /// The line of column names cannot be taken apart.
     #[error("the line of column names {0}")]
     Header(String),
     /// Needed columns are not there.
-    #[error("the manifest has no column {missing}; it has {found}{}", if *is_other_case { " (names count in small letters)" } else { "" })]
+    #[error("has no column {missing}; it has {found}{}", if *is_other_case { " (names count in small letters)" } else { "" })]
     MissingColumns {
         /// All of them, as a list for people.
         missing: String,
@@ -143,13 +144,13 @@ pub enum ManifestError {
         is_other_case: bool,
     },
     /// A column is there twice.
-    #[error("the manifest has column {0} twice")]
+    #[error("has column {0} twice")]
     ColumnTwice(Column),
     /// A Parquet column cannot be read.
     #[error(transparent)]
     Column(parquet::ColumnError),
     /// The Parquet file is damaged, or is none.
-    #[error("the manifest cannot be read as Parquet")]
+    #[error("cannot be read as Parquet")]
     Parquet(#[source] ParquetError),
 }
 

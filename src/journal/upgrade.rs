@@ -38,20 +38,30 @@ pub(super) fn upgrade(db: &Connection, folder: &Path, found: u32) -> Result<(), 
     Ok(())
 }
 
-/// Copies the database as it was before the transaction; the copy has its name once it is whole and synced.
+/// Copies the database as it was before the transaction; the copy has its name once it is whole and synced. What could not be
+/// copied whole is taken away: on a full disk it would keep the next attempt from its room.
 fn back_up(path: &Path, copy: &Path) -> Result<(), BackUpError> {
     let unfinished = PathBuf::from(format!("{}.unfinished", copy.display()));
-    match fs::remove_file(&unfinished) {
+    let copied = copy_whole(path, &unfinished, copy);
+    if copied.is_err() {
+        drop(fs::remove_file(&unfinished));
+        drop(fs::remove_file(format!("{}-journal", unfinished.display())));
+    }
+    copied
+}
+
+fn copy_whole(path: &Path, unfinished: &Path, copy: &Path) -> Result<(), BackUpError> {
+    match fs::remove_file(unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
     let source = Connection::open(path)?;
-    let mut target = Connection::open(&unfinished)?;
-    fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600))?;
+    let mut target = Connection::open(unfinished)?;
+    fs::set_permissions(unfinished, fs::Permissions::from_mode(0o600))?;
     Backup::new(&source, &mut target)?.run_to_completion(COPY_PAGES, Duration::ZERO, None)?;
     target.close().map_err(|(_, error)| error)?;
-    File::open(&unfinished)?.sync_all()?;
-    fs::rename(&unfinished, copy)?;
+    File::open(unfinished)?.sync_all()?;
+    fs::rename(unfinished, copy)?;
     let folder = copy.parent().unwrap_or(Path::new("."));
     Ok(File::open(folder)?.sync_all()?)
 }

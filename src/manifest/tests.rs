@@ -398,10 +398,10 @@ fn a_csv_record_may_have_just_the_limit() {
 fn a_header_that_is_none_stops_the_file() {
     let (names, long_name) = (",".repeat(5000), "x".repeat(70_000));
     let cases: &[(&[u8], &str)] = &[
-        (b"", "the manifest is empty, must begin with a line of column names"),
-        (b"\xef\xbb\xbf\r\n", "the manifest is empty, must begin with a line of column names"),
-        (b"\xff\xfem\0e\0", "the manifest is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)"),
-        (b"\xfe\xff\0m\0e", "the manifest is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)"),
+        (b"", "is empty, must begin with a line of column names"),
+        (b"\xef\xbb\xbf\r\n", "is empty, must begin with a line of column names"),
+        (b"\xff\xfem\0e\0", "is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)"),
+        (b"\xfe\xff\0m\0e", "is UTF-16, must be UTF-8 (a spreadsheet saves it as `CSV UTF-8`)"),
         (b"meeting_no,\xff\n", "the line of column names is not UTF-8"),
         (
             b"meeting_no,\"user_id\n",
@@ -414,20 +414,20 @@ fn a_header_that_is_none_stops_the_file() {
         (b"join_time\tmeeting_no\n", "the line of column names is separated by tabs, must be by commas"),
         (
             b"BZh91AY&SY",
-            "the manifest is no text: it begins like bzip2; read are CSV and JSON Lines, plain, gzip or zstd, and Parquet",
+            "is no text: it begins like bzip2; read are CSV and JSON Lines, plain, gzip or zstd, and Parquet",
         ),
         (
             b"PAR1",
-            "the manifest is no text: it begins like Parquet (--format parquet); read are CSV and JSON Lines, plain, gzip or zstd, and Parquet",
+            "is no text: it begins like Parquet (--format parquet); read are CSV and JSON Lines, plain, gzip or zstd, and Parquet",
         ),
         (names.as_bytes(), "the line of column names is longer than 65536 bytes or 4096 names"),
         (long_name.as_bytes(), "the line of column names is longer than 65536 bytes or 4096 names"),
         (
             b"Meeting_No,meeting_start_time,meeting_end_time,join_time,room_id\n",
-            "the manifest has no column `meeting_no`; it has \
+            "has no column `meeting_no`; it has \
              \"Meeting_No,meeting_start_time,meeting_end_time,join_time,room_id\" (names count in small letters)",
         ),
-        (b"join_time,user_id, join_time\n", "the manifest has column `join_time` twice"),
+        (b"join_time,user_id, join_time\n", "has column `join_time` twice"),
     ];
     for (text, expected) in cases {
         assert_eq!(error_text(csv(text)), *expected);
@@ -523,11 +523,11 @@ pub(super) fn parquet_columns(join_time: ArrayRef) -> Vec<(&'static str, ArrayRe
 fn parquet_that_cannot_be_a_manifest_stops_the_file() {
     assert_eq!(
         error_text(parquet(vec![("meeting_no", strings(&["012345678"]))])),
-        "the manifest has no column `meeting_start_time`, `meeting_end_time`, `join_time`, `user_id` or `room_id`; it has \
+        "has no column `meeting_start_time`, `meeting_end_time`, `join_time`, `user_id` or `room_id`; it has \
          \"meeting_no\""
     );
     let error = ManifestReader::parquet(tempfile::tempfile().unwrap(), rules()).err().unwrap();
-    assert_eq!(error.to_string(), "the manifest cannot be read as Parquet");
+    assert_eq!(error.to_string(), "cannot be read as Parquet");
     assert!(error.source().is_some());
 }
 

@@ -9,6 +9,7 @@ mod texts;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use self::discovery::Discovery;
@@ -19,7 +20,7 @@ use crate::{
     error::ExitCode,
     event::{Event, Refreshed, Wait},
     journal::{DateListing, State, Tally},
-    manifest::{Lines, reject::Reject},
+    manifest::{Lines, column::Column, reject::Reject},
     stay::Stay,
 };
 
@@ -32,6 +33,8 @@ const LISTED_MAX: usize = 100;
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    #[serde(skip)]
+    zone: Tz,
     #[expect(clippy::struct_field_names, reason = "the JSON's key says of what it is the version")]
     report_version: u32,
     vcq_version: &'static str,
@@ -254,6 +257,44 @@ struct RejectedRow {
     line: u64,
     last_line: u64,
     reason: String,
+    /// What the row has of these, as it stands there.
+    meeting_no: Option<String>,
+    /// See `meeting_no`.
+    meeting_start_time: Option<String>,
+    /// See `meeting_no`.
+    user_id: Option<String>,
+    /// See `meeting_no`.
+    room_id: Option<String>,
+}
+
+impl RejectedRow {
+    fn of_row(file: &str, lines: Lines, reject: &Reject) -> Self {
+        let text =
+            |column: Column| Some(reject.texts[column as usize].trim().to_owned()).filter(|text| !text.is_empty());
+        Self {
+            file: file.into(),
+            line: lines.first,
+            last_line: lines.last,
+            reason: reject.to_string(),
+            meeting_no: text(Column::MeetingNo),
+            meeting_start_time: text(Column::MeetingStartTime),
+            user_id: text(Column::UserId),
+            room_id: text(Column::RoomId),
+        }
+    }
+
+    fn of_stay(file: &str, line: u64, stay: &Stay, reason: &str) -> Self {
+        Self {
+            file: file.into(),
+            line,
+            last_line: line,
+            reason: reason.into(),
+            meeting_no: Some(stay.meeting_no.to_string()),
+            meeting_start_time: Some(stay.meeting_start_s.to_string()),
+            user_id: stay.participant.user_id().map(Into::into),
+            room_id: stay.participant.room_id().map(Into::into),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -290,9 +331,10 @@ pub struct Unaccounted {
 }
 
 impl Report {
-    /// The report of a run that begins now.
-    pub fn new(started_at: DateTime<Utc>) -> Self {
+    /// The report of a run that begins now; its text tells times by the clocks of `zone`.
+    pub fn new(started_at: DateTime<Utc>, zone: Tz) -> Self {
         Self {
+            zone,
             report_version: REPORT_VERSION,
             vcq_version: env!("CARGO_PKG_VERSION"),
             started_at,
@@ -411,12 +453,18 @@ impl Report {
 
     fn row_rejected(&mut self, file: &str, lines: Lines, reject: &Reject) {
         self.manifest.rejected += 1;
-        self.list_reject(file, lines, reject.to_string());
+        self.list_reject(RejectedRow::of_row(file, lines, reject));
     }
 
-    fn list_reject(&mut self, file: &str, lines: Lines, reason: String) {
-        if self.rejects.len() < LISTED_MAX {
-            self.rejects.push(RejectedRow { file: file.into(), line: lines.first, last_line: lines.last, reason });
+    /// Lists the first ones by their place in the manifests.
+    fn list_reject(&mut self, row: RejectedRow) {
+        fn place(row: &RejectedRow) -> (&str, u64) {
+            (&row.file, row.line)
+        }
+        let at = self.rejects.partition_point(|before| place(before) <= place(&row));
+        if at < LISTED_MAX {
+            self.rejects.insert(at, row);
+            self.rejects.truncate(LISTED_MAX);
         }
     }
 
@@ -447,8 +495,8 @@ impl Report {
     }
 
     /// Lists a stay that the API rejected: its manifest row is a reject like those that vcq found itself.
-    pub fn stay_rejected(&mut self, file: &str, line: u64, reason: &str) {
-        self.list_reject(file, Lines { first: line, last: line }, reason.to_owned());
+    pub fn stay_rejected(&mut self, file: &str, line: u64, stay: &Stay, reason: &str) {
+        self.list_reject(RejectedRow::of_stay(file, line, stay, reason));
     }
 
     /// Lists a stay that failed, and why.

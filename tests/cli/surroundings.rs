@@ -126,15 +126,12 @@ fn a_folder_is_a_manifest_of_its_files() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("empty has no rows: is it the manifest that was meant?"), "{}", ran.out);
     let ran = world.run("plan --manifest parts empty --require-rows");
-    let message = "vcq: manifest `empty`: the manifest has no rows, and --require-rows asks for at least one";
+    let message = "vcq: manifest `empty`: has no rows, and --require-rows asks for at least one";
     assert_eq!((ran.code, ran.messages().as_str()), (Some(2), message));
 
     fs::write(world.path("cut/part-00000.csv.gz"), &gzip(&part(&rows))[..500]).unwrap();
     for (line, message) in [
-        (
-            "cut",
-            "manifest `cut/part-00000.csv.gz`: the manifest cannot be read: its gzip data cannot be decompressed to their end",
-        ),
+        ("cut", "manifest `cut/part-00000.csv.gz`: cannot be read: its gzip data cannot be decompressed to their end"),
         (".", "manifest `.`: the folder has "),
     ] {
         let ran = world.run(&format!("plan --manifest {line}"));
@@ -144,9 +141,8 @@ fn a_folder_is_a_manifest_of_its_files() {
     for name in ["cut/part-00000.csv.gz", "none.jsonl.zst"] {
         fs::write(world.path(name), [0x1f]).unwrap();
         let ran = world.run(&format!("plan --manifest {name}"));
-        let message = format!(
-            "vcq: manifest `{name}`: the manifest is cut off: its name says that it is compressed, but it has 1 bytes"
-        );
+        let message =
+            format!("vcq: manifest `{name}`: is cut off: its name says that it is compressed, but it has 1 bytes");
         assert_eq!((ran.code, ran.messages()), (Some(2), message));
     }
 }
@@ -156,7 +152,7 @@ fn an_input_without_end_comes_to_a_limit() {
     let world = World::new(small());
     for (format, message) in [
         ("csv", "the line of column names is longer than 65536 bytes or 4096 names"),
-        ("jsonl", "the manifest cannot be read: more than 67108864 bytes without a usable line"),
+        ("jsonl", "cannot be read: more than 67108864 bytes without a usable line"),
     ] {
         let ran = world.run(&format!("plan --manifest /dev/zero --format {format}"));
         assert_eq!((ran.code, ran.messages()), (Some(2), format!("vcq: manifest `/dev/zero`: {message}")));
@@ -172,7 +168,7 @@ fn a_manifest_without_rows_is_complete() {
     assert!(out.contains("manifest   0 rows\n") && out.contains("none.csv has no rows"), "{out}");
     assert!(out.contains("the dataset is empty so far"), "{out}");
     let ran = world.run("export --manifest manifest.csv none.csv --require-rows");
-    let message = "vcq: manifest `none.csv`: the manifest has no rows, and --require-rows asks for at least one";
+    let message = "vcq: manifest `none.csv`: has no rows, and --require-rows asks for at least one";
     assert_eq!((ran.code, ran.messages().as_str()), (Some(2), message));
     assert_eq!(world.simulator().books().token_requests, 0);
 }

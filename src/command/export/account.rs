@@ -39,7 +39,7 @@ pub(super) struct Account<'a> {
 impl<'a> Account<'a> {
     /// Of a run that begins now.
     pub(super) fn begin(task: &Export, around: &'a Surroundings<'a>) -> Self {
-        let mut report = Report::new(around.start.now());
+        let mut report = Report::new(around.start.now(), around.config.timezone);
         if !task.fetches_samples {
             report.only_lists();
         }
@@ -92,7 +92,7 @@ fn take_refused(journal: &Journal, task: &Export, rejects: &mut Rejects, report:
     journal.each_own(State::Rejected, |own| {
         if let Some(at) = own.manifested {
             let (file, reason) = (task.manifests.name(at.file), own.reason.unwrap_or_default());
-            report.stay_rejected(&file, at.line, &reason);
+            report.stay_rejected(&file, at.line, &own.stay, &reason);
             rejects.write_stay(&file, at.line, &own.stay, &reason)?;
         }
         Ok::<_, Error>(())

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use super::{By, Date, ListedFile, Manifest, OfEndpoint, Report, SpotCheck};
+use chrono::{DateTime, Datelike as _};
+
+use super::{By, Date, ListedFile, Manifest, OfEndpoint, RejectedRow, Report, SpotCheck};
 use crate::{event::Refreshed, journal::DateListing, manifest::Lines, observe::words::size, printable::Printable};
 
 /// How many items of a list are told; the JSON has more of them.
@@ -164,7 +166,8 @@ impl Report {
     fn write_lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in self.rejects.iter().take(TOLD_MAX) {
             let lines = Lines { first: row.line, last: row.last_line };
-            writeln!(f, "rejected   {}:{lines}: {}", Printable(&row.file), Printable(&row.reason))?;
+            write!(f, "rejected   {}:{lines}: {}", Printable(&row.file), Printable(&row.reason))?;
+            writeln!(f, "{}", Printable(self.whose(row)))?;
         }
         write_rest(f, self.rejects.len().saturating_sub(TOLD_MAX) as u64)?;
         if let Some(path) = &self.rejects_file {
@@ -172,7 +175,8 @@ impl Report {
         }
         for stay in self.failures.iter().take(TOLD_MAX) {
             let id = stay.user_id.as_ref().or(stay.room_id.as_ref());
-            write!(f, "failed     meeting {} at {}, ", stay.meeting_no, stay.meeting_start_time)?;
+            let begin = self.local_time(stay.meeting_start_time);
+            write!(f, "failed     meeting {} of {begin}, ", stay.meeting_no)?;
             write!(f, "{}: {}", Printable(id.map(String::as_str).unwrap_or_default()), Printable(&stay.reason))?;
             match &stay.log_id {
                 Some(log_id) => writeln!(f, " (log id {})", Printable(log_id))?,
@@ -181,6 +185,30 @@ impl Report {
         }
         let failed = self.manifest.failed + self.refreshed_as(Refreshed::Failed);
         write_rest(f, failed.saturating_sub(self.failures.len().min(TOLD_MAX) as u64))
+    }
+
+    /// The row's meeting and participant, so far as it has them.
+    fn whose(&self, row: &RejectedRow) -> String {
+        let begin = row
+            .meeting_start_time
+            .as_deref()
+            .map(|text| text.parse().map_or_else(|_| text.to_owned(), |begin_s| self.local_time(begin_s)));
+        let meeting = row.meeting_no.as_ref().map(|number| match begin {
+            Some(begin) => format!("meeting {number} of {begin}"),
+            None => format!("meeting {number}"),
+        });
+        let parts: Vec<_> =
+            [meeting.as_ref(), row.user_id.as_ref(), row.room_id.as_ref()].into_iter().flatten().cloned().collect();
+        if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+    }
+
+    /// A time by the clocks of the report's zone, or in seconds where no calendar has it.
+    fn local_time(&self, unix_s: i64) -> String {
+        let time = DateTime::from_timestamp(unix_s, 0).filter(|time| (1970..=9999).contains(&time.year()));
+        time.map_or_else(
+            || format!("{unix_s} s"),
+            |time| time.with_timezone(&self.zone).format("%Y-%m-%d %H:%M").to_string(),
+        )
     }
 
     /// The last lines: what a person has to know who reads nothing else.
