@@ -236,8 +236,16 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             // A signal is how it is meant to end.
             let _held = start.hold();
             let (mut stop, wall) = (start.stop.clone(), start.clone());
-            let mut out = io::stdout();
-            let serving = simulate::run(&args, move || wall.now(), &mut out, stop.requested());
+            let (is_quiet, now) = (cli.global.quiet, start.now());
+            let announce = |address| {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{address}").and_then(|()| out.flush())?;
+                if !is_quiet {
+                    tell(&args.next_steps(address, now));
+                }
+                Ok(())
+            };
+            let serving = simulate::run(&args, move || wall.now(), announce, stop.requested());
             serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
             Ok(ExitCode::Complete)
         }),
