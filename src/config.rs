@@ -78,6 +78,7 @@ pub struct Report {
 
 /// What is too much, in the unit of the name, or too little of a frame rate; 0: not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Delay of the network, latency of audio, video and shared screens.
     pub delay_ms: f64,

@@ -31,6 +31,7 @@ const LISTED_MAX: usize = 100;
 
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     #[expect(clippy::struct_field_names, reason = "the JSON's key says of what it is the version")]
     report_version: u32,
@@ -76,6 +77,7 @@ pub struct Report {
 
 /// How a date stands at the end of a run, whoever brought its stays.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Date {
     /// Which.
     pub date: NaiveDate,
@@ -103,6 +105,7 @@ impl Date {
 
 /// What a run came to, in a line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// When it began.
     pub started_at: DateTime<Utc>,
@@ -130,6 +133,7 @@ pub struct Account {
 
 /// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Manifest {
     files: Vec<ManifestFile>,
     /// Manifests, files or folders, without a row.
@@ -164,6 +168,7 @@ struct Manifest {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ManifestFile {
     file: String,
     rows: u64,
@@ -171,12 +176,14 @@ struct ManifestFile {
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Landed {
     pages: u64,
     samples: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Requests {
     sent: u64,
     by_endpoint: BTreeMap<&'static str, OfEndpoint>,
@@ -191,6 +198,7 @@ struct Requests {
 
 /// Requests to one endpoint.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct OfEndpoint {
     sent: u64,
     /// Of those that its quota allowed while this process fetched.
@@ -198,6 +206,7 @@ struct OfEndpoint {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct File {
     date: String,
     name: String,
@@ -207,6 +216,7 @@ struct File {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ListedFile {
     dataset: &'static str,
     date: String,
@@ -217,6 +227,7 @@ struct ListedFile {
 
 /// Who published a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 enum By {
     #[serde(rename = "this run")]
     ThisRun,
@@ -225,6 +236,7 @@ enum By {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RejectedRow {
     file: String,
     line: u64,
@@ -233,6 +245,7 @@ struct RejectedRow {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FailedStay {
     meeting_no: String,
     meeting_start_time: i64,
