@@ -7,8 +7,14 @@ use chrono_tz::Tz;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
-    command::simulate::SimulateArgs, config::Override, dates::NamedDates, error::ExitCode, intake::Manifests,
-    journal::Lane, manifest::Format, page::Language,
+    command::{schema::Schema, simulate::SimulateArgs},
+    config::Override,
+    dates::NamedDates,
+    error::ExitCode,
+    intake::Manifests,
+    journal::Lane,
+    manifest::Format,
+    page::Language,
 };
 
 /// Exports Feishu/Lark meeting-quality data to Parquet.
@@ -136,6 +142,20 @@ impl ValueEnum for Format {
     }
 }
 
+impl ValueEnum for Schema {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Config => PossibleValue::new("config").help("vcq.toml"),
+            Self::Report => PossibleValue::new("report").help("What `--report` writes"),
+            Self::Figures => PossibleValue::new("figures").help("What `vcq report --json` prints"),
+        })
+    }
+}
+
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
@@ -223,6 +243,13 @@ pub enum Command {
     /// Run the simulated Feishu tenant as a server
     #[command(after_help = "Example: vcq simulate --stays 200 --write-manifest participants.csv")]
     Simulate(SimulateArgs),
+    /// Print the JSON Schema of the configuration, the report or the figures, for editors and for programs
+    #[command(after_help = "Example: vcq schema config > vcq.schema.json")]
+    Schema {
+        /// Of what
+        #[arg(value_enum, value_name = "WHAT")]
+        of: Schema,
+    },
     /// Print the completion script of a shell
     #[command(after_help = "Example: vcq completions bash > /etc/bash_completion.d/vcq")]
     Completions {

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod report;
 pub mod runs;
+pub mod schema;
 pub mod simulate;
 pub mod standing;
 pub mod status;

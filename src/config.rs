@@ -26,6 +26,9 @@ static DEFAULT_KEYS: LazyLock<Vec<(String, Value)>> =
 /// What is accepted as `discover.personal`.
 static PERSONAL_RULE: LazyLock<String> = LazyLock::new(|| format!("a list of {}", personal_columns().join(", ")));
 
+/// The highest rate that can be configured: requests a minute.
+pub const REQUESTS_PER_MINUTE_MAX: u32 = 10_000;
+
 /// Variables that begin with `VCQ_` and are no key of the configuration; `main` and `cli` read them.
 const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT"];
 
@@ -75,6 +78,7 @@ pub struct Report {
 
 /// What is too much, in the unit of the name, or too little of a frame rate; 0: not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Delay of the network, latency of audio, video and shared screens.
     pub delay_ms: f64,
@@ -382,7 +386,11 @@ impl Layers {
         let per_month: u64 =
             self.integer("rate.requests_per_month", "a number from 0 (no limit) up", 0..=u64::MAX >> 1)?;
         Ok(Rate {
-            requests_per_minute: self.integer("rate.requests_per_minute", "a number from 1 to 10000", 1..=10_000)?,
+            requests_per_minute: self.integer(
+                "rate.requests_per_minute",
+                "a number from 1 to 10000",
+                1..=REQUESTS_PER_MINUTE_MAX,
+            )?,
             requests_per_month: (per_month > 0).then_some(per_month),
             in_flight_max: self.integer("rate.in_flight_max", "a number from 1 to 64", 1..=64)?,
         })

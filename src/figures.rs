@@ -76,6 +76,7 @@ pub struct Terms<'a> {
 
 /// How long what is shown side by side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
     /// A date.
@@ -113,6 +114,7 @@ impl Period {
 
 /// The numbers of a span of dates.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Figures {
     /// [`FIGURES_VERSION`].
     pub figures_version: u32,
@@ -151,6 +153,7 @@ pub struct Figures {
 
 /// What there is, and what could be.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Complete {
     /// Of all dates.
     pub total: Coverage,
@@ -168,6 +171,7 @@ pub struct Complete {
 
 /// What is published of some dates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Samples: minutes of participants.
     pub minutes: u64,
@@ -221,6 +225,7 @@ impl Coverage {
 
 /// What is published of one date.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DateCoverage {
     /// The date.
     pub date: NaiveDate,
@@ -231,6 +236,7 @@ pub struct DateCoverage {
 
 /// How good it was.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Good {
     /// All minutes.
     #[serde(flatten)]
@@ -243,6 +249,7 @@ pub struct Good {
 
 /// The numbers of one metric.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MetricFigures {
     /// The column of `quality`.
     pub column: &'static str,
@@ -288,6 +295,7 @@ impl MetricFigures {
 
 /// The numbers of one period.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PeriodFigures {
     /// Its first date.
     pub first: NaiveDate,
@@ -302,6 +310,7 @@ pub struct PeriodFigures {
 
 /// The minutes of one period by hour of the day.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PeriodHours {
     /// Its first date.
     pub first: NaiveDate,

@@ -127,7 +127,9 @@ fn refuse(refused: &clap::Error) -> process::ExitCode {
 fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
     let config = match &cli.command {
         // Neither asks the real API: they must run where no configuration is, or a broken one.
-        Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. } => Config::load(None, [], &[])?,
+        Command::Demo(_) | Command::Simulate(_) | Command::Schema { .. } | Command::Completions { .. } => {
+            Config::load(None, [], &[])?
+        }
         _ => load_config(&cli)?,
     };
     let progress = show(&cli, &config, start)?;
@@ -236,11 +238,23 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             // A signal is how it is meant to end.
             let _held = start.hold();
             let (mut stop, wall) = (start.stop.clone(), start.clone());
-            let mut out = io::stdout();
-            let serving = simulate::run(&args, move || wall.now(), &mut out, stop.requested());
+            let (is_quiet, now) = (cli.global.quiet, start.now());
+            let announce = |address| {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{address}").and_then(|()| out.flush())?;
+                if !is_quiet {
+                    tell(&args.next_steps(address, now));
+                }
+                Ok(())
+            };
+            let serving = simulate::run(&args, move || wall.now(), announce, stop.requested());
             serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
             Ok(ExitCode::Complete)
         }),
+        Command::Schema { of } => {
+            print(of.text())?;
+            Ok(ExitCode::Complete)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vcq", &mut script);

@@ -37,7 +37,7 @@ fn the_personal_columns_are_those_of_the_contract_wherever_they_are_named() {
     assert!(PERSONAL.iter().all(|column| refused.contains(column)), "{refused}");
     for (page, text) in [
         ("vcq.toml", include_str!("../config/vcq.toml")),
-        ("README.md", include_str!("../README.md")),
+        ("DISCOVERY.md", include_str!("../config/DISCOVERY.md")),
         ("COLUMNS.md", include_str!("../config/COLUMNS.md")),
     ] {
         let missing: Vec<_> = PERSONAL.iter().filter(|column| !text.contains(*column)).collect();

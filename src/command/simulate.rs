@@ -1,10 +1,11 @@
 //! `vcq simulate`: the simulated tenant as a server.
 
 use std::{
+    fmt::Write as _,
     future::Future,
-    io::{self, Write},
-    net::SocketAddr,
-    path::PathBuf,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{self, PathBuf},
     time::Duration,
 };
 
@@ -12,16 +13,19 @@ use chrono::{DateTime, Days, FixedOffset, NaiveDate, Utc};
 use clap::{ValueEnum, builder::PossibleValue};
 use tokio::net::TcpListener;
 
-use crate::simulator::{
-    Settings, Simulator,
-    faults::{self, Fault},
-    http,
-    latency::Latency,
-    lists::Lists,
-    manifest,
-    quota::{QuotaSettings, WindowKind},
-    tenant::{STAYS_MAX, Tenant, TenantSettings},
-    token::TokenSettings,
+use crate::{
+    config::REQUESTS_PER_MINUTE_MAX,
+    simulator::{
+        Settings, Simulator,
+        faults::{self, Fault},
+        http,
+        latency::Latency,
+        lists::Lists,
+        manifest,
+        quota::{QuotaSettings, WindowKind},
+        tenant::{STAYS_MAX, Tenant, TenantSettings},
+        token::TokenSettings,
+    },
 };
 
 impl ValueEnum for WindowKind {
@@ -45,7 +49,7 @@ impl ValueEnum for WindowKind {
 /// Run the simulated Feishu tenant as a server, for trying things out and for tests.
 ///
 /// The tenant is made from a seed: the same seed gives the same meetings, the same manifest and the same values.
-/// What arrived can be read at `/_sim/books`.
+/// What arrived can be read at `/_sim/books`. On standard error stands what to type to export from it.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:
   vcq simulate --stays 500 --days 3 --requests-per-minute 6000 --write-manifest manifest.csv")]
@@ -119,9 +123,12 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "ID", default_value = "cli_simulated")]
     pub app_id: String,
     /// App secret that the token endpoint accepts: a made-up one
-    #[arg(long, value_name = "SECRET", default_value = "simulated")]
+    #[arg(long, value_name = "SECRET", default_value = APP_SECRET)]
     pub app_secret: String,
 }
+
+/// The secret of a tenant that nobody has given another one.
+const APP_SECRET: &str = "simulated";
 
 /// Why the simulator cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +198,38 @@ impl SimulateArgs {
 }
 
 impl SimulateArgs {
+    /// What a shell is told to export from the tenant that listens at `address`, from the credentials to the page; in a new folder,
+    /// so that nothing simulated comes into a real dataset.
+    pub fn next_steps(&self, address: SocketAddr, now: DateTime<Utc>) -> String {
+        let tenant = self.settings(now).tenant;
+        let last_day = tenant.first_day.checked_add_days(Days::new(u64::from(tenant.days) - 1));
+        let dates = format!("{}..{}", tenant.first_day, last_day.unwrap_or(tenant.first_day));
+        let mut text =
+            format!("A tenant with {} stays on {dates}, until Ctrl-C. In another terminal:\n\n", tenant.stays);
+        let mut variable = |name: &str, value: &str| _ = writeln!(text, "  export {name}={}", quoted(value));
+        variable("VCQ_APP_ID", &self.app_id);
+        variable("VCQ_APP_SECRET", if self.app_secret == APP_SECRET { APP_SECRET } else { "the one of --app-secret" });
+        variable("VCQ_API_BASE_URL", &format!("http://{}", reachable(address)));
+        variable("VCQ_RATE_REQUESTS_PER_MINUTE", &self.requests_per_minute.min(REQUESTS_PER_MINUTE_MAX).to_string());
+        let of_what = self.write_manifest.as_ref().map_or_else(
+            || format!("--discover {dates}"),
+            |path| {
+                let path = path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("--manifest {}", quoted(&path.display().to_string()))
+            },
+        );
+        for command in [
+            "cd \"$(mktemp -d)\"",
+            "vcq check",
+            &format!("vcq export {of_what} --report report.json"),
+            "vcq status",
+            "vcq report --html report.html",
+        ] {
+            let _ = writeln!(text, "  {command}");
+        }
+        text
+    }
+
     fn lists(&self) -> Lists {
         let odd = Lists::odd(self.odd_lists);
         if self.late_lists.is_zero() {
@@ -201,15 +240,15 @@ impl SimulateArgs {
     }
 }
 
-/// Writes the manifest if asked to, prints the bound address to `out`, and serves until `shutdown` is ready.
+/// Writes the manifest if asked to, hands the bound address to `announce`, and serves until `shutdown` is ready.
 ///
 /// # Errors
 ///
-/// File, address or `out` cannot be used: see [`SimulateError`].
+/// File or address cannot be used, or the address not be printed: see [`SimulateError`].
 pub async fn run(
     args: &SimulateArgs,
     wall: impl Fn() -> DateTime<Utc>,
-    out: &mut impl Write,
+    announce: impl FnOnce(SocketAddr) -> io::Result<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), SimulateError> {
     let settings = args.settings(wall());
@@ -220,8 +259,22 @@ pub async fn run(
     let in_listening = |source| SimulateError::Listen { address: args.listen, source };
     let listener = TcpListener::bind(args.listen).await.map_err(in_listening)?;
     let address = listener.local_addr().map_err(in_listening)?;
-    writeln!(out, "{address}").and_then(|()| out.flush()).map_err(SimulateError::Print)?;
+    announce(address).map_err(SimulateError::Print)?;
     http::serve(listener, Simulator::shared(settings), wall, shutdown).await.map_err(SimulateError::Serve)
+}
+
+/// Where a client on this machine finds what listens at `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -307,12 +360,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.csv");
         let line = format!("simulate --listen 127.0.0.1:0 --stays 10 --write-manifest {}", path.display());
-        let mut out = Vec::new();
-        run(&parse(&line).unwrap(), now, &mut out, std::future::ready(())).await.unwrap();
-        let out = String::from_utf8(out).unwrap();
-        let address: SocketAddr = out.strip_suffix('\n').unwrap().parse().unwrap();
-        assert_ne!(address.port(), 0);
-        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 11);
+        let announce = |address: SocketAddr| {
+            assert_ne!(address.port(), 0);
+            assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 11);
+            Ok(())
+        };
+        run(&parse(&line).unwrap(), now, announce, std::future::ready(())).await.unwrap();
+    }
+
+    #[test]
+    fn what_to_type_next_leaves_no_word_to_the_shell() {
+        let address = "0.0.0.0:8350".parse().unwrap();
+        let said = parse("simulate --days 2 --requests-per-minute 20000").unwrap().next_steps(address, now());
+        for line in [
+            "  export VCQ_APP_SECRET=simulated\n",
+            "  export VCQ_API_BASE_URL=http://127.0.0.1:8350\n",
+            "  export VCQ_RATE_REQUESTS_PER_MINUTE=10000\n",
+            "  vcq export --discover 2025-04-08..2025-04-09 --report report.json\n",
+        ] {
+            assert!(said.contains(line), "{line}{said}");
+        }
+        let args = parse("simulate --app-secret it's --app-id a$b --write-manifest /it's.csv").unwrap();
+        let said = args.next_steps(address, now());
+        assert!(said.contains("APP_ID='a$b'\n") && said.contains("--manifest '/it'\\''s.csv' --report"), "{said}");
+        assert!(!said.contains("APP_SECRET='it"), "a secret that somebody has given is not told: {said}");
     }
 
     #[tokio::test]
@@ -323,7 +394,7 @@ mod tests {
             ("--listen 192.0.2.1:1", "could not listen on 192.0.2.1:1"),
         ] {
             let args = parse(&format!("simulate {option}")).unwrap();
-            let result = run(&args, now, &mut Vec::new(), std::future::ready(())).await;
+            let result = run(&args, now, |_| Ok(()), std::future::ready(())).await;
             assert_eq!(result.unwrap_err().to_string(), message);
         }
     }

@@ -22,6 +22,7 @@ const T_95: [f64; 30] = [
 
 /// Another span beside this one.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Against {
     /// The first date of the other span.
     pub first: NaiveDate,
@@ -40,6 +41,7 @@ pub struct Against {
 
 /// A change, from the other span to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Changed {
     /// The share in the other span, from 0 to 1.
     pub before: Option<f64>,
@@ -56,6 +58,7 @@ pub struct Changed {
 
 /// What a change comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Better, by more than days differ by themselves.
@@ -70,6 +73,7 @@ pub enum Verdict {
 
 /// How the share of minutes with a cause changed.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CauseChanged {
     /// The cause.
     pub cause: Cause,
@@ -80,6 +84,7 @@ pub struct CauseChanged {
 
 /// A metric in the other span.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MetricChanged {
     /// The column of `quality`.
     pub column: &'static str,

@@ -21,6 +21,7 @@ const GROUPS_NAMED_MAX: usize = 20;
 
 /// Where it was bad.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The worst meetings.
     pub meetings: Worst<MeetingFigures>,
@@ -40,6 +41,7 @@ pub struct Place {
 
 /// The worst first, by the share of bad minutes, of those with enough minutes.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Worst<T> {
     /// The worst.
     pub worst: Vec<T>,
@@ -55,6 +57,7 @@ pub struct Worst<T> {
 
 /// A room, a user, or a value of a column.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Named {
     /// Its name; none: the column is null.
     pub name: Option<String>,
@@ -65,6 +68,7 @@ pub struct Named {
 
 /// A group that always has a name.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Group {
     /// Its name.
     pub name: &'static str,
@@ -75,6 +79,7 @@ pub struct Group {
 
 /// One meeting.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MeetingFigures {
     /// Its number.
     pub meeting_no: String,
@@ -91,6 +96,7 @@ pub struct MeetingFigures {
 
 /// What `meetings` tells of a meeting, by the names of its columns.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ListedMeeting {
     /// How many took part.
     pub number_of_participants: Option<i32>,

@@ -6,6 +6,7 @@ use super::distribution::precise;
 
 /// Why a minute is bad: one of its values is beyond the limit of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Delay of the network, latency of audio, video or the shared screen.
@@ -103,4 +104,38 @@ impl Serialize for Tally {
 /// `part` of `whole`, from 0 to 1; `None` of nothing.
 pub fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| precise(part) / precise(whole))
+}
+
+/// Its JSON, for the schema.
+#[cfg(test)]
+mod written {
+    use std::{borrow::Cow, collections::BTreeMap};
+
+    use schemars::{JsonSchema, SchemaGenerator};
+
+    use super::Tally;
+
+    /// What a [`Tally`] is written as.
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "it is there for its form")]
+    struct WrittenTally {
+        /// All of them.
+        minutes: u64,
+        /// Those with at least one cause.
+        bad_minutes: u64,
+        /// The share of bad minutes, from 0 to 1.
+        bad_share: Option<f64>,
+        /// Those with each cause; a minute may have several.
+        beyond: BTreeMap<String, u64>,
+    }
+
+    impl JsonSchema for Tally {
+        fn schema_name() -> Cow<'static, str> {
+            WrittenTally::schema_name()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
+            WrittenTally::json_schema(generator)
+        }
+    }
 }

@@ -32,6 +32,7 @@ const LISTED_MAX: usize = 100;
 
 /// What happened in a run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     #[serde(skip)]
     zone: Tz,
@@ -81,6 +82,7 @@ pub struct Report {
 
 /// How a date stands at the end of a run, whoever brought its stays.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Date {
     /// Which.
     pub date: NaiveDate,
@@ -130,6 +132,7 @@ impl SpotCheck {
 
 /// What a run came to, in a line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// When it began.
     pub started_at: DateTime<Utc>,
@@ -157,6 +160,7 @@ pub struct Account {
 
 /// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Manifest {
     files: Vec<ManifestFile>,
     /// Manifests, files or folders, without a row.
@@ -191,6 +195,7 @@ struct Manifest {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ManifestFile {
     file: String,
     rows: u64,
@@ -198,12 +203,14 @@ struct ManifestFile {
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Landed {
     pages: u64,
     samples: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Requests {
     sent: u64,
     by_endpoint: BTreeMap<&'static str, OfEndpoint>,
@@ -218,6 +225,7 @@ struct Requests {
 
 /// Requests to one endpoint.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct OfEndpoint {
     sent: u64,
     /// Of those that its quota allowed while this process fetched.
@@ -225,6 +233,7 @@ struct OfEndpoint {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct File {
     date: String,
     name: String,
@@ -234,6 +243,7 @@ struct File {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ListedFile {
     dataset: &'static str,
     date: String,
@@ -244,6 +254,7 @@ struct ListedFile {
 
 /// Who published a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 enum By {
     #[serde(rename = "this run")]
     ThisRun,
@@ -252,6 +263,7 @@ enum By {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RejectedRow {
     file: String,
     line: u64,
@@ -298,6 +310,7 @@ impl RejectedRow {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FailedStay {
     meeting_no: String,
     meeting_start_time: i64,

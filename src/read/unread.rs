@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// The texts of one column.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unread {
     /// How many there were.
     pub count: u64,

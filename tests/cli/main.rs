@@ -10,11 +10,13 @@ mod memory;
 mod messages;
 mod network;
 mod operator;
+mod orchestrators;
 mod outside;
 #[path = "../support/python.rs"]
 mod python;
 mod readme;
 mod report;
+mod schema;
 mod secrets;
 mod surroundings;
 mod tls;

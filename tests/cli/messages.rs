@@ -452,6 +452,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "check",
             "runs",
             "simulate",
+            "schema",
             "completions",
             "help"
         ]

@@ -7,7 +7,8 @@ use vcq::simulator::{Settings, faults::parse};
 
 use super::world::{World, small};
 
-const UNITS: [&str; 4] = ["vcq.service", "vcq.timer", "vcq-backfill.service", "vcq-backfill.timer"];
+const UNITS: [&str; 5] =
+    ["vcq.service", "vcq.timer", "vcq-backfill.service", "vcq-backfill.timer", "vcq-failed@.service"];
 
 fn example(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap()

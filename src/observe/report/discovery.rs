@@ -12,6 +12,7 @@ use crate::{
 
 /// What has been discovered of the run's dates, by this run and those before it.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Discovery {
     /// How each date stands.
     dates: BTreeMap<String, &'static str>,

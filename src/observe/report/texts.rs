@@ -13,6 +13,7 @@ use crate::{
 
 /// Texts that could not be read, by column, and keys that no column comes from, by name.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Texts {
     unparsed: BTreeMap<String, Unread>,
     unknown_keys: BTreeMap<String, u64>,

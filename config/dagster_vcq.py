@@ -1,0 +1,110 @@
+"""vcq every night by Dagster: one asset exports, the next one loads what the reports say is new.
+
+Exit codes become what Dagster does next:
+
+    0, 3, 65     the task succeeds. 65 is told as a warning: the report lists rows that were rejected or failed. 3, with
+                 --planned-end: the month's limit has ended the run, and the next night goes on
+    74, 75, 130  disk, outage, interruption: retried after a quarter of an hour; the same command continues
+    others       2, 70, 76, 77: somebody has to look first; it fails without a retry
+
+Whatever the code, what a run has published is there to be loaded: each attempt has a report of its own, and the second asset
+takes in `files[]` of all that wait. (A process that was killed leaves no report: who must not depend on that compares the names in
+the folder with those that are loaded. A name never gets other bytes.)
+
+QUALITY_HOME is the folder of vcq.toml; variables named VCQ_… are keys of the configuration. vcq waits where another export is at
+work: no pool and no lock is needed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import dagster
+
+HOME = Path(os.environ.get("QUALITY_HOME", "/var/lib/vcq"))
+REPORTS = HOME / "reports"
+VCQ = os.environ.get("QUALITY_BINARY", "/usr/local/bin/vcq")
+
+SUCCESS, PLANNED_END, WITH_REJECTS = 0, 3, 65
+AGAIN = {74, 75, 130, -signal.SIGTERM, -signal.SIGKILL}
+
+
+def outcome(code):
+    """What comes after an exit code: "success", "retry" or "fail"."""
+    if code in (SUCCESS, PLANNED_END, WITH_REJECTS):
+        return "success"
+    return "retry" if code in AGAIN else "fail"
+
+
+def export(dates, name):
+    """Runs the export, and says what it came to; each attempt has a report of its own, `name`.json."""
+    REPORTS.mkdir(exist_ok=True)
+    command = [VCQ, "export", "--discover", dates, "--planned-end", "--report", str(REPORTS / f"{name}.json")]
+    return subprocess.run(command, cwd=HOME, check=False).returncode
+
+
+def waiting():
+    """The reports that have not been taken in, the oldest first, with the files of samples that each brought."""
+    for path in sorted(REPORTS.glob("*.json"), key=lambda path: path.stat().st_mtime):
+        report = json.loads(path.read_text())
+        complete = {date["date"]: date["complete"] for date in report["dates"]}
+        files = [
+            {
+                "date": file["date"],
+                "path": str(HOME / "quality" / f"date={file['date']}" / file["name"]),
+                "rows": file["rows"],
+                "complete": complete.get(file["date"], False),
+            }
+            for file in report["files"]
+        ]
+        yield path, report, files
+
+
+def taken_in(path):
+    """Puts a report aside, so that its files are loaded once."""
+    path.rename(path.with_suffix(".loaded"))
+
+
+@dagster.asset
+def quality(context: dagster.AssetExecutionContext):
+    code = export(os.environ.get("QUALITY_DATES", "3d"), f"{context.run_id}.{context.retry_number}")
+    match outcome(code):
+        case "retry":
+            raise dagster.RetryRequested(max_retries=8, seconds_to_wait=900)
+        case "fail":
+            raise dagster.Failure(f"vcq ended with {code}: see its log, and the table of exit codes", allow_retries=False)
+    return dagster.MaterializeResult(metadata={"exit_code": code})
+
+
+@dagster.asset(deps=[quality], check_specs=[dagster.AssetCheckSpec("dates_are_complete", asset="loaded")])
+def loaded(context: dagster.AssetExecutionContext):
+    dates, rows = {}, 0
+    for path, report, files in waiting():
+        manifest = report["manifest"]
+        if report["exit_code"] == WITH_REJECTS:
+            context.log.warning(f"{manifest['rejected']} rejected, {manifest['failed']} failed: {path}")
+        for file in files:
+            # In place of this: COPY, MERGE, or an append to a table.
+            context.log.info(f"load {file['path']}: {file['rows']} rows of {file['date']}, complete: {file['complete']}")
+            rows += file["rows"]
+        dates |= {date["date"]: date["complete"] for date in report["dates"]}
+        taken_in(path)
+    incomplete = [date for date, is_complete in dates.items() if not is_complete]
+    check = dagster.AssetCheckResult(
+        check_name="dates_are_complete",
+        passed=not incomplete,
+        severity=dagster.AssetCheckSeverity.WARN,
+        metadata={"incomplete": incomplete},
+    )
+    return dagster.MaterializeResult(metadata={"rows": rows}, check_results=[check])
+
+
+nightly = dagster.define_asset_job("vcq_nightly", selection=[quality, loaded])
+
+definitions = dagster.Definitions(
+    assets=[quality, loaded],
+    jobs=[nightly],
+    schedules=[dagster.ScheduleDefinition(job=nightly, cron_schedule="30 1 * * *", execution_timezone="Asia/Shanghai")],
+)
