@@ -240,6 +240,11 @@ pub enum Command {
     /// What earlier runs came to, the last ones last
     #[command(after_help = "Example: vcq runs --json")]
     Runs(RunsArgs),
+    /// Send a test notice to the address that is told how runs end
+    #[command(
+        after_help = "The address comes from VCQ_NOTIFY_URL, or from the file that `notify.url_file` names.\n\nExample: vcq notify"
+    )]
+    Notify,
     /// Run the simulated Feishu tenant as a server
     #[command(after_help = "Example: vcq simulate --stays 200 --write-manifest participants.csv")]
     Simulate(SimulateArgs),

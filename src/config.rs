@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use url::Url;
 
+pub use self::notify::{NoticeForm, NoticeOf, Notify};
 use crate::{dataset::Dataset, printable::Printable, tables::personal_columns};
+
+mod notify;
 
 /// Every key with its documentation and default: the file that users copy.
 pub const DEFAULTS: &str = include_str!("../config/vcq.toml");
@@ -30,7 +33,8 @@ static PERSONAL_RULE: LazyLock<String> = LazyLock::new(|| format!("a list of {}"
 pub const REQUESTS_PER_MINUTE_MAX: u32 = 10_000;
 
 /// Variables that begin with `VCQ_` and are no key of the configuration; `main` and `cli` read them.
-const OTHER_VARIABLES: [&str; 4] = ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT"];
+const OTHER_VARIABLES: [&str; 6] =
+    ["VCQ_APP_SECRET", "VCQ_CONFIG", "VCQ_LOG", "VCQ_LOG_FORMAT", "VCQ_NOTIFY_SECRET", "VCQ_NOTIFY_URL"];
 
 /// The configuration once checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +67,8 @@ pub struct Config {
     pub naive_times: Option<FixedOffset>,
     /// Where to write metrics for Prometheus, if anywhere.
     pub metrics_textfile: Option<PathBuf>,
+    /// Who is told how runs end.
+    pub notify: Notify,
     /// What the page of `vcq report` takes for bad.
     pub report: Report,
 }
@@ -346,6 +352,7 @@ impl Layers {
                 naive_times,
             )?,
             metrics_textfile: self.optional_file("metrics.textfile")?,
+            notify: self.check_notify()?,
             report: self.check_report()?,
         })
     }
@@ -580,20 +587,25 @@ fn naive_times(value: &Value) -> Option<Option<FixedOffset>> {
 }
 
 /// A token must not leave over plain http, so that is accepted on a loopback address alone.
+/// Whether nobody can listen on the way there: https, or http that does not leave this machine.
+pub fn is_private_way(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+}
+
 fn base_url(value: &Value) -> Option<Url> {
     let url: Url = value.as_str()?.parse().ok()?;
-    let is_loopback = match url.host()? {
-        url::Host::Domain(name) => name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    };
-    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
     let is_bare = url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none();
-    (scheme_fits && is_bare).then_some(url)
+    (is_private_way(&url) && is_bare).then_some(url)
 }
 
 #[cfg(test)]
@@ -634,6 +646,7 @@ mod tests {
             },
             naive_times: None,
             metrics_textfile: None,
+            notify: Notify { url_file: None, secret_file: None, form: NoticeForm::Json, of: NoticeOf::Problems },
             report: Report {
                 minutes_min: 30,
                 limits: Limits {

@@ -228,6 +228,24 @@ pub enum ExitCode {
     Interrupted = 130,
 }
 
+impl ExitCode {
+    /// What it says, in some words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Planned => "ended as planned, to be run again when it is time",
+            Self::SomeFailed => "finished, but some rows were rejected or failed",
+            Self::Usage => "the command or the configuration is wrong",
+            Self::Bug => "a bug",
+            Self::Disk => "the disk or the dataset needs somebody",
+            Self::Again => "stopped early, to be run again",
+            Self::Suspicious => "stopped, because the answers need somebody to look",
+            Self::Access => "no credentials or no permission",
+            Self::Interrupted => "interrupted, to be run again",
+        }
+    }
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)

@@ -12,7 +12,7 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
+//! | what everybody may know | [`printable`], [`words`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
 //! | values, pure | [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
@@ -64,3 +64,4 @@ pub mod start;
 pub mod stay;
 pub mod store;
 pub mod tables;
+pub mod words;

@@ -35,6 +35,7 @@ use vcq::{
         discover::{Discovered, Discovery, discover},
         drop::drop,
         export::{Conclusion, Export, Surroundings, export, until},
+        notify::{Notice, Notifier, NotifySecrets},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
         report::{Report, prepare_page, report, write_page},
@@ -164,31 +165,8 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&summary)?;
             Ok(conclude(&outcome))
         }),
-        Command::Export(args) => block_on(async move {
-            let mut observers = Observers::new(progress);
-            if let Some(path) = config.metrics_textfile.clone() {
-                file::refuse_input("metrics.textfile", &path, &args.files, &config)?;
-                observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
-            }
-            args.html.as_ref().map(|path| prepare_page(path, &args.files, &config)).transpose()?;
-            let outcome = run_export(&args, &config, start, &|event| observers.take(&event)).await;
-            observers.end(code_of(&outcome), start);
-            let outcome = outcome?;
-            print(&if args.json { json(&outcome.report) } else { outcome.report.to_string() })?;
-            conclude_with_page(&args, &outcome, &config, start)
-        }),
-        Command::Discover(args) => block_on(async move {
-            let mut observers = Observers::new(progress);
-            if let Some(path) = config.metrics_textfile.clone() {
-                file::refuse_input("metrics.textfile", &path, &[], &config)?;
-                observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
-            }
-            let discovered = run_discover(&args, &config, start, &|event| observers.take(&event)).await;
-            observers.end(discovered.as_ref().map_or_else(Error::exit_code, |found| found.outcome.exit_code), start);
-            let discovered = discovered?;
-            print(&if args.json { json(&discovered.outcome.report) } else { discovered.to_string() })?;
-            Ok(conclude(&discovered.outcome))
-        }),
+        Command::Export(args) => block_on(export_observed(&args, &config, start, progress)),
+        Command::Discover(args) => block_on(discover_observed(&args, &config, start, progress)),
         Command::Plan(PlanArgs { discover: Some(dates), json: as_json, .. }) => {
             let plan = plan_discovery(dates.at(start.now(), config.timezone), &config, start)?;
             print(&if as_json { json(&plan) } else { plan.to_string() })?;
@@ -234,6 +212,13 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&if args.json { json(&checked) } else { checked.to_string() })?;
             Ok(checked.exit_code())
         }),
+        Command::Notify => block_on(async move {
+            let none = || Error::Usage("nobody is told how runs end: set VCQ_NOTIFY_URL, or `notify.url_file`".into());
+            let notifier = Notifier::new(&config, notify_secrets())?.ok_or_else(none)?;
+            notifier.tell(&Notice::of_test(), start).await.map_err(Error::Upstream)?;
+            print(&format!("{} has taken the notice\n", notifier.target()))?;
+            Ok(ExitCode::Complete)
+        }),
         Command::Simulate(args) => block_on(async move {
             // A signal is how it is meant to end.
             let _held = start.hold();
@@ -262,6 +247,54 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             Ok(ExitCode::Complete)
         }
     }
+}
+
+/// Runs an export, shows it, and tells how it has ended.
+async fn export_observed(
+    args: &ExportArgs,
+    config: &Config,
+    start: &Start,
+    progress: Progress,
+) -> Result<ExitCode, Error> {
+    let mut observers = Observers::new(progress);
+    if let Some(path) = config.metrics_textfile.clone() {
+        file::refuse_input("metrics.textfile", &path, &args.files, config)?;
+        observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
+    }
+    args.html.as_ref().map(|path| prepare_page(path, &args.files, config)).transpose()?;
+    let notifier = Notifier::new(config, notify_secrets())?;
+    let outcome = run_export(args, config, start, &|event| observers.take(&event)).await;
+    observers.end(code_of(&outcome), start);
+    let text = |outcome: &Conclusion| if args.json { json(&outcome.report) } else { outcome.report.to_string() };
+    let printed = outcome.as_ref().map_or(Ok(()), |outcome| print(&text(outcome)));
+    notify(notifier.as_ref(), &Notice::of_run("export", args.lane, outcome.as_ref()), start).await;
+    let outcome = outcome?;
+    printed?;
+    conclude_with_page(args, &outcome, config, start)
+}
+
+/// Runs a discovery, shows it, and tells how it has ended.
+async fn discover_observed(
+    args: &DiscoverArgs,
+    config: &Config,
+    start: &Start,
+    progress: Progress,
+) -> Result<ExitCode, Error> {
+    let mut observers = Observers::new(progress);
+    if let Some(path) = config.metrics_textfile.clone() {
+        file::refuse_input("metrics.textfile", &path, &[], config)?;
+        observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
+    }
+    let notifier = Notifier::new(config, notify_secrets())?;
+    let discovered = run_discover(args, config, start, &|event| observers.take(&event)).await;
+    let ended = discovered.as_ref().map(|found| &found.outcome);
+    observers.end(ended.map_or_else(Error::exit_code, |outcome| outcome.exit_code), start);
+    let text = |found: &Discovered| if args.json { json(&found.outcome.report) } else { found.to_string() };
+    let printed = discovered.as_ref().map_or(Ok(()), |found| print(&text(found)));
+    notify(notifier.as_ref(), &Notice::of_run("discover", args.lane, ended), start).await;
+    let discovered = discovered?;
+    printed?;
+    Ok(conclude(&discovered.outcome))
 }
 
 /// Begins to show what happens: log lines, and the progress above which they stand.
@@ -475,9 +508,26 @@ fn is_color_refused() -> bool {
 }
 
 fn app_secret() -> Option<SecretString> {
+    secret_of_environment("VCQ_APP_SECRET")
+}
+
+fn notify_secrets() -> NotifySecrets {
+    let [url, secret] = ["VCQ_NOTIFY_URL", "VCQ_NOTIFY_SECRET"].map(secret_of_environment);
+    NotifySecrets { url, secret }
+}
+
+fn secret_of_environment(variable: &str) -> Option<SecretString> {
     #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
-    let secret = env::var("VCQ_APP_SECRET").ok();
+    let secret = env::var(variable).ok();
     secret.filter(|secret| !secret.is_empty()).map(SecretString::from)
+}
+
+/// Tells how a run has ended, to whom it is to be told; that it cannot be told changes nothing of how it has ended.
+async fn notify(notifier: Option<&Notifier>, notice: &Notice, start: &Start) {
+    let Some(notifier) = notifier else { return };
+    if let Err(why) = notifier.tell(notice, start).await {
+        tell(&format!("vcq: nobody was told how this run ended: {why}"));
+    }
 }
 
 /// Runs `work` on one thread.

@@ -6,7 +6,6 @@ pub mod metrics;
 pub mod progress;
 pub mod report;
 pub mod terminal;
-mod words;
 
 use std::{cell::RefCell, path::PathBuf, time::Duration};
 

@@ -983,7 +983,7 @@ fn the_commands_say_what_they_did() {
         (vec!["archive", "import", "pages.ndjson"], 65, "refused    pages.ndjson:2: the line is not", ""),
         (vec!["archive", "prune", "--before", "2026-01-01"], 0, "kept      date=2025-03-03", ""),
         (vec!["archive", "import", "rest.ndjson"], 0, "published  date=2025-03-03/part-", ""),
-        (export("all.parquet"), 0, "all.parquet  1 dates  2 stays  3 pages  4 samples", ""),
+        (export("all.parquet"), 0, "all.parquet  1 date  2 stays  3 pages  4 samples", ""),
         (vec!["archive", "prune", "--before", "2026-01-01"], 0, "pruned    date=2025-03-03  2 stays  3 pages", ""),
         (
             export("all.ndjson"),

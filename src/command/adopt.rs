@@ -20,6 +20,7 @@ use crate::{
     },
     start::Start,
     store::{FileName, PartFile, Store},
+    words::Count,
 };
 
 /// What was taken into the journal.
@@ -123,7 +124,8 @@ fn visible_files(journal: &Journal, date: NaiveDate, visible: &BTreeSet<FileName
 impl fmt::Display for Adopted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, stays, samples, refused } = self;
-        writeln!(f, "adopted    {files} files, {stays} stays, {samples} rows")?;
+        let (files, stays, rows) = (Count(*files, "file"), Count(*stays, "stay"), Count(*samples, "row"));
+        writeln!(f, "adopted    {files}, {stays}, {rows}")?;
         for (path, why) in refused {
             writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;
         }

@@ -21,6 +21,7 @@ use crate::{
     journal::{Identity, Journal, Lane},
     manifest::{Format, write::ManifestWriter},
     printable::Printable,
+    words::Count,
 };
 
 /// What a discovery is asked to do.
@@ -102,7 +103,7 @@ impl fmt::Display for Discovered {
         write!(f, "{}", self.cost)?;
         match &self.manifest {
             Some(Written { path, stays, left_out }) => {
-                writeln!(f, "manifest   {stays} stays in {}", Printable(path.display()))?;
+                writeln!(f, "manifest   {} in {}", Count(*stays, "stay"), Printable(path.display()))?;
                 if *left_out > 0 {
                     writeln!(f, "           {left_out} stays of other tenants are left out: no app may use their ids")?;
                 }

@@ -9,6 +9,7 @@ use crate::{
     intake::{Intake, Manifests, rejects::Rejects},
     journal::{Identity, Journal, Unqueued},
     start::Start,
+    words::Count,
 };
 
 /// What was taken out of the queue, or would be.
@@ -50,7 +51,8 @@ impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Unqueued { stays, duplicates, dropped, kept, unknown } = self.unqueued;
         let (rows, rejected) = (self.rows, self.rejected);
-        writeln!(f, "manifest   {rows} rows = {duplicates} duplicate + {rejected} rejected + {stays} stays")?;
+        let (rows, stays) = (Count(rows, "row"), Count(stays, "stay"));
+        writeln!(f, "manifest   {rows} = {duplicates} duplicate + {rejected} rejected + {stays}")?;
         let what = if self.is_dry { "to be dropped" } else { "dropped from the queue" };
         writeln!(f, "stays      {stays} = {dropped} {what} + {kept} landed or settled, kept + {unknown} not known")
     }

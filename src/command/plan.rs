@@ -16,6 +16,7 @@ use crate::{
     journal::{Identity, Journal, JournalError},
     printable::Printable,
     start::Start,
+    words::Count,
 };
 
 /// The cost of an export.
@@ -113,8 +114,11 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "manifest   {} rows = {} duplicate + {} rejected + {} stays",
-            self.rows, self.duplicates, self.rejected, self.stays
+            "manifest   {} = {} duplicate + {} rejected + {}",
+            Count(self.rows, "row"),
+            self.duplicates,
+            self.rejected,
+            Count(self.stays, "stay")
         )?;
         for manifest in &self.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
@@ -122,9 +126,10 @@ impl fmt::Display for Plan {
         if let Some(offset) = &self.naive_times {
             writeln!(f, "           times without a zone are taken for {offset}")?;
         }
-        writeln!(f, "landed     {} stays already", self.landed)?;
+        writeln!(f, "landed     {} already", Count(self.landed, "stay"))?;
         if self.asked_once_more > 0 {
-            writeln!(f, "once more  {} stays of earlier runs, whose samples ended early", self.asked_once_more)?;
+            let stays = Count(self.asked_once_more, "stay");
+            writeln!(f, "once more  {stays} of earlier runs, with samples that ended early")?;
         }
         write!(f, "{}", self.cost)?;
         for reject in &self.rejects {

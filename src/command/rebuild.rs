@@ -15,6 +15,7 @@ use crate::{
     publish::{Publication, Publisher, listed::ListedPublication},
     start::Start,
     store::Store,
+    words::Count,
 };
 
 /// Skipped dates that are told by name.
@@ -171,10 +172,10 @@ impl fmt::Display for Rebuilt {
         if self.dates + self.listed == 0 && self.skipped.is_empty() && self.failures.is_empty() {
             return writeln!(f, "there are no landed pages of these dates: nothing is rebuilt");
         }
-        write!(f, "{} dates rebuilt", self.dates)?;
+        write!(f, "{} rebuilt", Count(self.dates, "date"))?;
         match self.listed {
             0 => writeln!(f),
-            listed => writeln!(f, ", {listed} files of meetings and participants"),
+            listed => writeln!(f, ", {} of meetings and participants", Count(listed, "file")),
         }
     }
 }
@@ -183,7 +184,8 @@ impl fmt::Display for Rebuilt {
 impl fmt::Display for ListedPublication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, name, .. } = self;
-        write!(f, "{}: date={}/{name}  {} rows  {} bytes", file.dataset.name(), file.date, file.rows, file.bytes)
+        let (rows, bytes) = (Count(file.rows, "row"), file.bytes);
+        write!(f, "{}: date={}/{name}  {rows}  {bytes} bytes", file.dataset.name(), file.date)
     }
 }
 
@@ -191,6 +193,7 @@ impl fmt::Display for ListedPublication {
 impl fmt::Display for Publication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, name, bytes, .. } = self;
-        write!(f, "date={}/{name}  {} stays  {} rows  {bytes} bytes", file.date, file.stays, file.samples)
+        let (stays, rows) = (Count(file.stays, "stay"), Count(file.samples, "row"));
+        write!(f, "date={}/{name}  {stays}  {rows}  {bytes} bytes", file.date)
     }
 }

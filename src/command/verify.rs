@@ -24,6 +24,7 @@ use crate::{
     },
     start::Start,
     store::{Store, disk::IS_STRANGER},
+    words::Count,
 };
 
 /// What was found.
@@ -232,22 +233,28 @@ impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (date, Look { sound, .. }) in self.dates.iter().filter(|(_, look)| !look.sound.is_empty()) {
             let sum = |count: fn(&FileRow) -> u64| sound.iter().map(count).sum::<u64>();
-            let (files, stays, samples) = (sound.len(), sum(|file| file.stays), sum(|file| file.samples));
-            writeln!(f, "ok    date={date}  {files} files  {stays} stays  {samples} rows")?;
+            let (stays, rows) = (Count(sum(|file| file.stays), "stay"), Count(sum(|file| file.samples), "row"));
+            writeln!(f, "ok    date={date}  {}  {stays}  {rows}", Count(sound.len(), "file"))?;
         }
         for (dataset, date, look) in &self.listed {
             if let Some(file) = &look.sound {
-                writeln!(f, "ok    {} date={date}  {} rows", dataset.name(), file.rows)?;
+                writeln!(f, "ok    {} date={date}  {}", dataset.name(), Count(file.rows, "row"))?;
             }
         }
         for (date, stays) in &self.waiting {
-            writeln!(f, "wait  date={date}  {stays} done stays: the process that is fetching publishes them")?;
+            writeln!(
+                f,
+                "wait  date={date}  {}: the process that is fetching publishes them",
+                Count(*stays, "done stay")
+            )?;
         }
         if !self.pending.is_empty() {
             let (stays, dates) = (self.pending.values().sum::<u64>(), self.pending.len());
             writeln!(
                 f,
-                "wait  {stays} stays of {dates} dates are pending or failed, and in no file: `vcq status` names the dates"
+                "wait  {} of {}, pending or failed, in no file: `vcq status` names the dates",
+                Count(stays, "stay"),
+                Count(dates, "date")
             )?;
         }
         for path in &self.strangers {
@@ -271,8 +278,7 @@ impl fmt::Display for Verified {
                 writeln!(f, "dataset and journal agree; not all that is queued is there yet")
             }
             0 => writeln!(f, "dataset and journal agree"),
-            1 => writeln!(f, "1 difference"),
-            count => writeln!(f, "{count} differences"),
+            count => writeln!(f, "{}", Count(count, "difference")),
         }
     }
 }

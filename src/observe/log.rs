@@ -3,12 +3,12 @@
 
 use tracing::{debug, info, trace, warn};
 
-use super::words::duration;
 use crate::{
     endpoint::Endpoint,
     event::Event,
     journal::{Left, Rereading, State},
     printable::Printable,
+    words::duration,
 };
 
 /// Writes the line of one event, if it has one.

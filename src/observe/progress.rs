@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 use tracing::info;
 
-use super::words::duration;
 use crate::{
     endpoint::Endpoint,
     event::{Event, Wait},
     journal::State,
     start::Start,
+    words::duration,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ mod discovery;
 mod text;
 mod texts;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -110,6 +110,7 @@ impl Date {
 
 /// What a run has verified of what others have published and landed.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SpotCheck {
     /// The dates whose files it compared with the journal.
     pub dates: Vec<NaiveDate>,
@@ -587,6 +588,16 @@ impl Report {
     /// True once the report says why the run stopped.
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_some()
+    }
+
+    /// Why the run stopped before its end, if it did.
+    pub fn stopped(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// The last lines of the text: what a person has to know who reads nothing else.
+    pub fn verdict(&self) -> impl fmt::Display {
+        text::Verdict(self)
     }
 
     /// Names the file that lists all rejects.

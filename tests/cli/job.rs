@@ -246,7 +246,7 @@ fn verify_finds_what_was_done_to_the_dataset_and_rebuild_mends_it() {
         assert_eq!(ran.code, Some(74), "{said}\n{}", ran.out);
         let faults: Vec<_> = ran.out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
         assert!(faults.len() == 1 && faults[0].contains(said), "{said}\n{}", ran.out);
-        assert!(ran.out.contains("ok    date=2025-03-04  1 files"), "{}", ran.out);
+        assert!(ran.out.contains("ok    date=2025-03-04  1 file "), "{}", ran.out);
     };
     write(&bytes[..bytes.len() - 1]);
     check(&format!("`{name}` has {} bytes, not {}", bytes.len() - 1, bytes.len()));

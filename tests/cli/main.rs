@@ -9,6 +9,7 @@ mod kill;
 mod memory;
 mod messages;
 mod network;
+mod notify;
 mod operator;
 mod orchestrators;
 mod outside;

@@ -411,7 +411,7 @@ fn a_manifest_is_taken_out_of_the_queue() {
     let header = "meeting_no,meeting_start_time,meeting_end_time,join_time,user_id,room_id\n";
     world.write("other.csv", &format!("{header}{others}{others}"));
     assert_eq!(world.run("export --manifest other.csv --until 1ms").code, Some(75));
-    let rows = "manifest   4 rows = 1 duplicate + 2 rejected + 1 stays\n";
+    let rows = "manifest   4 rows = 1 duplicate + 2 rejected + 1 stay\n";
     let said = |what| format!("{rows}stays      1 = {what}\n");
     let dry = world.out("drop --manifest other.csv --dry-run");
     assert_eq!(dry, said("1 to be dropped + 0 landed or settled, kept + 0 not known"));

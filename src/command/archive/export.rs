@@ -25,6 +25,7 @@ use crate::{
     publish::file::refuse_pruned,
     start::{Start, Stop},
     stay::Stay,
+    words::Count,
 };
 
 /// What was written.
@@ -178,9 +179,10 @@ impl Archive {
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, dates, stays, pages, samples, listed, bytes } = self;
-        write!(f, "{}  {dates} dates  {stays} stays  {pages} pages  {samples} samples  ", Printable(path.display()))?;
+        let (dates, stays, samples) = (Count(*dates, "date"), Count(*stays, "stay"), Count(*samples, "sample"));
+        write!(f, "{}  {dates}  {stays}  {}  {samples}  ", Printable(path.display()), Count(*pages, "page"))?;
         if *listed > 0 {
-            write!(f, "{listed} pages of listings  ")?;
+            write!(f, "{} of listings  ", Count(*listed, "page"))?;
         }
         writeln!(f, "{bytes} bytes")?;
         match pages + listed {

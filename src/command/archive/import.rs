@@ -27,6 +27,7 @@ use crate::{
     start::Start,
     stay::partition_date,
     store::Store,
+    words::Count,
 };
 
 /// Refused pages that are listed one by one; further ones are counted, and logged at level debug.
@@ -344,7 +345,7 @@ impl fmt::Display for Imported {
             "pages      {pages} = {landed} landed + {known} known + {restored} restored + {unreached} without those \
              before them + {api_errors} errors of the API + {refused} refused"
         )?;
-        writeln!(f, "landed     {} samples", self.samples)?;
+        writeln!(f, "landed     {}", Count(self.samples, "sample"))?;
         write!(f, "stays      {} complete, {} pending", self.done, self.pending)?;
         for (count, state) in [(self.absent, "absent"), (self.failed, "refused or given up")] {
             if count > 0 {
@@ -377,8 +378,10 @@ impl fmt::Display for Imported {
         for Publication { file, name, bytes, .. } in &self.publications {
             writeln!(
                 f,
-                "published  date={}/{name}  {} stays  {} rows  {bytes} bytes",
-                file.date, file.stays, file.samples
+                "published  date={}/{name}  {}  {}  {bytes} bytes",
+                file.date,
+                Count(file.stays, "stay"),
+                Count(file.samples, "row")
             )?;
         }
         for publication in &self.listed_publications {

@@ -19,6 +19,7 @@ use crate::{
     },
     start::Start,
     store::Store,
+    words::Count,
 };
 
 /// What was pruned.
@@ -163,7 +164,7 @@ fn kept(journal: &Journal, publisher: &Publisher, config: &Config, date: NaiveDa
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (date, Dropped { stays, pages }) in &self.dates {
-            writeln!(f, "pruned    date={date}  {stays} stays  {pages} pages")?;
+            writeln!(f, "pruned    date={date}  {}  {}", Count(*stays, "stay"), Count(*pages, "page"))?;
         }
         for date in &self.unpublished {
             writeln!(
@@ -178,13 +179,13 @@ impl fmt::Display for Pruned {
             )?;
         }
         for (date, pages) in &self.listed {
-            writeln!(f, "pruned    date={date}  {pages} pages of listings")?;
+            writeln!(f, "pruned    date={date}  {} of listings", Count(*pages, "page"))?;
         }
         for (date, why) in &self.listed_kept {
             writeln!(f, "kept      date={date}  pages of listings: {why}")?;
         }
         let dates: BTreeSet<_> = self.dates.iter().map(|(date, _)| date).chain(self.listed.keys()).collect();
-        writeln!(f, "{} dates pruned; {} bytes given back to the disk", dates.len(), self.bytes)?;
+        writeln!(f, "{} pruned; {} bytes given back to the disk", Count(dates.len(), "date"), self.bytes)?;
         match self.kept_bytes {
             0 => Ok(()),
             kept => writeln!(

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use chrono::Datelike;
 
 use super::{DateStatus, Discovery, Queue, Requests, Status};
+use crate::words::Count;
 
 /// Dates that the table shows at most, complete or not; `--json` lists all.
 const ROWS_MAX: usize = 100;
@@ -22,8 +23,13 @@ impl fmt::Display for Status {
         writeln!(f, "queue       {nightly} nightly, {backfill} backfill: at least {time}")?;
         if let Some(discovery) = &self.discovery {
             let Discovery { closed, open, unlisted, meetings, attendances, .. } = discovery;
-            writeln!(f, "discovered  {closed} dates closed, {open} open, {unlisted} not listed as a whole")?;
-            writeln!(f, "            {meetings} meetings, {attendances} attendances")?;
+            writeln!(
+                f,
+                "discovered  {} closed, {open} open, {unlisted} not listed as a whole",
+                Count(*closed, "date")
+            )?;
+            let attendances = Count(*attendances, "attendance");
+            writeln!(f, "            {}, {attendances}", Count(*meetings, "meeting"))?;
             let Discovery { meetings_queued, participants_queued, .. } = discovery;
             if meetings_queued + participants_queued > 0 {
                 writeln!(
@@ -84,7 +90,8 @@ impl Status {
         if !self.dates.is_empty() {
             let complete = self.dates.iter().filter(|date| date.complete).count();
             let hint = if told.len() < self.dates.len() { "; `--all` shows them too" } else { "" };
-            writeln!(f, "            {complete} of {} dates are complete{hint}", self.dates.len())?;
+            let are = if self.dates.len() == 1 { "is" } else { "are" };
+            writeln!(f, "            {complete} of {} {are} complete{hint}", Count(self.dates.len(), "date"))?;
         }
         if sum.refreshing > 0 {
             writeln!(f, "            {} done stays are asked for again", sum.refreshing)?;

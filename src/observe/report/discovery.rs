@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     journal::{DateListing, Discovered},
     meeting::AttendanceKind,
+    words::Count,
 };
 
 /// What has been discovered of the run's dates, by this run and those before it.
@@ -88,17 +89,18 @@ impl Discovery {
 impl fmt::Display for Discovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stand = |as_what: DateListing| self.dates.values().filter(|listing| **listing == as_what.name()).count();
-        write!(f, "discovered {} dates ({} of them open", self.dates.len(), stand(DateListing::Open))?;
+        let meetings = Count(self.meetings, "meeting");
+        write!(f, "discovered {} ({} of them open", Count(self.dates.len(), "date"), stand(DateListing::Open))?;
         match stand(DateListing::Unlisted) {
-            0 => write!(f, "), {} meetings", self.meetings)?,
-            unlisted => write!(f, ", {unlisted} not listed as a whole), {} meetings", self.meetings)?,
+            0 => write!(f, "), {meetings}")?,
+            unlisted => write!(f, ", {unlisted} not listed as a whole), {meetings}")?,
         }
-        writeln!(f, ", {} attendances, {} stays", self.attendances, self.stays)?;
+        writeln!(f, ", {}, {}", Count(self.attendances, "attendance"), Count(self.stays, "stay"))?;
         for (kind, count) in &self.without_id {
-            writeln!(f, "           {count} attendances without an id: {kind}")?;
+            writeln!(f, "           {} without an id: {kind}", Count(*count, "attendance"))?;
         }
         for (why, count) in &self.rejected_attendances {
-            writeln!(f, "           {count} attendances give no stay: {why}")?;
+            writeln!(f, "           {} without a stay: {why}", Count(*count, "attendance"))?;
         }
         for (count, what) in [
             (self.too_long, "meetings are longer than a day: the API cannot be asked who took part"),

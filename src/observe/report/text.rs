@@ -5,7 +5,13 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Datelike as _};
 
 use super::{By, Date, ListedFile, Manifest, OfEndpoint, RejectedRow, Report, SpotCheck};
-use crate::{event::Refreshed, journal::DateListing, manifest::Lines, observe::words::size, printable::Printable};
+use crate::{
+    event::Refreshed,
+    journal::DateListing,
+    manifest::Lines,
+    printable::Printable,
+    words::{Count, size},
+};
 
 /// How many items of a list are told; the JSON has more of them.
 pub(super) const TOLD_MAX: usize = 5;
@@ -24,10 +30,20 @@ impl fmt::Display for Report {
         if let Some(check) = self.spot_check.as_ref().filter(|check| !check.dates.is_empty() || check.landed_pages > 0)
         {
             let SpotCheck { dates, landed_pages, problems, .. } = check;
-            let found = if problems.is_empty() { "sound".to_owned() } else { format!("{} PROBLEMS", problems.len()) };
-            writeln!(f, "verified   {} and {landed_pages} landed pages of before: {found}", are(dates.len(), "date"))?;
+            let found = if problems.is_empty() { "sound".into() } else { Count(problems.len(), "PROBLEM").to_string() };
+            let (dates, pages) = (Count(dates.len(), "date"), Count(*landed_pages, "landed page"));
+            writeln!(f, "verified   {dates} and {pages} of before: {found}")?;
         }
         self.write_verdict(f)
+    }
+}
+
+/// The last lines alone.
+pub(super) struct Verdict<'a>(pub(super) &'a Report);
+
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_verdict(f)
     }
 }
 
@@ -49,7 +65,7 @@ impl Report {
             (pending, "pending"),
         ];
         match found {
-            None => write!(f, "manifest   {rows} rows")?,
+            None => write!(f, "manifest   {}", Count(rows, "row"))?,
             Some(found) => write!(f, "{found}stays      {}", sum(&of).unwrap_or_else(|| "none".into()))?,
         }
         match sum(&parts) {
@@ -100,7 +116,7 @@ impl Report {
                 writeln!(f, "refreshed  nothing: no settled stays of these dates are known")?;
                 return Ok(());
             }
-            write!(f, "refreshed  {stays} stays")?;
+            write!(f, "refreshed  {}", Count(stays, "stay"))?;
             for (refreshed, count) in counts {
                 write!(f, ", {count} {refreshed}")?;
             }
@@ -110,7 +126,7 @@ impl Report {
     }
 
     fn write_requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "landed     {} pages, {} samples", self.landed.pages, self.landed.samples)?;
+        writeln!(f, "landed     {}, {}", Count(self.landed.pages, "page"), Count(self.landed.samples, "sample"))?;
         write!(f, "requests   {} sent", self.requests.sent)?;
         if self.discovered.is_some() {
             let of_endpoint = |(name, of): (&&str, &OfEndpoint)| format!("{} {name}", of.sent);
@@ -137,23 +153,24 @@ impl Report {
         } else if let Some(share) = self.requests.quota_used {
             write!(f, ", {:.1} % of the quota used", share * 100.0)?;
         }
-        writeln!(f, ", {} access tokens", self.requests.token_renewals)
+        writeln!(f, ", {}", Count(self.requests.token_renewals, "access token"))
     }
 
     fn write_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, bytes) =
             self.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         if !self.only_lists {
-            writeln!(f, "published  {} files, {rows} rows, {}", self.files.len(), size(bytes))?;
+            let (files, rows) = (Count(self.files.len(), "file"), Count(rows, "row"));
+            writeln!(f, "published  {files}, {rows}, {}", size(bytes))?;
         } else if !self.listed_files.is_empty() {
-            writeln!(f, "published  {} files of meetings and participants", self.listed_files.len())?;
+            writeln!(f, "published  {} of meetings and participants", Count(self.listed_files.len(), "file"))?;
         }
         for file in self.files.iter().take(TOLD_MAX) {
             let by = if file.by == By::ThisRun { "" } else { ", by another run" };
-            writeln!(f, "           date={}: {} rows{by}", file.date, file.rows)?;
+            writeln!(f, "           date={}: {}{by}", file.date, Count(file.rows, "row"))?;
         }
         for ListedFile { dataset, date, rows, .. } in self.listed_files.iter().take(TOLD_MAX) {
-            writeln!(f, "           {dataset} date={date}: {rows} rows")?;
+            writeln!(f, "           {dataset} date={date}: {}", Count(*rows, "row"))?;
         }
         let told = self.files.len().min(TOLD_MAX) + self.listed_files.len().min(TOLD_MAX);
         write_rest(f, (self.files.len() + self.listed_files.len() - told) as u64)?;
@@ -219,8 +236,22 @@ impl Report {
             return writeln!(f, "verdict    {listed} of {}", are_dates(self.dates.len(), "listed"));
         }
         if self.dates.is_empty() {
-            return writeln!(f, "verdict    no stays: nothing was to be done");
+            let why = if self.manifest.rejected > 0 { "" } else { ": nothing was to be done" };
+            writeln!(f, "verdict    no stays{why}")?;
+        } else {
+            self.write_completeness(f)?;
         }
+        let refused = self.manifest.rejected - self.manifest.beyond_mending.min(self.manifest.rejected);
+        if refused > 0 {
+            let at = self.rejects_file.as_ref().map(|path| format!(": mend {}", Printable(path))).unwrap_or_default();
+            let were = if refused == 1 { "was" } else { "were" };
+            writeln!(f, "           {} {were} refused{at}", Count(refused, "row"))?;
+        }
+        Ok(())
+    }
+
+    /// How many dates are complete, and which are not.
+    fn write_completeness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = self.dates.iter().filter(|date| date.complete).count();
         write!(f, "verdict    {complete} of {}", are_dates(self.dates.len(), "complete"))?;
         let open = self.dates.iter().filter(|date| date.is_only_open()).count();
@@ -236,18 +267,8 @@ impl Report {
                 write!(f, " and {} more, in the report", others.len() - TOLD_MAX)?;
             }
         }
-        writeln!(f)?;
-        let refused = self.manifest.rejected - self.manifest.beyond_mending.min(self.manifest.rejected);
-        if refused > 0 {
-            let at = self.rejects_file.as_ref().map(|path| format!(": mend {}", Printable(path))).unwrap_or_default();
-            writeln!(f, "           {refused} rows were refused{at}")?;
-        }
-        Ok(())
+        writeln!(f)
     }
-}
-
-fn are(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn are_dates(count: usize, what: &str) -> String {

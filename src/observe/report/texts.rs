@@ -9,6 +9,7 @@ use super::text::{TOLD_MAX, write_rest};
 use crate::{
     publish::Publication,
     read::{batch::Unreadable, decode::Unknown, unread::Unread},
+    words::Count,
 };
 
 /// Texts that could not be read, by column, and keys that no column comes from, by name.
@@ -61,11 +62,11 @@ impl fmt::Display for Texts {
         for (column, unparsed) in self.unparsed.iter().take(TOLD_MAX) {
             let samples: Vec<_> = unparsed.samples.iter().map(|sample| format!("{sample:?}")).collect();
             let such_as = if samples.is_empty() { String::new() } else { format!(", such as {}", samples.join(", ")) };
-            writeln!(f, "unparsed   {column}: {} texts{such_as}", unparsed.count)?;
+            writeln!(f, "unparsed   {column}: {}{such_as}", Count(unparsed.count, "text"))?;
         }
         write_rest(f, self.unparsed.len().saturating_sub(TOLD_MAX) as u64)?;
         for (key, count) in self.unknown_keys.iter().take(TOLD_MAX) {
-            writeln!(f, "unknown    {key:?}: {count} times")?;
+            writeln!(f, "unknown    {key:?}: {}", Count(*count, "time"))?;
         }
         write_rest(f, self.unknown_keys.len().saturating_sub(TOLD_MAX) as u64)
     }

@@ -1,9 +1,25 @@
 //! Quantities as people write them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+/// How many of something: `1 file`, `3 files`.
+#[derive(Clone, Copy, Debug)]
+pub struct Count<N>(
+    /// The number.
+    pub N,
+    /// The noun of one of them, to which an `s` makes several.
+    pub &'static str,
+);
+
+impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Count<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, noun) = self;
+        write!(f, "{count} {noun}{}", if *count == N::from(1) { "" } else { "s" })
+    }
+}
 
 /// A duration in its two largest units: `2 d 5 h`, `5 min`, `12 s`, `300 ms`.
-pub(super) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let seconds = duration.as_secs();
     let Some(first) = UNITS.iter().position(|(length_s, _)| seconds >= *length_s) else {
@@ -18,7 +34,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// A number of bytes in the largest unit of which there is one: `817 B`, `12.3 MB`.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
         None => format!("{bytes} B"),
@@ -32,6 +48,12 @@ pub(super) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_several() {
+        let counts = [0_u64, 1, 2].map(|count| Count(count, "file").to_string());
+        assert_eq!(counts, ["0 files", "1 file", "2 files"]);
+    }
 
     #[test]
     fn sizes_have_one_unit() {
