@@ -451,6 +451,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "adopt",
             "check",
             "runs",
+            "notify",
             "simulate",
             "schema",
             "completions",

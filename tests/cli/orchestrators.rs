@@ -86,20 +86,29 @@ print('wrong', night().success)
 os.environ['QUALITY_DATES'] = '2025-03-05'
 os.environ['VCQ_API_BASE_URL'] = 'http://127.0.0.1:1'
 os.environ['VCQ_RETRY_ATTEMPTS_MAX'] = '1'
-try:
-    example.quality(dagster.build_asset_context())
-except dagster.RetryRequested as retry:
-    print('dead', retry.seconds_to_wait)
+class Asked(Exception):
+    def __init__(self, max_retries, seconds_to_wait):
+        print('dead', max_retries, seconds_to_wait)
+dagster.RetryRequested = Asked  # which would be waited for
+night()
 ",
     );
+    let told = |line: &&str| ["first", "again", "wrong", "dead"].contains(&line.split(' ').next().unwrap());
+    let told: Vec<_> = ran.out.lines().filter(told).collect();
     let rows = world.rows().len();
-    assert_eq!(ran.out, format!("first True {rows} [True]\nagain 0\nwrong False\ndead 900\n"), "{}", ran.err);
+    let expected = [&*format!("first True {rows} [True]"), "again 0", "wrong False", "dead 8 900"];
+    assert_eq!(told, expected, "{}{}", ran.out, ran.err);
     assert_eq!(reports(&world).0, 2);
 }
 
-/// What an attempt before has published is loaded, though the last one fails; and the run tells that it has failed.
+/// A run tells that it has failed, though what waits is loaded. Airflow takes minutes to install, so only who asks gets it.
 #[test]
 fn airflow_exports_and_loads_whatever_became_of_the_export() {
+    #[expect(clippy::disallowed_methods, reason = "what a test is asked for")]
+    if std::env::var_os("VCQ_AIRFLOW").is_none() {
+        eprintln!("skipped: VCQ_AIRFLOW=1 installs Airflow and runs the example");
+        return;
+    }
     let world = World::new(small());
     let python =
         python::environment("airflow", &["apache-airflow-core==3.3.2", "apache-airflow-providers-standard==1.21.0"]);

@@ -85,7 +85,8 @@ fn the_simulated_tenant_prints_commands_that_work() {
         let said = BufReader::new(server.0.stderr.take().unwrap()).lines().map(Result::unwrap);
         let mut commands = String::new();
         for line in said.skip_while(|line| !line.starts_with("  ")) {
-            commands += &format!("{line}\n");
+            commands.push_str(&line);
+            commands.push('\n');
             if line.starts_with("  vcq report ") {
                 break;
             }
