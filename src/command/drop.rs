@@ -51,8 +51,8 @@ impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Unqueued { stays, duplicates, dropped, kept, unknown } = self.unqueued;
         let (rows, rejected) = (self.rows, self.rejected);
-        let (rows, stays) = (Count(rows, "row"), Count(stays, "stay"));
-        writeln!(f, "manifest   {rows} = {duplicates} duplicate + {rejected} rejected + {stays}")?;
+        let (all, rows) = (Count(stays, "stay"), Count(rows, "row"));
+        writeln!(f, "manifest   {rows} = {duplicates} duplicate + {rejected} rejected + {all}")?;
         let what = if self.is_dry { "to be dropped" } else { "dropped from the queue" };
         writeln!(f, "stays      {stays} = {dropped} {what} + {kept} landed or settled, kept + {unknown} not known")
     }

@@ -252,9 +252,10 @@ impl fmt::Display for Verified {
             let (stays, dates) = (self.pending.values().sum::<u64>(), self.pending.len());
             writeln!(
                 f,
-                "wait  {} of {}, pending or failed, in no file: `vcq status` names the dates",
+                "wait  {} of {} {} pending or failed, and in no file: `vcq status` names the dates",
                 Count(stays, "stay"),
-                Count(dates, "date")
+                Count(dates, "date"),
+                if stays == 1 { "is" } else { "are" }
             )?;
         }
         for path in &self.strangers {
