@@ -1,4 +1,4 @@
-//! The app's id and secret, from the environment and the file that the configuration names.
+//! The app's id and secret, from the environment and the file that the configuration names; and how any file with a secret is read.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -21,6 +21,7 @@ const OTHERS: u32 = 0o077;
 const APP_ID_REMEDY: Remedy = Remedy("set VCQ_APP_ID, or `app_id` in the configuration");
 const SECRET_REMEDY: Remedy = Remedy("set VCQ_APP_SECRET, or `app_secret_file` in the configuration");
 const MODE_REMEDY: Remedy = Remedy("make it readable by its owner alone: chmod 600");
+const OWNER_REMEDY: Remedy = Remedy("let it belong to the user that runs vcq, or to root: chown");
 const TEXT_REMEDY: Remedy = Remedy("set VCQ_APP_SECRET to the app's secret and nothing else");
 const FILE_REMEDY: Remedy = Remedy("`app_secret_file` must name a file that holds the app's secret and nothing else");
 
@@ -36,31 +37,67 @@ pub fn credentials(config: &Config, secret: Option<SecretString>) -> Result<Cred
     let app_secret = match (secret, &config.app_secret_file) {
         (Some(secret), _) => bare(secret.expose_secret())
             .map_err(|fault| Error::Access { what: format!("VCQ_APP_SECRET {fault}"), remedy: TEXT_REMEDY })?,
-        (None, Some(path)) => read_secret(path)?,
+        (None, Some(path)) => read_secret(path, &APP_SECRET)?,
         (None, None) => return Err(Error::Access { what: "no app secret".into(), remedy: SECRET_REMEDY }),
     };
     Ok(Credentials { app_id: config.app_id.clone(), app_secret })
 }
 
-/// The path is told only if there is such a file: what stands in its place by mistake may be the secret itself.
-fn read_secret(path: &Path) -> Result<SecretString, Error> {
-    let name = format!("secret file `{}`", Printable(path.display()));
-    let refused = |what: String, remedy| Error::Access { what: format!("{name} {what}"), remedy };
-    let unreadable = |error: io::Error| refused(format!("cannot be read: {error}"), FILE_REMEDY);
+/// What is read from a file that holds a secret and nothing else.
+pub(crate) struct SecretFile {
+    /// The key of the configuration that names it.
+    pub(crate) key: &'static str,
+    /// What messages call it.
+    pub(crate) name: &'static str,
+    /// What to do if it is no such file.
+    pub(crate) remedy: Remedy,
+    /// Whether it has to belong to the user that runs vcq, or to root.
+    pub(crate) is_owners: bool,
+}
+
+const APP_SECRET: SecretFile =
+    SecretFile { key: "app_secret_file", name: "secret file", remedy: FILE_REMEDY, is_owners: false };
+
+/// Reads the secret. The path is told only if there is such a file: what stands in its place by mistake may be the secret itself.
+///
+/// # Errors
+///
+/// [`Error::Access`] if there is none, or others have access to it.
+pub(crate) fn read_secret(path: &Path, kind: &SecretFile) -> Result<SecretString, Error> {
+    let SecretFile { key, remedy, is_owners, .. } = *kind;
+    let name = format!("{} `{}`", kind.name, Printable(path.display()));
+    let refused = |what: String| Error::Access { what: format!("{name} {what}"), remedy };
+    let unreadable = |error: io::Error| refused(format!("cannot be read: {error}"));
     let metadata = fs::metadata(path).map_err(|error| Error::Access {
-        what: format!("the file that `app_secret_file` names cannot be read: {error}"),
-        remedy: FILE_REMEDY,
+        what: format!("the file that `{key}` names cannot be read: {error}"),
+        remedy,
     })?;
     if !metadata.is_file() {
-        return Err(refused("is no regular file".into(), FILE_REMEDY));
+        return Err(refused("is no regular file".into()));
     }
+    check_private(&name, &metadata, is_owners)?;
+    let bytes = Zeroizing::new(file::read_small(path, FILE_BYTES_MAX).map_err(unreadable)?);
+    let text = str::from_utf8(&bytes).map_err(|_| refused("is not UTF-8".into()))?;
+    bare(text).map_err(|fault| refused(fault.into()))
+}
+
+/// Makes sure that nobody else can read a file, and if `is_owners` that nobody else has put it there.
+///
+/// # Errors
+///
+/// [`Error::Access`] otherwise.
+pub(crate) fn check_private(name: &str, metadata: &fs::Metadata, is_owners: bool) -> Result<(), Error> {
     let mode = metadata.mode();
     if mode & OTHERS != 0 {
-        return Err(refused(format!("has mode {:04o}: others have access to it", mode & 0o7777), MODE_REMEDY));
+        let what = format!("{name} has mode {:04o}: others have access to it", mode & 0o7777);
+        return Err(Error::Access { what, remedy: MODE_REMEDY });
     }
-    let bytes = Zeroizing::new(file::read_small(path, FILE_BYTES_MAX).map_err(unreadable)?);
-    let text = str::from_utf8(&bytes).map_err(|_| refused("is not UTF-8".into(), FILE_REMEDY))?;
-    bare(text).map_err(|fault| refused(fault.into(), FILE_REMEDY))
+    let (owner, this) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if is_owners && owner != this && owner != 0 {
+        let what = format!("{name} belongs to user {owner}, and vcq runs as user {this}");
+        return Err(Error::Access { what, remedy: OWNER_REMEDY });
+    }
+    Ok(())
 }
 
 /// The secret without what editors add: a byte order mark and the line's end.

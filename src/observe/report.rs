@@ -373,6 +373,7 @@ impl Report {
             | Event::Refused { .. }
             | Event::Retry { .. }
             | Event::NoToken { .. }
+            | Event::SignedIn { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }
             | Event::Listed { .. }
