@@ -21,8 +21,8 @@ use vcq::{
 };
 
 use super::{
+    invariants::{check, check_complete},
     settings, some_stays,
-    tests::{check, check_complete},
     world::{Kill, Orders, World, credentials},
 };
 
@@ -130,8 +130,10 @@ fn two_processes_that_renew_at_once_take_the_same_token() {
             let tokens = askers.iter().map(|asker| asker.token(transport, start, None));
             futures_util::future::join_all(tokens).await
         });
-        let secrets: Vec<_> =
-            tokens.into_iter().map(|token| secrecy::ExposeSecret::expose_secret(&token.ok().unwrap().secret).to_owned()).collect();
+        let secrets: Vec<_> = tokens
+            .into_iter()
+            .map(|token| secrecy::ExposeSecret::expose_secret(&token.ok().unwrap().secret).to_owned())
+            .collect();
         assert!(secrets.windows(2).all(|pair| pair[0] == pair[1]), "round {round}");
         assert_eq!(simulator.lock().unwrap().sign_in_books().renewals, round, "one of them has asked");
     }
@@ -159,7 +161,9 @@ fn a_refused_token_is_renewed_once_and_taken_from_who_renewed_it() {
 /// A clock that is set back must not make a token immortal, and one that is set forward must not end a sign-in.
 #[test]
 fn a_clock_that_jumps_ends_no_sign_in() {
-    for jump in [TimeDelta::days(-400), TimeDelta::hours(-3), TimeDelta::hours(3), TimeDelta::days(8), TimeDelta::days(400)] {
+    for jump in
+        [TimeDelta::days(-400), TimeDelta::hours(-3), TimeDelta::hours(3), TimeDelta::days(8), TimeDelta::days(400)]
+    {
         let lives = SignInSettings { access_life_s: 600, ..SignInSettings::default() };
         let mut world = world(lives, &[("rate.requests_per_minute", "10")], 200);
         sign_in(&mut world).unwrap();
@@ -320,8 +324,11 @@ fn a_code_that_has_been_used_or_has_grown_old_is_refused_by_name() {
         let print = |address: &str| {
             let query = address.trim().split_once('?').unwrap().1;
             let early = start.now() - TimeDelta::seconds(301);
-            let request =
-                Request { method: "GET".into(), path_and_query: format!("/_sim/consent/allow?{query}"), ..Request::default() };
+            let request = Request {
+                method: "GET".into(),
+                path_and_query: format!("/_sim/consent/allow?{query}"),
+                ..Request::default()
+            };
             let (_, reply) = simulator.lock().unwrap().handle(early, &request);
             let answer = reply.headers.into_iter().find(|(name, _)| *name == "location").unwrap().1;
             sender.try_send(answer).unwrap();
