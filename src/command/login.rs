@@ -110,7 +110,7 @@ pub async fn login(
             "`auth.accounts_url` must say where the consent page of this `api.base_url` is: the host is not known";
         return Err(Error::Usage(what.into()));
     };
-    let question = Question::new().map_err(|error| Error::Bug(format!("this system has no randomness: {error}")))?;
+    let question = Question::new().map_err(|_| Error::Bug("this system has no randomness".into()))?;
     let mut scopes = config.auth.scopes.clone();
     if config.api.user_id_type == UserIdType::UserId && !scopes.iter().any(|scope| scope == USER_ID_SCOPE) {
         scopes.push(USER_ID_SCOPE.into());

@@ -170,7 +170,7 @@ fn a_renewal_on_a_disk_that_fails_goes_on_or_says_so() {
     let blows = ["ENOSPC", "EIO"].into_iter().flat_map(|error| [Blow::Fail(error), Blow::FailForGood(error)]);
     let all: Vec<Cut> = points().into_iter().filter(|cut| calls.contains(&cut.call.as_str())).collect();
     let cuts: Vec<Cut> =
-        blows.flat_map(|blow| all.iter().map(move |cut| Cut { blow, ..cut.clone() }).collect::<Vec<_>>()).collect();
+        blows.flat_map(|blow| all.iter().map(move |cut| cut.clone().with(blow)).collect::<Vec<_>>()).collect();
     each(&chosen(&cuts, 8 * EVERY), |cut| {
         let came = cut_and_go_on(cut);
         let code = came.output.status.code();

@@ -4,13 +4,14 @@
 use std::{fs, path::Path, time::Duration};
 
 use chrono::TimeDelta;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use vcq::{
     access::{Asker, NoToken, asker, sign_in_file::SignInFile},
     command::login::{Login, SignedInAs, login},
     error::Error,
-    feishu::auth::TokenError,
+    feishu::transport::Transport,
     simulator::{
         Settings, Simulator,
         in_process::{InProcess, wall_from},
@@ -36,7 +37,7 @@ fn world(sign_in: SignInSettings, flags: &[(&'static str, &str)], short: usize) 
 }
 
 /// What `work` comes to in a runtime of its own, with the way to the server and the start of a command.
-fn at_once<T>(world: &mut World, work: impl AsyncFnOnce(&dyn vcq::feishu::transport::Transport, &Start) -> T) -> T {
+fn at_once<T>(world: &mut World, work: impl AsyncFnOnce(&dyn Transport, &Start) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (done, now) = runtime.block_on(async {
         let wall = wall_from(world.now);
@@ -54,8 +55,7 @@ fn sign_in(world: &mut World) -> Result<SignedInAs, Error> {
     at_once(world, async |transport, start| {
         let (sender, pasted) = mpsc::channel(1);
         let print = |address: &str| {
-            let path = address.trim().strip_prefix("https://open.feishu.cn").unwrap_or(address);
-            let query = path.split_once('?').unwrap().1;
+            let query = address.trim().split_once('?').unwrap().1;
             let answer = consent(&mut simulator.lock().unwrap(), start, query);
             sender.try_send(answer).unwrap();
             Ok(())
@@ -130,10 +130,8 @@ fn two_processes_that_renew_at_once_take_the_same_token() {
             let tokens = askers.iter().map(|asker| asker.token(transport, start, None));
             futures_util::future::join_all(tokens).await
         });
-        let secrets: Vec<_> = tokens
-            .into_iter()
-            .map(|token| secrecy::ExposeSecret::expose_secret(&token.ok().unwrap().secret).to_owned())
-            .collect();
+        let secrets = tokens.into_iter().map(|token| token.ok().unwrap().secret.expose_secret().to_owned());
+        let secrets: Vec<_> = secrets.collect();
         assert!(secrets.windows(2).all(|pair| pair[0] == pair[1]), "round {round}");
         assert_eq!(simulator.lock().unwrap().sign_in_books().renewals, round, "one of them has asked");
     }
@@ -240,7 +238,7 @@ fn what_ends_a_sign_in_stops_the_run_and_says_what_to_do() {
         assert_eq!(life.exit, Some(77), "{code}: {:?}", life.error);
         assert!(life.hint.unwrap().starts_with(remedy), "{code}");
         assert!(life.report["stopped"].to_string().contains(&code.to_string()), "{}", life.report);
-        assert_eq!(kept(&world)["refused"]["said"].to_string().contains(&code.to_string()), true);
+        assert!(kept(&world)["refused"]["said"].to_string().contains(&code.to_string()), "{code}");
     }
 }
 
@@ -340,6 +338,4 @@ fn a_code_that_has_been_used_or_has_grown_old_is_refused_by_name() {
     });
     assert!(error.to_string().contains("code 20004"), "{error}");
     assert!(error.hint().unwrap().contains("five minutes"), "{:?}", error.hint());
-    assert!(!matches!(error, Error::Bug(_)));
-    let _ = TokenError::why;
 }

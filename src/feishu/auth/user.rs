@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rand::{TryRngCore as _, rngs::OsRng};
+use rustls::crypto::{GetRandomFailed, aws_lc_rs};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -102,12 +102,12 @@ pub struct Consent<'a> {
 }
 
 impl Question {
-    /// A new one, by the system's source of randomness.
+    /// A new one, by the source of randomness that TLS uses.
     ///
     /// # Errors
     ///
     /// If the system has none.
-    pub fn new() -> Result<Self, rand::rand_core::OsError> {
+    pub fn new() -> Result<Self, GetRandomFailed> {
         Ok(Self { state: random()?, verifier: random()? })
     }
 
@@ -165,9 +165,9 @@ impl Question {
 }
 
 /// 256 random bits as text that may stand in an address.
-fn random() -> Result<SecretString, rand::rand_core::OsError> {
+fn random() -> Result<SecretString, GetRandomFailed> {
     let mut bytes = [0; 32];
-    OsRng.try_fill_bytes(&mut bytes)?;
+    aws_lc_rs::default_provider().secure_random.fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes).into())
 }
 
