@@ -23,8 +23,8 @@ use crate::{
             Token, TokenError, renew_in,
             tenant::Credentials,
             user::{
-                Person, is_used_up, login_remedy, person_request, read_person, read_tokens, refresh_request,
-                switch_remedy,
+                Person, first_login_remedy, is_refused, is_used_up, login_remedy, person_request, read_person,
+                read_tokens, refresh_request, switch_remedy,
             },
         },
         transport::Transport,
@@ -94,7 +94,7 @@ impl SignedIn {
     fn accept(&self, sign_in: Option<SignIn>) -> Result<SignIn, Error> {
         let refused = |what: String, remedy| Err(Error::Access { what, remedy });
         let Some(sign_in) = sign_in else {
-            return refused("nobody is signed in, and `auth.as` is `user`".into(), login_remedy());
+            return refused("nobody is signed in, and `auth.as` is `user`".into(), first_login_remedy());
         };
         let here = (self.credentials.app_id.as_str(), self.config.api.base_url.as_str());
         if (sign_in.app_id.as_str(), sign_in.base_url.as_str()) != here {
@@ -144,30 +144,29 @@ impl SignedIn {
         self.renew(&locked, &sign_in, is_cut, (transport, start)).await
     }
 
-    /// The same, tried by asking who it is of, which is kept; one that the API does not take any more is renewed.
+    /// The same, tried by asking who it is of, which is kept; one that the API does not take any more is renewed. An API that does
+    /// not say who it is of leaves it as it is.
     ///
     /// # Errors
     ///
-    /// If the API does not say who it is of, or there is none.
+    /// If there is no token, or no way to the API.
     pub async fn tried_token(&self, transport: &dyn Transport, start: &Start) -> Result<Token, NoToken> {
         let mut token = self.token(transport, start, None).await?;
         let mut answer = transport.send(person_request(&token.secret)).await;
-        if answer.is_ok() && read_person(&answer).is_err() {
+        if is_refused(&answer) {
             token = self.token(transport, start, Some(&token.secret)).await?;
             answer = transport.send(person_request(&token.secret)).await;
         }
-        let person = match (&answer, read_person(&answer)) {
-            (_, Ok(person)) => person,
-            (Err(error), Err(_)) => return Err(TokenError::NoWay(error.clone()).into()),
-            (Ok(_), Err(said)) => {
-                let text = format!("the API does not say who has signed in: {said}");
-                return Err(TokenError::Transient(Said { text, ..said }).into());
+        if let Err(error) = &answer {
+            return Err(TokenError::NoWay(error.clone()).into());
+        }
+        if let Ok(person) = read_person(&answer) {
+            let locked = self.file.lock().await?;
+            let sign_in = self.accept(locked.load()?.sign_in)?;
+            let is_its = sign_in.access_token().expose_secret() == token.secret.expose_secret();
+            if is_its && sign_in.person() != Some(&person) {
+                locked.put(&SignIn { person: Some(person), serial: sign_in.serial + 1, ..sign_in })?;
             }
-        };
-        let locked = self.file.lock().await?;
-        let sign_in = self.accept(locked.load()?.sign_in)?;
-        if sign_in.person() != Some(&person) && sign_in.access_token().expose_secret() == token.secret.expose_secret() {
-            locked.put(&SignIn { person: Some(person), serial: sign_in.serial + 1, ..sign_in })?;
         }
         Ok(token)
     }

@@ -157,9 +157,8 @@ async fn check_api(checked: &mut Checked, config: &Config, asker: &Asker, mut jo
         Err(NoToken::Refused(TokenError::NoWay(error))) => Some(error),
         _ => None,
     };
-    if matches!(asker, Asker::Given(_)) {
-        // Nothing has been asked yet: whether there is a way to the API, the first endpoint says.
-    } else {
+    // With a given token nothing has been asked yet: whether there is a way to the API, the first endpoint says.
+    if !matches!(asker, Asker::Given(_)) {
         add_way(checked, &transport, failure);
     }
     let token = match token {

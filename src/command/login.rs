@@ -5,7 +5,6 @@ mod logout;
 
 use std::{fmt, time::Duration};
 
-use chrono_tz::Tz;
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 
 pub use self::logout::{SignedOut, logout};
@@ -70,7 +69,6 @@ pub struct SignedInAs {
     standing: Standing,
     person: Option<Person>,
     scope: String,
-    zone: Tz,
 }
 
 /// Listens where the consent page sends the browser, if that is this machine.
@@ -140,7 +138,6 @@ pub async fn login(
         standing: Standing::of(Some(&sign_in), config.timezone, task.start.now(), 0),
         person: sign_in.person().cloned(),
         scope: sign_in.scope().to_owned(),
-        zone: config.timezone,
     })
 }
 
@@ -281,7 +278,6 @@ impl fmt::Display for SignedInAs {
         if let Some(Person { open_id, tenant_key, .. }) = &self.person {
             writeln!(f, "           {} of tenant {}", Printable(open_id), Printable(tenant_key))?;
         }
-        writeln!(f, "scopes     {}", Printable(&self.scope))?;
-        writeln!(f, "           times are those of {}", self.zone)
+        writeln!(f, "scopes     {}", Printable(&self.scope))
     }
 }

@@ -207,6 +207,11 @@ pub(super) fn is_passing(code: i64) -> bool {
         .any(|(codes, meaning)| codes.contains(&code) && matches!(meaning, Meaning::Transient | Meaning::Throttled))
 }
 
+/// True if `code` says that the access token is not valid any more.
+pub(super) fn is_token_refused(code: i64) -> bool {
+    CODES.iter().any(|(codes, meaning)| codes.contains(&code) && matches!(meaning, Meaning::TokenRefused))
+}
+
 /// The part of every JSON answer that says whether it succeeded.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope {

@@ -1,7 +1,7 @@
 //! Runs of somebody who signed in, in simulated time: renewals by the hundred, two processes at once, clocks that jump, answers
 //! that are lost.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use vcq::{
     access::{Asker, NoToken, asker, sign_in_file::SignInFile},
     command::login::{Login, SignedInAs, login},
+    config::AuthAs,
     error::Error,
     feishu::transport::Transport,
     simulator::{
@@ -113,7 +114,7 @@ fn nobody_else_asks_where_nobody_is_signed_in() {
     let life = world.export();
     assert_eq!((life.exit, life.sent), (Some(77), 0));
     assert_eq!(life.error.as_deref(), Some("nobody is signed in, and `auth.as` is `user`"));
-    assert_eq!(life.hint.as_deref(), Some("sign in again: `vcq login`"));
+    assert_eq!(life.hint.as_deref(), Some("sign in: `vcq login`"));
     assert_eq!(world.books().token_requests, 0);
 }
 
@@ -300,6 +301,50 @@ fn another_person_is_never_taken_for_the_first() {
     }
     // A run that begins now is that person's.
     assert_eq!(world.export().exit, Some(0));
+}
+
+/// Keeps the access token of the sign-in in a file, as something else would that issues tokens.
+fn give_token(world: &World) {
+    let path = world.path("token");
+    fs::write(&path, kept(world)["access"]["token"].as_str().unwrap()).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_given_token_is_replaced_while_a_run_is_under_way() {
+    let lives = SignInSettings { access_life_s: 200, ..SignInSettings::default() };
+    let mut world = world(lives, &[("rate.requests_per_minute", "10")], 80);
+    sign_in(&mut world).unwrap();
+    give_token(&world);
+    let asks_as_user = world.config.auth.clone();
+    world.config.auth.identity = AuthAs::Given;
+    world.config.auth.access_token_file = Some(world.path("token"));
+    let as_given = world.config.auth.clone();
+    let life = world.export();
+    assert_eq!(life.exit, Some(77), "{:?}", life.error);
+    assert!(life.hint.unwrap().starts_with("the API refuses the access token in `auth.access_token_file`"));
+    assert!(
+        life.report["stopped"].to_string().contains("nobody has put another one there for 120 s"),
+        "{}",
+        life.report
+    );
+
+    world.config.auth = asks_as_user;
+    sign_in(&mut world).unwrap();
+    give_token(&world);
+    world.server().sign_in_settings_mut().access_life_s = 7200;
+    sign_in(&mut world).unwrap();
+    let next = kept(&world)["access"]["token"].as_str().unwrap().to_owned();
+    world.config.auth = as_given;
+    let (path, replaced_from) = (world.path("token"), world.now + TimeDelta::seconds(100));
+    world.watch = Some(Box::new(move |at, _| {
+        if at >= replaced_from {
+            fs::write(&path, &next).unwrap();
+        }
+    }));
+    let life = world.export();
+    assert_eq!(life.exit, Some(0), "{:?} {}", life.error, life.report);
+    assert_eq!(world.server().sign_in_books().renewals, 0);
 }
 
 #[test]

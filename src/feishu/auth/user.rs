@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     feishu::{
-        answer::{Envelope, Remedy, Said, envelope, is_passing, log_id, printable},
+        answer::{Envelope, Remedy, Said, envelope, is_passing, is_token_refused, log_id, printable, said},
         transport::{Answer, Call, Request, TransportError},
     },
     read::decode::without_bom,
@@ -41,6 +41,7 @@ const LIFE_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// The longest text of an answer that is kept of a name.
 const NAME_CHARS_MAX: usize = 100;
 
+const FIRST_LOGIN_REMEDY: Remedy = Remedy("sign in: `vcq login`");
 const LOGIN_REMEDY: Remedy = Remedy("sign in again: `vcq login`");
 const GONE_REMEDY: Remedy = Remedy(
     "the account that signed in is suspended or gone: let an administrator look at it, or sign in as somebody else with `vcq login`",
@@ -272,12 +273,12 @@ fn refusal(answer: &Answer, envelope: &Envelope) -> TokenError {
     let code = envelope.code;
     let why = serde_json::from_slice::<Why>(without_bom(&answer.body)).ok().and_then(|why| why.error_description);
     let why = printable(&why.unwrap_or_default());
-    let said = Said { text: format!("code {code} (HTTP {}): {why}", answer.status), log_id: log_id(answer) };
+    let refused = Said { text: format!("code {code} (HTTP {}): {why}", answer.status), log_id: log_id(answer) };
     if PASSING.contains(&code) || is_passing(code) || answer.status >= 500 || answer.status == 429 {
-        return TokenError::Transient(said);
+        return TokenError::Transient(refused);
     }
     let remedy = REMEDIES.iter().find(|(codes, _)| codes.contains(&code));
-    TokenError::Denied(said, remedy.map_or(LOGIN_REMEDY, |(_, remedy)| *remedy))
+    TokenError::Denied(refused, remedy.map_or(LOGIN_REMEDY, |(_, remedy)| *remedy))
 }
 
 /// Whether the token endpoint says that a refresh token has been used before.
@@ -285,7 +286,12 @@ pub fn is_used_up(answer: &Result<Answer, TransportError>) -> bool {
     answer.as_ref().ok().and_then(|answer| envelope(&answer.body)).is_some_and(|envelope| envelope.code == USED_UP)
 }
 
-/// What to do where no one is signed in, or not any more.
+/// What to do where nobody is signed in.
+pub fn first_login_remedy() -> Remedy {
+    FIRST_LOGIN_REMEDY
+}
+
+/// What to do where nobody is signed in any more.
 pub fn login_remedy() -> Remedy {
     LOGIN_REMEDY
 }
@@ -315,6 +321,12 @@ pub fn person_request(bearer: &SecretString) -> Request {
     Request { path_and_query: PERSON_PATH.into(), call: Call::Get { bearer: bearer.clone() } }
 }
 
+/// Whether an answer says that the access token is not valid any more.
+pub fn is_refused(answer: &Result<Answer, TransportError>) -> bool {
+    let envelope = answer.as_ref().ok().and_then(|answer| envelope(&answer.body));
+    envelope.is_some_and(|envelope| is_token_refused(envelope.code))
+}
+
 /// Reads who that is.
 ///
 /// # Errors
@@ -338,7 +350,7 @@ pub fn read_person(answer: &Result<Answer, TransportError>) -> Result<Person, Sa
     let unreadable = Said { text, log_id: log_id(answer) };
     match envelope(&answer.body) {
         Some(envelope) if envelope.code == 0 => {}
-        Some(envelope) => return Err(crate::feishu::answer::said(answer, &envelope)),
+        Some(envelope) => return Err(said(answer, &envelope)),
         None => return Err(unreadable),
     }
     let body: Body = serde_json::from_slice(without_bom(&answer.body)).map_err(|_| unreadable)?;
