@@ -37,7 +37,7 @@ pub enum Asker {
     /// The app itself.
     Tenant(Credentials),
     /// A person who signed in.
-    User(SignedIn),
+    User(Box<SignedIn>),
     /// Whoever keeps a token in a file.
     Given(TokenFile),
 }
@@ -71,7 +71,7 @@ impl From<Error> for NoToken {
 pub fn asker(config: &Config, secret: Option<SecretString>) -> Result<Asker, Error> {
     match (config.auth.identity, &config.auth.access_token_file) {
         (AuthAs::Given, Some(path)) => Ok(Asker::Given(TokenFile::new(path)?)),
-        (AuthAs::User, _) => Ok(Asker::User(SignedIn::open(config, credentials(config, secret)?)?)),
+        (AuthAs::User, _) => Ok(Asker::User(Box::new(SignedIn::open(config, credentials(config, secret)?)?))),
         _ => credentials(config, secret).map(Asker::Tenant),
     }
 }

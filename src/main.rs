@@ -41,7 +41,7 @@ use vcq::{
         rebuild::rebuild,
         report::{Report, prepare_page, report, write_page},
         runs::runs,
-        simulate,
+        simulate::{self, SimulateArgs},
         status::status,
         verify::{Extent, verify_within},
     },
@@ -235,19 +235,8 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             Ok(checked.exit_code())
         }),
         Command::Login(args) => block_on(run_login(&args, &config, start)),
-        Command::Logout => block_on(async move {
-            print(&login::logout(&config, start).await?.to_string())?;
-            Ok(ExitCode::Complete)
-        }),
-        Command::Simulate(args) => block_on(async move {
-            // A signal is how it is meant to end.
-            let _held = start.hold();
-            let (mut stop, wall) = (start.stop.clone(), start.clone());
-            let mut out = io::stdout();
-            let serving = simulate::run(&args, move || wall.now(), &mut out, stop.requested());
-            serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
-            Ok(ExitCode::Complete)
-        }),
+        Command::Logout => block_on(run_logout(&config, start)),
+        Command::Simulate(args) => block_on(run_simulate(&args, start)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vcq", &mut script);
@@ -419,6 +408,21 @@ async fn run_login(args: &LoginArgs, config: &Config, start: &Start) -> Result<E
     let tell = |line: &str| tell(line);
     let task = Login { config, credentials: &credentials, transport: &transport, start, tell: &tell, print: &print };
     print(&login::login(&task, listener, pasted).await?.to_string())?;
+    Ok(ExitCode::Complete)
+}
+
+async fn run_logout(config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    print(&login::logout(config, start).await?.to_string())?;
+    Ok(ExitCode::Complete)
+}
+
+async fn run_simulate(args: &SimulateArgs, start: &Start) -> Result<ExitCode, Error> {
+    // A signal is how it is meant to end.
+    let _held = start.hold();
+    let (mut stop, wall) = (start.stop.clone(), start.clone());
+    let mut out = io::stdout();
+    let serving = simulate::run(args, move || wall.now(), &mut out, stop.requested());
+    serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     Ok(ExitCode::Complete)
 }
 

@@ -313,13 +313,12 @@ impl Simulator {
 
     /// Whether the bearer may ask this endpoint: the app, unless the tenant lets no app ask, or a person who consented.
     fn check_token(&mut self, endpoint: Endpoint, authorization: Option<&str>) -> Result<(), Reply> {
-        match authorization.and_then(|header| header.strip_prefix("Bearer ")).filter(|token| token.starts_with("eyJ")) {
-            Some(token) => self.sign_ins.check(self.now_us, token, Some(endpoint)).map(drop),
-            None => {
-                self.tokens.check(self.now_us, authorization)?;
-                if self.sign_ins.refuses_tenants() { Err(parameters::NO_PERMISSION.reply()) } else { Ok(()) }
-            }
+        let token = authorization.and_then(|header| header.strip_prefix("Bearer "));
+        if let Some(token) = token.filter(|token| token.starts_with("eyJ")) {
+            return self.sign_ins.check(self.now_us, token, Some(endpoint)).map(drop);
         }
+        self.tokens.check(self.now_us, authorization)?;
+        if self.sign_ins.refuses_tenants() { Err(parameters::NO_PERMISSION.reply()) } else { Ok(()) }
     }
 
     /// The historic token endpoints, which the official SDK has functions for.

@@ -22,7 +22,8 @@ const CONSENT_LIFE: TimeDelta = TimeDelta::days(365);
 /// A sign-in as it is kept. It has no `Debug`: its tokens are secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SignIn {
-    pub(super) sign_in_version: u32,
+    #[serde(rename = "sign_in_version")]
+    pub(super) version: u32,
     /// Grows with each change, so that of two files the newer one is known.
     pub(super) serial: u64,
     pub(super) app_id: String,
@@ -75,7 +76,7 @@ impl SignIn {
     pub fn new(config: &Config, tokens: UserTokens, now: DateTime<Utc>) -> Self {
         let kept = |(token, life): (SecretString, Duration)| Kept { token, life_s: life.as_secs() };
         Self {
-            sign_in_version: SIGN_IN_VERSION,
+            version: SIGN_IN_VERSION,
             serial: 1,
             app_id: config.app_id.clone(),
             base_url: config.api.base_url.to_string(),

@@ -215,7 +215,7 @@ impl Locked<'_> {
     pub fn make_room(&self) -> Result<(), Error> {
         let make = || {
             let mut file = self.open_next()?;
-            file.write_all(&[b' '; BYTES_MAX])?;
+            file.write_all(&vec![b' '; BYTES_MAX])?;
             file.sync_all()?;
             // The name must be there too: it says that something was begun.
             File::open(&self.of.folder)?.sync_all()

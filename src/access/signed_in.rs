@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    error::Error,
+    error::{Chain, Error},
     feishu::{
         answer::{Remedy, Said},
         auth::{
@@ -40,7 +41,8 @@ const OTHER_PERSON_REMEDY: Remedy =
 
 /// The person who signed in, for one process.
 pub struct SignedIn {
-    config: Config,
+    base_url: String,
+    zone: Tz,
     credentials: Credentials,
     file: SignInFile,
     /// Who that is: a process asks for one person from beginning to end.
@@ -59,7 +61,8 @@ impl SignedIn {
         let file = SignInFile::new(&config.state);
         let sign_in = file.read()?;
         let this = Self {
-            config: config.clone(),
+            base_url: config.api.base_url.to_string(),
+            zone: config.timezone,
             credentials,
             file,
             person: RefCell::default(),
@@ -96,7 +99,7 @@ impl SignedIn {
         let Some(sign_in) = sign_in else {
             return refused("nobody is signed in, and `auth.as` is `user`".into(), first_login_remedy());
         };
-        let here = (self.credentials.app_id.as_str(), self.config.api.base_url.as_str());
+        let here = (self.credentials.app_id.as_str(), self.base_url.as_str());
         if (sign_in.app_id.as_str(), sign_in.base_url.as_str()) != here {
             let what = format!(
                 "the sign-in is for app `{}` at {}, and configured is `{}` at {}",
@@ -134,9 +137,13 @@ impl SignedIn {
         let sign_in = self.accept(sign_in)?;
         let is_refused = refused.is_some_and(|old| old.expose_secret() == sign_in.access_token().expose_secret());
         let left = sign_in.access_left(start.now());
-        let margin = sign_in.access_life() - renew_in(sign_in.access_life());
+        let margin = sign_in.access_life().saturating_sub(renew_in(sign_in.access_life()));
         if !is_refused && left > margin {
-            return Ok(Token { secret: sign_in.access_token().clone(), renew_in: left - margin, life: left });
+            return Ok(Token {
+                secret: sign_in.access_token().clone(),
+                renew_in: left.saturating_sub(margin),
+                life: left,
+            });
         }
         // Nothing comes between the question and the keeping of its answer; a signal waits.
         let _held = start.hold();
@@ -178,7 +185,7 @@ impl SignedIn {
         is_cut: bool,
         (transport, start): (&dyn Transport, &Start),
     ) -> Result<Token, NoToken> {
-        let zone = self.config.timezone;
+        let zone = self.zone;
         let Some(refresh) = &old.refresh else {
             let text = format!(
                 "the sign-in ended on {}, and the app gives no refresh tokens",
@@ -190,9 +197,9 @@ impl SignedIn {
         let answer = transport.send(refresh_request(&self.credentials, &refresh.token)).await;
         match read_tokens(&answer) {
             Ok(tokens) => {
-                let here = (self.credentials.app_id.as_str(), self.config.api.base_url.as_str());
+                let here = (self.credentials.app_id.as_str(), self.base_url.as_str());
                 let sign_in = old.renewed(tokens, here, start.now());
-                locked.put(&sign_in).map_err(lost)?;
+                locked.put(&sign_in).map_err(|error| lost(&error))?;
                 self.ends.set(Some(sign_in.ends()));
                 let life = sign_in.access_life();
                 Ok(Token { secret: sign_in.access_token().clone(), renew_in: renew_in(life), life })
@@ -247,9 +254,8 @@ fn used_up(is_cut: bool) -> &'static str {
 }
 
 /// The server has given new tokens, and they cannot be kept.
-fn lost(error: Error) -> NoToken {
-    let text =
-        format!("the renewed sign-in could not be kept, and the old one is used up: {}", crate::error::Chain(&error));
+fn lost(error: &Error) -> NoToken {
+    let text = format!("the renewed sign-in could not be kept, and the old one is used up: {}", Chain(error));
     denied(text, login_remedy())
 }
 

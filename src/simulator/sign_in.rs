@@ -14,7 +14,7 @@ use url::{Url, form_urlencoded};
 
 use super::{
     endpoint::Endpoint,
-    random::{Purpose, stream},
+    random::{Purpose, one_of, stream},
     reply::{Delivery, Reply, Request},
     token::TokenSettings,
 };
@@ -40,6 +40,8 @@ const CONSENT_LIFE_US: i64 = 365 * 86_400 * SECOND_US;
 
 /// Characters of a token, which are a kilobyte or two with the vendor.
 const TOKEN_CHARS: usize = 1200;
+
+const TOKEN_ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// What the consent page does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -507,10 +509,7 @@ impl SignIns {
         self.issued += 1;
         let mut rng = stream(self.seed, Purpose::UserToken, self.issued, 0);
         let mut text = "eyJ".to_owned();
-        while text.len() < chars {
-            text.push_str(&format!("{:032x}", rng.random::<u128>()));
-        }
-        text.truncate(chars);
+        text.extend((text.len()..chars).map(|_| char::from(*one_of(&mut rng, TOKEN_ALPHABET))));
         text
     }
 }
