@@ -22,9 +22,10 @@ use crate::{
     credentials::credentials,
     error::Error,
     feishu::{
+        Bearer,
         answer::Remedy,
         auth::{
-            Bearer, Token, TokenError,
+            Token, TokenError,
             tenant::{Credentials, read_token, token_request},
         },
         transport::Transport,

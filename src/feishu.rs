@@ -15,10 +15,20 @@ use chrono::{DateTime, Utc};
 
 use self::{
     answer::{Outcome, Remedy, classify, envelope},
-    auth::Bearer,
     transport::{Answer, TransportError},
 };
 use crate::endpoint::Endpoint;
+
+/// Whose token a request carries: what a refusal means, and what helps, depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The app's own.
+    Tenant,
+    /// That of a person who signed in.
+    User,
+    /// Somebody's: it was given.
+    Given,
+}
 
 /// What of the protocol is an endpoint's own, besides the request for a page.
 struct Row {

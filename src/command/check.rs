@@ -21,8 +21,9 @@ use crate::{
     endpoint::Endpoint,
     error::{Chain, Error, ExitCode},
     feishu::{
+        Bearer,
         answer::{Judgement, Outcome},
-        auth::{Bearer, Token, TokenError},
+        auth::{Token, TokenError},
         meaning, meetings, no_permission_remedy, participants, quality,
         transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Row,
-    auth::Bearer,
+    Bearer, Row,
     page::{Page, object},
     transport::{Answer, TransportError},
 };

@@ -14,17 +14,6 @@ use super::{
     transport::TransportError,
 };
 
-/// Whose token a request carries: what a refusal means, and what helps, depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearer {
-    /// The app's own.
-    Tenant,
-    /// That of a person who signed in.
-    User,
-    /// Somebody's: it was given.
-    Given,
-}
-
 /// A token that was just issued, or is still good.
 pub struct Token {
     /// The value for `Authorization: Bearer`.
