@@ -237,6 +237,15 @@ pub enum Command {
     /// Check configuration, credentials, permission and disk, one line each
     #[command(after_help = "Example: vcq check")]
     Check(CheckArgs),
+    /// Sign in as a user, for tenants whose apps may not ask for themselves: prints the address of a page on which to consent, and
+    /// keeps what that brings in the state folder
+    #[command(after_help = "Examples:
+  vcq login
+  vcq login --paste < address.txt")]
+    Login(LoginArgs),
+    /// Remove the sign-in from the state folder
+    #[command(after_help = "Example: vcq logout")]
+    Logout,
     /// What earlier runs came to, the last ones last
     #[command(after_help = "Example: vcq runs --json")]
     Runs(RunsArgs),
@@ -368,6 +377,14 @@ pub struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `vcq login`.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Listen nowhere: read the address at which the browser ends from the terminal or standard input
+    #[arg(long)]
+    pub paste: bool,
 }
 
 /// Options of `vcq runs`.

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod discover;
 pub mod drop;
 pub mod export;
+pub mod login;
 pub mod notify;
 pub mod plan;
 pub mod rebuild;

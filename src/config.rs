@@ -55,6 +55,8 @@ pub struct Config {
     pub app_id: String,
     /// The file with the app's secret, if one is named.
     pub app_secret_file: Option<PathBuf>,
+    /// Who asks.
+    pub auth: Auth,
     /// The API's host.
     pub api: Api,
     /// The quota.
@@ -98,6 +100,43 @@ pub struct Limits {
     pub video_framerate_fps: f64,
     /// The least frame rate of a shared screen.
     pub screen_sharing_framerate_fps: f64,
+}
+
+/// Who asks, and how somebody signs in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    /// Whose access token is used.
+    pub identity: AuthAs,
+    /// The file that holds the access token, if somebody else keeps it.
+    pub access_token_file: Option<PathBuf>,
+    /// Where the consent page sends the browser afterwards; the app's settings must name it.
+    pub redirect_uri: Url,
+    /// The host of the consent page; none: it is not known, and has to be said before anybody can sign in.
+    pub accounts_url: Option<Url>,
+    /// What a person is asked to consent to besides `offline_access`.
+    pub scopes: Vec<String>,
+}
+
+/// Whose access token is used. It is never changed for another one by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthAs {
+    /// The app's own.
+    Tenant,
+    /// That of the person who signed in by `vcq login`.
+    User,
+    /// One that stands in a file.
+    Given,
+}
+
+impl AuthAs {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::User => "user",
+            Self::Given => "given",
+        }
+    }
 }
 
 /// The API's host and how to talk to it.
@@ -338,6 +377,7 @@ impl Layers {
                 v.as_str().filter(|id| !id.contains(char::is_whitespace)).map(str::to_owned)
             })?,
             app_secret_file: self.optional_file("app_secret_file")?,
+            auth: self.check_auth()?,
             api: self.check_api()?,
             rate: self.check_rate()?,
             retry: Retry {
@@ -375,17 +415,41 @@ impl Layers {
 
     fn check_api(&self) -> Result<Api, ConfigError> {
         Ok(Api {
-            base_url: self.read(
-                "api.base_url",
-                "an https URL of a host without path, query or user (http on a loopback address only)",
-                base_url,
-            )?,
+            base_url: self.read("api.base_url", BASE_URL_RULE, base_url)?,
             user_id_type: self
                 .read("api.user_id_type", "`open_id`, `union_id` or `user_id`", |v| v.clone().try_into().ok())?,
             naive_utc_offset: self
                 .read("api.naive_utc_offset", "a UTC offset such as `+08:00`", |v| v.as_str()?.parse().ok())?,
             connect_timeout: self.duration("api.connect_timeout", "a duration of 1s to 2m", "1s", "2m")?,
             request_timeout: self.duration("api.request_timeout", "a duration of 1s to 5m", "1s", "5m")?,
+        })
+    }
+
+    fn check_auth(&self) -> Result<Auth, ConfigError> {
+        let all = [AuthAs::Tenant, AuthAs::User, AuthAs::Given];
+        let identity = self.read("auth.as", "`tenant`, `user` or `given`", |value| {
+            all.into_iter().find(|identity| value.as_str() == Some(identity.name()))
+        })?;
+        let rule = "a file's path: `auth.as` is `given`, and this is the file that holds the access token";
+        let access_token_file = self.read("auth.access_token_file", rule, |value| {
+            optional_path(value).filter(|file| file.is_some() || identity != AuthAs::Given)
+        })?;
+        let accounts_url = self.read(
+            "auth.accounts_url",
+            "an https URL of a host without path, query or user (http on a loopback address only), or empty",
+            |value| if value.as_str() == Some("") { Some(None) } else { base_url(value).map(Some) },
+        )?;
+        let api = self.read("api.base_url", BASE_URL_RULE, base_url)?;
+        Ok(Auth {
+            identity,
+            access_token_file: access_token_file.map(|file| self.placed("auth.access_token_file", file)),
+            redirect_uri: self.read(
+                "auth.redirect_uri",
+                "an https URL without a fragment (http on a loopback address with a port only)",
+                redirect_uri,
+            )?,
+            accounts_url: accounts_url.or_else(|| accounts_of(&api)),
+            scopes: self.read("auth.scopes", "a list of scopes without blanks, one at least", scopes)?,
         })
     }
 
@@ -513,7 +577,15 @@ fn syntax_error(name: &str, text: &str, error: &toml::de::Error) -> ConfigError 
 }
 
 /// Keys beside which a secret is at hand: it may stand in their place by mistake, so what stands there is not shown.
-const BESIDE_SECRETS: [&str; 3] = ["app_id", "app_secret_file", "api.base_url"];
+const BESIDE_SECRETS: [&str; 7] = [
+    "app_id",
+    "app_secret_file",
+    "api.base_url",
+    "auth.as",
+    "auth.access_token_file",
+    "auth.redirect_uri",
+    "auth.accounts_url",
+];
 
 /// The longest value that a message shows, in characters.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -586,20 +658,56 @@ fn naive_times(value: &Value) -> Option<Option<FixedOffset>> {
     }
 }
 
-/// A token must not leave over plain http, so that is accepted on a loopback address alone.
-/// Whether nobody can listen on the way there: https, or http that does not leave this machine.
-pub fn is_private_way(url: &Url) -> bool {
-    let is_loopback = match url.host() {
+/// What is accepted as `api.base_url`.
+const BASE_URL_RULE: &str = "an https URL of a host without path, query or user (http on a loopback address only)";
+
+/// The consent page's host of each host of the API; that of a loopback address is itself, where a simulated tenant has both.
+fn accounts_of(api: &Url) -> Option<Url> {
+    match api.host_str()? {
+        "open.feishu.cn" => "https://accounts.feishu.cn".parse().ok(),
+        "open.larksuite.com" => "https://accounts.larksuite.com".parse().ok(),
+        _ if is_loopback(api) => Some(api.clone()),
+        _ => None,
+    }
+}
+
+/// The code that comes with it is good for a token, so it must not leave this machine over plain http.
+fn redirect_uri(value: &Value) -> Option<Url> {
+    let url: Url = value.as_str()?.parse().ok()?;
+    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url) && url.port().is_some());
+    let is_plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    (scheme_fits && is_plain).then_some(url)
+}
+
+/// A list of scopes, or a text with blanks or commas between them, as the environment gives it.
+fn scopes(value: &Value) -> Option<Vec<String>> {
+    let named: Vec<&str> = match value {
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Value::String(text) => text.split([' ', ',']).filter(|scope| !scope.is_empty()).collect(),
+        _ => return None,
+    };
+    let is_scope = |scope: &&str| !scope.is_empty() && scope.chars().all(|c| c.is_ascii_graphic());
+    (!named.is_empty() && named.iter().all(is_scope)).then(|| named.into_iter().map(str::to_owned).collect())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+        None => false,
+    }
 }
 
+/// Whether nobody can listen on the way there: https, or http that does not leave this machine.
+pub fn is_private_way(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
+/// A token must not leave over plain http, so that is accepted on a loopback address alone.
 fn base_url(value: &Value) -> Option<Url> {
     let url: Url = value.as_str()?.parse().ok()?;
+    url.host()?;
     let is_bare = url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
@@ -628,6 +736,13 @@ mod tests {
             absent_retry_for: Duration::from_secs(48 * 3600),
             app_id: String::new(),
             app_secret_file: None,
+            auth: Auth {
+                identity: AuthAs::Tenant,
+                access_token_file: None,
+                redirect_uri: "http://127.0.0.1:8360/".parse().unwrap(),
+                accounts_url: Some("https://accounts.feishu.cn".parse().unwrap()),
+                scopes: vec!["vc:room:readonly".into(), "vc:rooms.room.detailinfo:read".into()],
+            },
             api: Api {
                 base_url: "https://open.feishu.cn".parse().unwrap(),
                 user_id_type: UserIdType::OpenId,
@@ -759,6 +874,33 @@ mod tests {
             let error = load(file).unwrap_err();
             assert!(error.contains(expected), "{file}: {error}");
             assert!(!error.contains("s3cret"), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn who_asks_is_one_of_three_and_given_needs_a_file() {
+        for (file, expected) in [
+            ("as = 'users'", "`auth.as` is a text that is not shown here, but must be `tenant`, `user` or `given`"),
+            ("as = 'given'", "`auth.access_token_file` is \"\", but must be a file's path"),
+            ("redirect_uri = 'http://example.com/'", "must be an https URL without a fragment"),
+            ("redirect_uri = 'http://127.0.0.1/'", "must be an https URL without a fragment"),
+            ("scopes = []", "must be a list of scopes"),
+            ("accounts_url = 'http://accounts.feishu.cn'", "must be an https URL of a host"),
+        ] {
+            let error = load(&format!("[auth]\n{file}")).unwrap_err();
+            assert!(error.contains(expected), "{file}: {error}");
+        }
+        let config = load("[auth]\nas = 'given'\naccess_token_file = 'token'").unwrap();
+        assert_eq!((config.auth.identity, config.auth.access_token_file), (AuthAs::Given, Some("token".into())));
+        let scopes = [("VCQ_AUTH_SCOPES".to_owned(), "vc:room:readonly, a:b".to_owned())];
+        assert_eq!(Config::load(None, scopes, &[]).unwrap().auth.scopes, ["vc:room:readonly", "a:b"]);
+        for (base_url, accounts) in [
+            ("https://open.larksuite.com", Some("https://accounts.larksuite.com/")),
+            ("http://127.0.0.1:8350", Some("http://127.0.0.1:8350/")),
+            ("https://open.example.com", None),
+        ] {
+            let config = load(&format!("[api]\nbase_url = '{base_url}'")).unwrap();
+            assert_eq!(config.auth.accounts_url.as_ref().map(Url::as_str), accounts, "{base_url}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::{
     dataset::Dataset,
@@ -226,6 +226,13 @@ pub enum Event<'a> {
     },
     /// A new access token is in use.
     TokenRenewed,
+    /// It is that of a sign-in.
+    SignedIn {
+        /// When the sign-in ends if nothing renews it before.
+        unless_renewed: DateTime<Utc>,
+        /// When it ends however often it is renewed; none: it cannot be renewed.
+        at_the_latest: Option<DateTime<Utc>>,
+    },
     /// The fetch loop waited.
     Waited {
         /// For what.

@@ -19,14 +19,42 @@ use self::{
 };
 use crate::endpoint::Endpoint;
 
+/// Whose token a request carries: what a refusal means, and what helps, depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The app's own.
+    Tenant,
+    /// That of a person who signed in.
+    User,
+    /// Somebody's: it was given.
+    Given,
+}
+
 /// What of the protocol is an endpoint's own, besides the request for a page.
 struct Row {
     /// Reads the body of a success.
     read_page: fn(&[u8]) -> Option<page::Page>,
     /// What to do about its 121005.
-    no_permission: Remedy,
+    no_permission: Remedies,
     /// What to do when the app, or the token, lacks its scope.
-    no_scope: Remedy,
+    no_scope: Remedies,
+}
+
+/// What to do, by whose token was refused.
+struct Remedies {
+    tenant: Remedy,
+    user: Remedy,
+    given: Remedy,
+}
+
+impl Remedies {
+    fn of(&self, bearer: Bearer) -> Remedy {
+        match bearer {
+            Bearer::Tenant => self.tenant,
+            Bearer::User => self.user,
+            Bearer::Given => self.given,
+        }
+    }
 }
 
 fn row(endpoint: Endpoint) -> Row {
@@ -37,9 +65,14 @@ fn row(endpoint: Endpoint) -> Row {
     }
 }
 
-/// Decides what an endpoint's answer, or its absence, means. `now` resolves a `Retry-After` date.
-pub fn meaning(endpoint: Endpoint, answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
-    classify(answer, now, &row(endpoint))
+/// Decides what an endpoint's answer to this bearer, or its absence, means. `now` resolves a `Retry-After` date.
+pub fn meaning(
+    endpoint: Endpoint,
+    bearer: Bearer,
+    answer: &Result<Answer, TransportError>,
+    now: DateTime<Utc>,
+) -> Outcome {
+    classify(answer, now, &row(endpoint), bearer)
 }
 
 /// Why a stored body cannot be landed.
@@ -59,7 +92,7 @@ pub fn read_stored(endpoint: Endpoint, body: &[u8]) -> Result<page::Page, Unusab
     }
 }
 
-/// What to do when an endpoint refuses everything with "no permission".
-pub fn no_permission_remedy(endpoint: Endpoint) -> Remedy {
-    row(endpoint).no_permission
+/// What to do when an endpoint refuses everything of this bearer with "no permission".
+pub fn no_permission_remedy(endpoint: Endpoint, bearer: Bearer) -> Remedy {
+    row(endpoint).no_permission.of(bearer)
 }

@@ -41,13 +41,13 @@ use self::{
     work::{Task, Tries},
 };
 use crate::{
+    access::Asker,
     config::Config,
     endpoint::Endpoint,
     error::Error,
     event::{Emit, Event, Wait},
     feishu::{
         answer::{Remedy, Said},
-        auth::tenant::Credentials,
         transport::{Answer, Call, Request, Transport, TransportError},
     },
     journal::{Journal, SlotId},
@@ -71,7 +71,7 @@ pub struct Terms<'a> {
     /// Limits and ids.
     pub config: &'a Config,
     /// Who asks.
-    pub credentials: &'a Credentials,
+    pub asker: &'a Asker,
     /// When to send no more requests.
     pub until: Option<Until>,
     /// Whose work is to be settled.
@@ -194,6 +194,8 @@ impl<'a> Loop<'a> {
         let worked = self.work().await;
         // Whatever ended it: what is under way is paid for.
         let drained = self.drain().await;
+        // A renewal that is under way uses its sign-in up: whoever drops the answer has lost it.
+        self.tokens.settle().await;
         let done = match worked.and(drained) {
             Ok(()) => self.journal.write_slots().map_err(Error::from),
             Err(Error::Journal(source)) if self.unrecorded > 0 => {
@@ -361,16 +363,23 @@ impl<'a> Loop<'a> {
             biased;
             () = stop.requested() => { self.end(Ended::Interrupted); None }
             Some(arrival) = self.in_flight.next() => Some(arrival),
-            renewed = self.tokens.renew(), if self.tokens.is_due(began) => { self.token_arrived(renewed); None }
+            renewed = self.tokens.renew(), if self.tokens.is_due(began) => { self.token_arrived(renewed?); None }
             () = sleep_until(wake) => None,
         };
         (self.terms.emit)(Event::Waited { cause, time: began.elapsed() });
         arrival.map_or(Ok(()), |arrival| self.take_in(arrival))
     }
 
-    fn token_arrived(&mut self, renewed: Result<(), Ended>) {
+    fn token_arrived(&mut self, renewed: Result<bool, Ended>) {
         match renewed {
-            Ok(()) => (self.terms.emit)(Event::TokenRenewed),
+            Ok(false) => {}
+            Ok(true) => {
+                (self.terms.emit)(Event::TokenRenewed);
+                if let Some(ends) = self.terms.asker.ends() {
+                    let (unless_renewed, at_the_latest) = (ends.unless_renewed, ends.at_the_latest);
+                    (self.terms.emit)(Event::SignedIn { unless_renewed, at_the_latest });
+                }
+            }
             Err(ended) => self.end(ended),
         }
     }
@@ -403,7 +412,7 @@ impl<'a> Loop<'a> {
             Ended::Interrupted => "interrupted".to_owned(),
             Ended::Early(why) | Ended::Planned(why) => why.clone(),
             Ended::Suspicious(of, alarm) => {
-                alarm.why(*of, &self.terms.credentials.app_id, self.terms.config.api.user_id_type)
+                alarm.why(*of, self.terms.asker.app_id(), self.terms.config.api.user_id_type)
             }
             Ended::Denied(said, _) => said.to_string(),
         };

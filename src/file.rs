@@ -119,7 +119,11 @@ pub fn refuse_input(what: &str, path: &Path, inputs: &[PathBuf], config: &Config
     let Ok(Place::File(file)) = place(path) else { return Ok(()) };
     let file = settled(&file);
     let refused = |why: String| Err(Error::Usage(format!("{what} `{}` {why}: name another file", path.display())));
-    let named = [("the configuration", &config.file), ("the app's secret", &config.app_secret_file)];
+    let named = [
+        ("the configuration", &config.file),
+        ("the app's secret", &config.app_secret_file),
+        ("the access token", &config.auth.access_token_file),
+    ];
     let named = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
     for (name, input) in inputs.iter().map(|input| ("a manifest of this run", input)).chain(named) {
         if settled(input) == file || is_same_file(input, &file) {

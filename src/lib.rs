@@ -17,7 +17,7 @@
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
 //! | what an operator is told | [`error`], [`event`] |
-//! | what a command is given | [`start`], [`mod@file`], [`credentials`] |
+//! | what a command is given | [`start`], [`mod@file`], [`credentials`], [`access`] |
 //! | the work | [`intake`], [`fetch`], [`publish`] |
 //! | what people look at | [`figures`], [`page`] |
 //! | folds over events | [`observe`] |
@@ -33,6 +33,7 @@
 //! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport` names reqwest, only `fetch/pace.rs` names
 //!   governor, and only [`journal`] speaks SQL.
 
+pub mod access;
 pub mod archive;
 pub mod cli;
 pub mod command;

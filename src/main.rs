@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     future::Future,
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, BufRead, ErrorKind, IsTerminal, Read, Write},
     mem,
     panic::{self, AssertUnwindSafe},
     path::{self, Path, PathBuf},
@@ -21,11 +21,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use secrecy::SecretString;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 use vcq::{
+    access::asker,
     cli::{
-        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, ReportArgs,
-        planned_end, report_path,
+        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, LoginArgs, PlanArgs, RebuildArgs,
+        ReportArgs, planned_end, report_path,
     },
     command::{
         adopt::adopt,
@@ -35,12 +36,13 @@ use vcq::{
         discover::{Discovered, Discovery, discover},
         drop::drop,
         export::{Conclusion, Export, Surroundings, export, until},
+        login::{self, Login},
         notify::{Notice, Notifier, NotifySecrets},
         plan::{discovery::plan_discovery, plan},
         rebuild::rebuild,
         report::{Report, prepare_page, report, write_page},
         runs::runs,
-        simulate,
+        simulate::{self, SimulateArgs},
         status::status,
         verify::{Extent, verify_within},
     },
@@ -212,6 +214,8 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&if args.json { json(&checked) } else { checked.to_string() })?;
             Ok(checked.exit_code())
         }),
+        Command::Login(args) => block_on(run_login(&args, &config, start)),
+        Command::Logout => block_on(run_logout(&config, start)),
         Command::Notify => block_on(async move {
             let none = || Error::Usage("nobody is told how runs end: set VCQ_NOTIFY_URL, or `notify.url_file`".into());
             let notifier = Notifier::new(&config, notify_secrets())?.ok_or_else(none)?;
@@ -219,23 +223,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(&format!("{} has taken the notice\n", notifier.target()))?;
             Ok(ExitCode::Complete)
         }),
-        Command::Simulate(args) => block_on(async move {
-            // A signal is how it is meant to end.
-            let _held = start.hold();
-            let (mut stop, wall) = (start.stop.clone(), start.clone());
-            let (is_quiet, now) = (cli.global.quiet, start.now());
-            let announce = |address| {
-                let mut out = io::stdout().lock();
-                writeln!(out, "{address}").and_then(|()| out.flush())?;
-                if !is_quiet {
-                    tell(&args.next_steps(address, now));
-                }
-                Ok(())
-            };
-            let serving = simulate::run(&args, move || wall.now(), announce, stop.requested());
-            serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
-            Ok(ExitCode::Complete)
-        }),
+        Command::Simulate(args) => block_on(run_simulate(&args, cli.global.quiet, start)),
         Command::Schema { of } => {
             print(of.text())?;
             Ok(ExitCode::Complete)
@@ -413,7 +401,7 @@ async fn run_discover(
     start: &Start,
     observe: Emit<'_>,
 ) -> Result<Discovered, Error> {
-    let credentials = credentials(config, app_secret())?;
+    let asker = asker(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Discovery {
@@ -425,11 +413,11 @@ async fn run_discover(
         report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
         write_manifest: args.write_manifest.clone(),
     };
-    discover(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
+    discover(&task, &Surroundings { config, asker: &asker, transport: &transport, start, observe }).await
 }
 
 async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Conclusion, Error> {
-    let credentials = credentials(config, app_secret())?;
+    let asker = asker(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Export {
@@ -443,8 +431,61 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
         until: limit,
         report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
     };
-    export(&task, &Surroundings { config, credentials: &credentials, transport: &transport, start, observe }).await
+    export(&task, &Surroundings { config, asker: &asker, transport: &transport, start, observe }).await
 }
+
+async fn run_login(args: &LoginArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    let credentials = credentials(config, app_secret())?;
+    let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
+    let listener = if args.paste { None } else { login::listen(config).await? };
+    let reads = listener.is_none() || io::stdin().is_terminal();
+    let (sender, pasted) = mpsc::channel(1);
+    if reads {
+        // A thread of its own: what nobody types keeps nothing waiting, and ends with the process.
+        thread::spawn(move || send_lines(&sender));
+    }
+    let tell = |line: &str| tell(line);
+    let task = Login { config, credentials: &credentials, transport: &transport, start, tell: &tell, print: &print };
+    print(&login::login(&task, listener, pasted).await?.to_string())?;
+    Ok(ExitCode::Complete)
+}
+
+async fn run_logout(config: &Config, start: &Start) -> Result<ExitCode, Error> {
+    print(&login::logout(config, start).await?.to_string())?;
+    Ok(ExitCode::Complete)
+}
+
+async fn run_simulate(args: &SimulateArgs, is_quiet: bool, start: &Start) -> Result<ExitCode, Error> {
+    // A signal is how it is meant to end.
+    let _held = start.hold();
+    let (mut stop, wall, now) = (start.stop.clone(), start.clone(), start.now());
+    let announce = |address| {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{address}").and_then(|()| out.flush())?;
+        if !is_quiet {
+            tell(&args.next_steps(address, now));
+        }
+        Ok(())
+    };
+    let serving = simulate::run(args, move || wall.now(), announce, stop.requested());
+    serving.await.map_err(|error| Error::Usage(Chain(&error).to_string()))?;
+    Ok(ExitCode::Complete)
+}
+
+/// Sends the lines of standard input, until it ends or nobody wants them any more.
+fn send_lines(to: &mpsc::Sender<String>) {
+    let mut lines = io::stdin().lock();
+    loop {
+        let mut line = String::new();
+        match lines.by_ref().take(PASTED_BYTES_MAX).read_line(&mut line) {
+            Ok(1..) if to.blocking_send(line).is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+/// The longest line that is read as a pasted address.
+const PASTED_BYTES_MAX: u64 = 64 << 10;
 
 /// What the process will exit with.
 fn code_of(outcome: &Result<Conclusion, Error>) -> ExitCode {

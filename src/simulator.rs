@@ -22,6 +22,7 @@ pub mod meetings;
 pub mod quota;
 pub mod reply;
 pub mod rows;
+pub mod sign_in;
 pub mod tenant;
 pub mod token;
 pub mod values;
@@ -50,11 +51,13 @@ use page::{Asked, PageDraft, What};
 use quota::{Limiter, MonthlyQuota, QuotaSettings};
 use random::{Purpose, stream};
 use reply::{Delivery, LATE, Reply, Request};
+use sign_in::{SignInBooks, SignInSettings, SignIns};
 use tenant::{SimulatedStay, Tenant, TenantSettings};
 use token::{TokenSettings, Tokens};
 use values::{ExpectedSample, Samples};
 
 const TOKEN_PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
+const APP_TOKEN_PATH: &str = "/open-apis/auth/v3/app_access_token/internal";
 const BOOKS_PATH: &str = "/_sim/books";
 
 /// Everything that can be chosen about a simulated server.
@@ -66,6 +69,8 @@ pub struct Settings {
     pub quota: QuotaSettings,
     /// The app and its tokens.
     pub token: TokenSettings,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
     /// How long requests and answers travel.
     pub latency: Latency,
     /// Faults; at most one strikes a request, the first of the list that does.
@@ -94,6 +99,7 @@ pub struct Simulator {
     limiters: [Limiter; 3],
     month: MonthlyQuota,
     tokens: Tokens,
+    sign_ins: SignIns,
     books: AllBooks,
     now_us: i64,
     travels: u64,
@@ -111,6 +117,7 @@ impl Simulator {
             latency: settings.latency,
             faults: Faults::new(seed, settings.faults),
             month: MonthlyQuota::default(),
+            sign_ins: SignIns::new(settings.sign_in, settings.token.clone(), seed),
             tokens: Tokens::new(settings.token, seed),
             books: AllBooks::default(),
             now_us: i64::MIN,
@@ -142,6 +149,26 @@ impl Simulator {
     /// What has arrived so far at an endpoint.
     pub fn books_of(&self, endpoint: Endpoint) -> &Books {
         self.books.of(endpoint)
+    }
+
+    /// What has been asked for by people who sign in.
+    pub fn sign_in_books(&self) -> &SignInBooks {
+        self.sign_ins.books()
+    }
+
+    /// How people sign in from now on.
+    pub fn sign_in_settings_mut(&mut self) -> &mut SignInSettings {
+        self.sign_ins.settings_mut()
+    }
+
+    /// Whether a refresh token would be taken at the time of the last request.
+    pub fn honours(&self, refresh_token: &str) -> bool {
+        self.sign_ins.honours(self.now_us, refresh_token)
+    }
+
+    /// Takes back what everybody has consented to.
+    pub fn revoke_sign_ins(&mut self) {
+        self.sign_ins.revoke();
     }
 
     /// What a listing of the meetings of the window that begins at `start_s` comes to, as far as faults at a rate decide
@@ -185,8 +212,16 @@ impl Simulator {
         self.now_us = self.now_us.max(now.timestamp_micros());
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
         let reply = match (request.method.as_str(), path, Endpoint::of_path(path)) {
-            ("GET", BOOKS_PATH, _) => return (Duration::ZERO, books::reply(&self.books, &self.tenant)),
-            ("POST", TOKEN_PATH, _) => self.answer_token(request),
+            ("GET", BOOKS_PATH, _) => {
+                return (Duration::ZERO, books::reply(&self.books, &self.tenant, self.sign_ins.books()));
+            }
+            ("POST", TOKEN_PATH | APP_TOKEN_PATH, _) => self.answer_token(request),
+            ("GET", sign_in::CONSENT_PATH | sign_in::ALLOW_PATH | sign_in::DENY_PATH, _) => {
+                self.sign_ins.consent(self.now_us, path, query)
+            }
+            ("POST", sign_in::TOKEN_PATH, _) => self.sign_ins.tokens(self.now_us, request),
+            ("POST", sign_in::OIDC_TOKEN_PATH | sign_in::OIDC_REFRESH_PATH, _) => self.answer_oidc(request),
+            ("GET", sign_in::PERSON_PATH, _) => self.sign_ins.person(self.now_us, request.authorization.as_deref()),
             ("GET", _, Some(endpoint)) => self.answer_data(endpoint, request, query),
             _ => Reply::not_found(),
         };
@@ -249,7 +284,7 @@ impl Simulator {
 
     /// Serves a request that is within the quota: token, parameters, page, and the fault that strikes it.
     fn serve(&mut self, endpoint: Endpoint, request: &Request, query: &str) -> Reply {
-        let token = self.tokens.check(self.now_us, request.authorization.as_deref());
+        let token = self.check_token(endpoint, request.authorization.as_deref());
         let now_s = self.now_us.div_euclid(1_000_000);
         let check = |()| api::check(endpoint, &self.tenant, now_s, query).map_err(|violation| violation.reply());
         let asked = token.and_then(check);
@@ -274,6 +309,24 @@ impl Simulator {
             self.books.of_mut(endpoint).page_mut(asked.thing(), first).enter(&reply, is_spoilt);
         }
         reply
+    }
+
+    /// Whether the bearer may ask this endpoint: the app, unless the tenant lets no app ask, or a person who consented.
+    fn check_token(&mut self, endpoint: Endpoint, authorization: Option<&str>) -> Result<(), Reply> {
+        let token = authorization.and_then(|header| header.strip_prefix("Bearer "));
+        if let Some(token) = token.filter(|token| token.starts_with("eyJ")) {
+            return self.sign_ins.check(self.now_us, token, Some(endpoint)).map(drop);
+        }
+        self.tokens.check(self.now_us, authorization)?;
+        if self.sign_ins.refuses_tenants() { Err(parameters::NO_PERMISSION.reply()) } else { Ok(()) }
+    }
+
+    /// The historic token endpoints, which the official SDK has functions for.
+    fn answer_oidc(&mut self, request: &Request) -> Reply {
+        match self.tokens.check(self.now_us, request.authorization.as_deref()) {
+            Ok(()) => self.sign_ins.oidc_tokens(self.now_us, request),
+            Err(refusal) => refusal,
+        }
     }
 
     fn serve_page(&self, asked: &Asked, fault: Option<FaultKind>) -> Reply {

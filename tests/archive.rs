@@ -31,6 +31,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vcq::{
+    access::Asker,
     archive::{ArchiveError, Form},
     command::{
         archive::{
@@ -153,16 +154,11 @@ async fn fetch(home: &Home, simulator: &SharedSimulator) -> Conclusion {
     let transport = InProcess::new(Arc::clone(simulator), wall.clone(), Duration::from_secs(30));
     let settings = Settings::default();
     let app_secret = settings.token.app_secret.into();
-    let credentials = Credentials { app_id: settings.token.app_id, app_secret };
+    let asker = Asker::Tenant(Credentials { app_id: settings.token.app_id, app_secret });
     let (_stopper, stop) = Stop::new();
     let start = Start::new(wall, 1, stop);
-    let around = Surroundings {
-        config: &home.config,
-        credentials: &credentials,
-        transport: &transport,
-        start: &start,
-        observe: &|_| (),
-    };
+    let around =
+        Surroundings { config: &home.config, asker: &asker, transport: &transport, start: &start, observe: &|_| () };
     let task = export::Export {
         accept_fewer: false,
         planned_end: ExitCode::Again,

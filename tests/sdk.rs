@@ -16,6 +16,8 @@ use vcq::simulator::{
     forms::Expected,
     latency::Latency,
     meetings::SimulatedMeeting,
+    reply::Request,
+    sign_in::SignInSettings,
     tenant::{SimulatedStay, UserIdType},
 };
 
@@ -80,6 +82,29 @@ fn the_official_sdk_lists_meetings_and_participants() {
     assert_eq!(read["unknown_keys"], json!([]));
     let accepted = [Endpoint::Meetings, Endpoint::Participants].map(|endpoint| simulator.books_of(endpoint).accepted);
     assert_eq!(accepted, [meetings.len().div_ceil(20) as u64, 1]);
+}
+
+/// With the historic functions, which are what it has: a code for tokens, a renewal, who it is, and a list as that person.
+#[test]
+fn the_official_sdk_asks_as_a_user() {
+    let sign_in = SignInSettings { refuses_tenants: true, ..SignInSettings::default() };
+    let latency = Latency::Constant(std::time::Duration::ZERO);
+    let mut simulator = Simulator::new(Settings { sign_in, latency, ..Settings::default() });
+    let query = "client_id=cli_simulated&response_type=code&redirect_uri=http://127.0.0.1:1/&state=s\
+                 &scope=vc:room:readonly%20offline_access";
+    let path_and_query = format!("/_sim/consent/allow?{query}");
+    let request = Request { method: "GET".into(), path_and_query, ..Request::default() };
+    let (_, reply) = simulator.handle("2025-04-10T00:00:00Z".parse().unwrap(), &request);
+    let location = reply.headers.into_iter().find(|(name, _)| *name == "location").unwrap().1;
+    let code = location.split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    let first_s = simulator.tenant().meetings().map(|meeting| meeting.start_s).min().unwrap();
+    let (simulator, read) = server::serve_while(simulator, |url| {
+        run_sdk(url, &["user", &code, &first_s.to_string(), &(first_s + 86_400).to_string()])
+    });
+    assert_eq!(read["name"], "Person 1");
+    assert!(read["open_id"].as_str().unwrap().starts_with("ou_") && read["meetings"].as_u64() > Some(0), "{read}");
+    assert_eq!((&read["expires_in"], &read["again"], &read["as_app"]), (&json!(7200), &json!(20_073), &json!(121_005)));
+    assert_eq!(simulator.sign_in_books().renewals, 1);
 }
 
 fn simulator() -> Simulator {

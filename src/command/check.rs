@@ -15,14 +15,15 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::{
+    access::{Asker, NoToken, asker, sign_in::Standing, sign_in_file::SignInFile},
     config::Config,
-    credentials::credentials,
     dataset::Dataset,
     endpoint::Endpoint,
     error::{Chain, Error, ExitCode},
     feishu::{
+        Bearer,
         answer::{Judgement, Outcome},
-        auth::tenant::{Credentials, TokenError, read_token, token_request},
+        auth::{Token, TokenError},
         meaning, meetings, no_permission_remedy, participants, quality,
         transport::{Call, HttpTransport, Request, Step, Transport, TransportError},
     },
@@ -80,18 +81,32 @@ pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start)
     if journal.is_ok() && config.state.exists() {
         checked.add("state folder", state_finding(&config.state));
     }
-    let credentials = credentials(config, secret);
-    checked.add("credentials", credentials.as_ref().map(|c| format!("app id {}", c.app_id)).map_err(fault_of));
-    if let (Ok(credentials), Ok(journal)) = (credentials, journal) {
+    let asker = asker(config, secret);
+    checked.add("credentials", asker.as_ref().map(|asker| credentials_finding(asker, config)).map_err(fault_of));
+    if let (Ok(asker), Ok(journal)) = (asker, journal) {
         let mut stop = start.stop.clone();
+        let mut work = Box::pin(check_api(&mut checked, config, &asker, journal, start));
         let is_stopped = tokio::select! {
             biased;
             () = stop.requested() => true,
-            () = check_api(&mut checked, config, &credentials, journal, start) => false,
+            () = &mut work => false,
         };
+        if is_stopped {
+            asker.settle(work.as_mut()).await;
+        }
+        drop(work);
         checked.is_stopped = is_stopped;
     }
     checked
+}
+
+fn credentials_finding(asker: &Asker, config: &Config) -> String {
+    let given = || config.auth.access_token_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+    match asker {
+        Asker::Tenant(credentials) => format!("app id {}", credentials.app_id),
+        Asker::User(signed_in) => format!("app id {}, for somebody who signed in", signed_in.app_id()),
+        Asker::Given(_) => format!("the access token in `{}`", given()),
+    }
 }
 
 /// The journal, if there is one.
@@ -133,43 +148,61 @@ fn writable_folder(folder: &Path) -> Result<(), Error> {
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
 }
 
-async fn check_api(
-    checked: &mut Checked,
-    config: &Config,
-    credentials: &Credentials,
-    mut journal: Option<Journal>,
-    start: &Start,
-) {
+async fn check_api(checked: &mut Checked, config: &Config, asker: &Asker, mut journal: Option<Journal>, start: &Start) {
     let transport = match HttpTransport::new(&config.api) {
         Ok(transport) => transport,
         Err(error) => return checked.add("network", Err(fault_of(&Error::Usage(Chain(&error).to_string())))),
     };
-    let token = read_token(&transport.send(token_request(credentials)).await);
+    let token = token_of(asker, &transport, start).await;
     let failure = match &token {
-        Err(TokenError::NoWay(error)) => Some(error),
+        Err(NoToken::Refused(TokenError::NoWay(error))) => Some(error),
         _ => None,
     };
-    add_way(checked, &transport, failure);
+    // With a given token nothing has been asked yet: whether there is a way to the API, the first endpoint says.
+    if !matches!(asker, Asker::Given(_)) {
+        add_way(checked, &transport, failure);
+    }
     let token = match token {
         Ok(token) => token,
-        Err(TokenError::NoWay(error)) if error.is_unsent() => return,
-        Err(TokenError::NoWay(error)) => return checked.add("access token", Err(fault_of_way(&error))),
-        Err(TokenError::Transient(said)) => {
+        Err(NoToken::Refused(TokenError::NoWay(error))) if error.is_unsent() => return,
+        Err(NoToken::Refused(TokenError::NoWay(error))) => {
+            return checked.add("access token", Err(fault_of_way(&error)));
+        }
+        Err(NoToken::Refused(TokenError::Transient(said))) => {
             return checked.add("access token", Err(fault_of(&Error::Upstream(said.text))));
         }
-        Err(TokenError::Denied(said, remedy)) => {
+        Err(NoToken::Refused(TokenError::Denied(said, remedy))) => {
             return checked.add("access token", Err(fault_of(&Error::Access { what: said.text, remedy })));
         }
+        Err(NoToken::Local(error)) => return checked.add("access token", Err(fault_of(&error))),
     };
-    checked.add("access token", Ok(format!("issued by {}", config.api.base_url)));
+    let from = match asker {
+        Asker::Given(_) => "read from its file".to_owned(),
+        _ => format!("issued by {}", config.api.base_url),
+    };
+    checked.add("access token", Ok(from));
+    if let Asker::User(_) = asker {
+        let sign_in = SignInFile::new(&config.state).read();
+        let standing =
+            sign_in.map(|sign_in| Standing::of(sign_in.as_ref(), config.timezone, start.now(), 0).to_string());
+        checked.add("sign-in", standing.map_err(|error| fault_of(&error)));
+    }
     for endpoint in Endpoint::ALL {
-        let ask = Question { transport: &transport, config, bearer: &token.secret, start, endpoint };
+        let ask = Question { transport: &transport, config, bearer: &token.secret, asker, start, endpoint };
         let finding = match &mut journal {
             Some(journal) => ask.within_quota(journal).await,
             // Nobody has asked for anything yet.
             None => ask.permission().await.map(|tried| tried.finding),
         };
         checked.add_permission(endpoint, finding.map_err(|error| fault_of(&error)));
+    }
+}
+
+/// The token; that of a person is tried, and renewed if the API does not take it any more.
+async fn token_of(asker: &Asker, transport: &HttpTransport, start: &Start) -> Result<Token, NoToken> {
+    match asker {
+        Asker::User(signed_in) => signed_in.tried_token(transport, start).await,
+        _ => asker.token(transport, start, None).await,
     }
 }
 
@@ -213,6 +246,7 @@ struct Question<'a> {
     transport: &'a HttpTransport,
     config: &'a Config,
     bearer: &'a SecretString,
+    asker: &'a Asker,
     start: &'a Start,
     endpoint: Endpoint,
 }
@@ -257,24 +291,32 @@ impl Question<'_> {
 
     /// Asks for what does not exist: an app that may ask is told so.
     async fn permission(&self) -> Result<Tried, Error> {
-        let Self { transport, bearer, start, endpoint, .. } = *self;
+        let Self { transport, bearer, asker, start, endpoint, .. } = *self;
         let path_and_query = self.request();
         let answer = transport.send(Request { path_and_query, call: Call::Get { bearer: bearer.clone() } }).await;
         let found = |finding: &str, refused_for| Ok(Tried { finding: finding.into(), refused_for });
-        match meaning(endpoint, &answer, start.now()) {
+        let who = match asker.bearer() {
+            Bearer::Tenant => "the app",
+            Bearer::User => "the person who signed in",
+            Bearer::Given => "the given access token",
+        };
+        match meaning(endpoint, asker.bearer(), &answer, start.now()) {
             Outcome::Page(_) | Outcome::Judged(Judgement::Absent | Judgement::Rejected | Judgement::IdRefused, _) => {
                 let may = match endpoint {
-                    Endpoint::Quality => "the app may read meeting quality",
-                    Endpoint::Meetings => "the app may list meetings",
-                    Endpoint::Participants => "the app may list participants",
+                    Endpoint::Quality => "may read meeting quality",
+                    Endpoint::Meetings => "may list meetings",
+                    Endpoint::Participants => "may list participants",
                 };
-                found(may, None)
+                found(&format!("{who} {may}"), None)
             }
             Outcome::Judged(Judgement::NoPermission, said) => {
-                Err(Error::Access { what: said.text, remedy: no_permission_remedy(endpoint) })
+                Err(Error::Access { what: said.text, remedy: no_permission_remedy(endpoint, asker.bearer()) })
             }
             Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
             Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
+            Outcome::TokenRefused(said) if asker.bearer() != Bearer::Tenant => {
+                Err(Error::Access { what: said.text, remedy: asker.refused_again_remedy() })
+            }
             Outcome::MonthUsedUp(said)
             | Outcome::TokenRefused(said)
             | Outcome::Transient(said)

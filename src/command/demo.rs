@@ -12,6 +12,7 @@ use chrono::{Days, NaiveDate};
 use tokio::net::TcpListener;
 
 use crate::{
+    access::Asker,
     command::{
         export::{Conclusion, Export, Surroundings, export},
         report::{self, Report},
@@ -50,11 +51,11 @@ pub async fn demo(folder: &Path, start: &Start, observe: Emit<'_>) -> Result<Con
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.map_err(file_error("listen on", Path::new("127.0.0.1")))?;
     let address = listener.local_addr().map_err(file_error("listen on", Path::new("127.0.0.1")))?;
-    let credentials =
-        Credentials { app_id: settings.token.app_id.clone(), app_secret: settings.token.app_secret.clone().into() };
+    let (app_id, app_secret) = (settings.token.app_id.clone(), settings.token.app_secret.clone().into());
+    let asker = Asker::Tenant(Credentials { app_id, app_secret });
     let config = config(folder, address)?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(error.to_string()))?;
-    let around = Surroundings { config: &config, credentials: &credentials, transport: &transport, start, observe };
+    let around = Surroundings { config: &config, asker: &asker, transport: &transport, start, observe };
     let task = Export {
         accept_fewer: false,
         planned_end: ExitCode::Again,

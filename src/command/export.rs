@@ -20,11 +20,12 @@ use self::{
 };
 use super::{runs, standing::closes_at_s};
 use crate::{
+    access::Asker,
     config::Config,
     dates::Dates,
     error::{Error, ExitCode},
     event::{Emit, Event},
-    feishu::{auth::tenant::Credentials, transport::Transport},
+    feishu::transport::Transport,
     fetch::{Ended, Until},
     file::{self, Readers},
     intake::{Manifests, rejects::Rejects},
@@ -64,7 +65,7 @@ pub struct Surroundings<'a> {
     /// The checked configuration.
     pub config: &'a Config,
     /// Who asks.
-    pub credentials: &'a Credentials,
+    pub asker: &'a Asker,
     /// The network.
     pub transport: &'a dyn Transport,
     /// Wall time, seed and the stop signal.
@@ -141,7 +142,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
         }
         Err(error) => (None, Some(error)),
     };
-    let who = (around.credentials.app_id.as_str(), config.api.user_id_type);
+    let who = (around.asker.app_id(), config.api.user_id_type);
     if let Some(why) = end.stopped(who).filter(|_| !account.is_stopped()) {
         emit(Event::Stopping { why: &why });
     }

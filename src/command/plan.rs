@@ -7,8 +7,9 @@ use std::{cell::RefCell, fmt};
 
 use serde::Serialize;
 
-use super::cost::Cost;
+use super::{cost::Cost, standing::sign_in};
 use crate::{
+    access::sign_in::{Standing, write_sign_in},
     config::Config,
     error::{Error, ExitCode},
     event::Event,
@@ -41,6 +42,8 @@ pub struct Plan {
     /// What asking for the others and for these costs.
     #[serde(flatten)]
     pub cost: Cost,
+    /// How the sign-in stands for that time; none: nobody who signs in asks.
+    pub sign_in: Option<Standing>,
     /// Where the rejected rows are listed, if there are any and there is a state folder that can be written.
     pub rejects_file: Option<String>,
     /// The first rejected rows.
@@ -88,6 +91,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     let young_from = start.now() - config.absent_retry_for;
     let (asked_once_more, once_more) = journal.early_ends_due(young_from.timestamp())?;
     let (rows, rejected, listed) = counts.into_inner();
+    let cost = Cost::of(merged.requests + once_more, &journal, config, start)?;
     Ok(Plan {
         rows,
         without_rows: without_rows.into_inner(),
@@ -97,7 +101,8 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
         stays: merged.stays,
         landed: merged.landed,
         asked_once_more,
-        cost: Cost::of(merged.requests + once_more, &journal, config, start)?,
+        sign_in: sign_in(config, start, cost.seconds)?,
+        cost,
         rejects_file: rejects.finish()?.map(|path| path.display().to_string()),
         rejects: listed,
     })
@@ -132,6 +137,7 @@ impl fmt::Display for Plan {
             writeln!(f, "once more  {stays} of earlier runs, with samples that ended early")?;
         }
         write!(f, "{}", self.cost)?;
+        write_sign_in(f, "sign-in    ", self.sign_in.as_ref())?;
         for reject in &self.rejects {
             writeln!(f, "rejected   {}", Printable(reject))?;
         }

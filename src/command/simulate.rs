@@ -23,6 +23,7 @@ use crate::{
         lists::Lists,
         manifest,
         quota::{QuotaSettings, WindowKind},
+        sign_in::{ConsentPage, SignInFault, SignInSettings, parse_fault},
         tenant::{STAYS_MAX, Tenant, TenantSettings},
         token::TokenSettings,
     },
@@ -42,6 +43,20 @@ impl ValueEnum for WindowKind {
             Self::Bucket => PossibleValue::new("bucket").help("A token bucket that is refilled evenly"),
             Self::Weighted => PossibleValue::new("weighted")
                 .help("Fixed minutes, the one before weighted by the share of it that lies in the last 60 s"),
+        })
+    }
+}
+
+impl ValueEnum for ConsentPage {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ask, Self::Allow, Self::Deny]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Ask => PossibleValue::new("ask").help("Shows what is asked, with two links"),
+            Self::Allow => PossibleValue::new("allow").help("Says yes at once"),
+            Self::Deny => PossibleValue::new("deny").help("Says no at once"),
         })
     }
 }
@@ -110,6 +125,31 @@ pub struct SimulateArgs {
     /// How long a token holds, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u32).range(1..))]
     pub token_life: u32,
+    /// Refuse tenant tokens at the endpoints for data with 121005, as tenants do whose apps may not ask for themselves
+    #[arg(long)]
+    pub tenant_tokens_refused: bool,
+    /// What the consent page of a sign-in does
+    #[arg(long, value_enum, default_value_t = ConsentPage::Ask)]
+    pub consent: ConsentPage,
+    /// A redirect URL of the app's settings [default: any on a loopback address]
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    pub redirect_uris: Vec<String>,
+    /// Give no refresh tokens, as an app whose switch for it is off
+    #[arg(long)]
+    pub no_refresh: bool,
+    /// How long a user's access token holds, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub user_token_life: u32,
+    /// How long a refresh token holds, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800, value_parser = clap::value_parser!(u32).range(1..))]
+    pub refresh_token_life: u32,
+    /// Which person consents: different numbers are different people
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub person: u32,
+    /// A fault of renewals and its rate: lost-answer, reset, slow, or one of the codes 20050, 20072 (passing), 20010,
+    /// 20026, 20037, 20064, 20066, 20073
+    #[arg(long = "sign-in-fault", value_name = "KIND=RATE", value_parser = parse_fault)]
+    pub sign_in_faults: Vec<SignInFault>,
     /// How long every answer takes [default: drawn, about 350ms with a tail]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub latency: Option<Duration>,
@@ -190,6 +230,16 @@ impl SimulateArgs {
                 app_id: self.app_id.clone(),
                 app_secret: self.app_secret.clone(),
                 life_s: self.token_life,
+            },
+            sign_in: SignInSettings {
+                consent: self.consent,
+                redirect_uris: self.redirect_uris.clone(),
+                may_refresh: !self.no_refresh,
+                access_life_s: self.user_token_life,
+                refresh_life_s: self.refresh_token_life,
+                refuses_tenants: self.tenant_tokens_refused,
+                person: self.person,
+                faults: self.sign_in_faults.clone(),
             },
             latency: self.latency.map_or(Latency::Drawn, Latency::Constant),
             faults: self.faults.clone(),

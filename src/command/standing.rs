@@ -6,7 +6,8 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::{
-    config::Config,
+    access::{sign_in::Standing, sign_in_file::SignInFile},
+    config::{AuthAs, Config},
     dataset::Dataset,
     dates::day_begin_s,
     error::Error,
@@ -51,6 +52,19 @@ pub struct DateStatus {
     pub problems: Vec<String>,
     /// True if all done stays with samples are in visible files, and nothing is pending, failed or asked for again.
     pub complete: bool,
+}
+
+/// How the sign-in stands for work of so many seconds from now on; none: nobody who signs in asks.
+///
+/// # Errors
+///
+/// If the sign-in that is there cannot be read.
+pub fn sign_in(config: &Config, start: &Start, work_s: u64) -> Result<Option<Standing>, Error> {
+    if config.auth.identity != AuthAs::User {
+        return Ok(None);
+    }
+    let sign_in = SignInFile::new(&config.state).read()?;
+    Ok(Some(Standing::of(sign_in.as_ref(), config.timezone, start.now(), work_s)))
 }
 
 /// When a date closes, in unix seconds: a listing that begins from then on is the last.

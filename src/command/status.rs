@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use super::standing::DateStatus;
-use super::standing::standing;
+use super::standing::{sign_in, standing};
 use crate::{
+    access::sign_in::Standing,
     config::Config,
     dates::Dates,
     endpoint::Endpoint,
@@ -32,6 +33,8 @@ pub struct Status {
     pub requests: Requests,
     /// How long the queue takes at the configured rate, by the length of each stay, in seconds: what `vcq plan` says of it.
     pub seconds_left: u64,
+    /// How the sign-in stands for that time; none: nobody who signs in asks.
+    pub sign_in: Option<Standing>,
     /// Whether the text tells of complete dates too.
     #[serde(skip)]
     tells_all: bool,
@@ -128,6 +131,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
         last_minute += journal.slots(endpoint)?.iter().filter(|slot| slot.sent_ms > minute_ago_ms).count() as u64;
     }
     let dates = standing(&journal, config, start, |_| true)?;
+    let seconds_left = (journal.requests_queued()? * 60).div_ceil(u64::from(config.rate.requests_per_minute));
     Ok(Status {
         discovery: discovery(&journal, &dates)?,
         dates,
@@ -139,7 +143,8 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
             this_month_by_endpoint,
             requests_per_month: config.rate.requests_per_month,
         },
-        seconds_left: (journal.requests_queued()? * 60).div_ceil(u64::from(config.rate.requests_per_minute)),
+        sign_in: sign_in(config, start, seconds_left)?,
+        seconds_left,
         tells_all: false,
     })
 }

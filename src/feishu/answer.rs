@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Row,
+    Bearer, Row,
     page::{Page, object},
     transport::{Answer, TransportError},
 };
@@ -161,8 +161,13 @@ const CODES: &[(RangeInclusive<i64>, Meaning)] = &[
     (105_001..=105_001, Meaning::Transient),
 ];
 
-/// Decides what an answer, or its absence, means. `now` resolves a `Retry-After` date; `row` is that of the endpoint.
-pub(super) fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>, row: &Row) -> Outcome {
+/// Decides what an answer to this bearer, or its absence, means. `now` resolves a `Retry-After` date; `row` is that of the endpoint.
+pub(super) fn classify(
+    answer: &Result<Answer, TransportError>,
+    now: DateTime<Utc>,
+    row: &Row,
+    bearer: Bearer,
+) -> Outcome {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Outcome::Transient(Said { text: error.to_string(), log_id: None }),
@@ -172,13 +177,13 @@ pub(super) fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Ut
             let off_contract = || Outcome::Judged(Judgement::OffContract, said_unreadable(answer));
             (row.read_page)(&answer.body).map_or_else(off_contract, Outcome::Page)
         }
-        Some(envelope) => by_code(answer, &envelope, now, row),
+        Some(envelope) => by_code(answer, &envelope, now, (row, bearer)),
         None if answer.status == 429 => Outcome::Throttled { wait: throttled_for(answer, now) },
         None => Outcome::Transient(said_unreadable(answer)),
     }
 }
 
-fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>, row: &Row) -> Outcome {
+fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>, (row, bearer): (&Row, Bearer)) -> Outcome {
     let said = said(answer, envelope);
     let meaning = CODES.iter().find(|(codes, _)| codes.contains(&envelope.code)).map(|(_, meaning)| *meaning);
     match meaning {
@@ -186,7 +191,7 @@ fn by_code(answer: &Answer, envelope: &Envelope, now: DateTime<Utc>, row: &Row) 
         Some(Meaning::MonthUsedUp) => Outcome::MonthUsedUp(said),
         Some(Meaning::TokenRefused) => Outcome::TokenRefused(said),
         Some(Meaning::Denied(remedy)) => Outcome::Denied(said, remedy),
-        Some(Meaning::NoScope) => Outcome::Denied(said, row.no_scope),
+        Some(Meaning::NoScope) => Outcome::Denied(said, row.no_scope.of(bearer)),
         Some(Meaning::Transient) => Outcome::Transient(said),
         Some(Meaning::Judged(judgement)) => Outcome::Judged(judgement, said),
         None if answer.status >= 500 => Outcome::Transient(said),
@@ -199,6 +204,11 @@ pub(super) fn is_passing(code: i64) -> bool {
     CODES
         .iter()
         .any(|(codes, meaning)| codes.contains(&code) && matches!(meaning, Meaning::Transient | Meaning::Throttled))
+}
+
+/// True if `code` says that the access token is not valid any more.
+pub(super) fn is_token_refused(code: i64) -> bool {
+    CODES.iter().any(|(codes, meaning)| codes.contains(&code) && matches!(meaning, Meaning::TokenRefused))
 }
 
 /// The part of every JSON answer that says whether it succeeded.
@@ -260,12 +270,12 @@ fn title_of_page(body: &[u8]) -> Option<String> {
     Some(printable(head[title].trim()))
 }
 
-fn log_id(answer: &Answer) -> Option<String> {
+pub(super) fn log_id(answer: &Answer) -> Option<String> {
     answer.log_id.as_deref().map(printable)
 }
 
 /// A server's text, cut short and with everything escaped that could steer a terminal or forge a log line.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(MESSAGE_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
-    Row,
+    Remedies, Row,
     answer::Remedy,
     page::{Page, data, next},
 };
@@ -20,11 +20,32 @@ const PATH: &str = "/open-apis/vc/v1/participant_quality_list";
 /// What of the protocol is this endpoint's own.
 pub(super) const ROW: Row = Row {
     read_page,
-    no_permission: Remedy(
-        "the app needs the scope `vc:room:readonly`, and the person who created it the admin right \"Video conferencing > \
-         Meeting management\"; `vcq check` tells which is missing",
-    ),
-    no_scope: Remedy("grant the app the scope `vc:room:readonly` and publish a version of the app"),
+    no_permission: Remedies {
+        tenant: Remedy(
+            "the app needs the scope `vc:room:readonly`, and the person who created it the admin right \"Video conferencing > \
+             Meeting management\"; many tenants let no app ask for itself: then somebody with that right signs in with `vcq login`, \
+             and `[auth] as = \"user\"`; `vcq check` tells which is missing",
+        ),
+        user: Remedy(
+            "the person who signed in needs the admin right \"Video conferencing > Meeting management\": let an administrator give \
+             it, or let somebody who has it sign in with `vcq login`",
+        ),
+        given: Remedy(
+            "the access token in `auth.access_token_file` must be that of a person with the admin right \"Video conferencing > \
+             Meeting management\", or of an app that such a person created",
+        ),
+    },
+    no_scope: Remedies {
+        tenant: Remedy(
+            "grant the app the scope `vc:room:readonly` and publish a version of the app; where your console offers it for users \
+             only, let somebody sign in with `vcq login`, and set `[auth] as = \"user\"`",
+        ),
+        user: Remedy(
+            "give the app the scope `vc:room:readonly` for users and publish a version of it, name it in `auth.scopes`, and sign in \
+             again with `vcq login`",
+        ),
+        given: Remedy("the access token in `auth.access_token_file` must have the scope `vc:room:readonly`"),
+    },
 };
 
 /// The path and query that ask for the page at `page_token`, or for the first one.

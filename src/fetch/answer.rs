@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Alarm, Arrival, Ended, LARGE_BODY_BYTES, Loop, Sent, WorkId, anomaly::Sign, calendar::quota_month, outage,
-    outage::PROBE_EVERY, pace::HOLD, refuse_for, retry, token, work::Task,
+    outage::PROBE_EVERY, pace::HOLD, refuse_for, retry, work::Task,
 };
 use crate::{
     endpoint::Endpoint,
@@ -28,7 +28,7 @@ impl Loop<'_> {
         let endpoint = sent.task.work.endpoint();
         self.tracks[endpoint].pace.answered(sent.slot, now);
         self.journal.free_slot(sent.slot, (wall + HOLD).timestamp_millis() + 1);
-        let outcome = meaning(endpoint, &answer, wall);
+        let outcome = meaning(endpoint, self.terms.asker.bearer(), &answer, wall);
         (self.terms.emit)(Event::Answered { endpoint, outcome: outcome.name(), took: now - sent.at });
         self.note(endpoint, &outcome);
         let is_about_work = matches!(outcome, Outcome::Page(_) | Outcome::Judged(..));
@@ -101,7 +101,7 @@ impl Loop<'_> {
     /// The first refusal of a page costs a new token; the second one, with the new token, ends the run.
     fn token_refused(&mut self, mut task: Task, generation: u64, said: Said) {
         if task.tries.refused_with.is_some_and(|refused| refused < generation) {
-            self.end(Ended::Denied(said, token::REFUSED_AGAIN_REMEDY));
+            self.end(Ended::Denied(said, self.terms.asker.refused_again_remedy()));
         }
         self.tokens.drop_generation(generation);
         task.tries.refused_with = Some(generation);
@@ -162,7 +162,7 @@ impl Loop<'_> {
             let Some(failed_wrongly) = self.tracks[endpoint].no_permission(task.work.id()) else {
                 return self.fail(&task.work, said.text, said.log_id);
             };
-            self.end(Ended::Denied(said, no_permission_remedy(endpoint)));
+            self.end(Ended::Denied(said, no_permission_remedy(endpoint, self.terms.asker.bearer())));
             self.unsettle(endpoint, &failed_wrongly)?;
         }
         self.requeue(task, Duration::ZERO);

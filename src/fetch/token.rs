@@ -4,23 +4,21 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
 use super::{Ended, Terms, retry};
-use crate::event::Event;
-use crate::feishu::{
-    answer::{Remedy, Said},
-    auth::tenant::{Token, TokenError, read_token, token_request},
+use crate::{
+    access::NoToken,
+    error::Error,
+    event::Event,
+    feishu::{
+        answer::{Remedy, Said},
+        auth::{Token, TokenError},
+    },
 };
 
-/// What to do when the API refuses a token that it has just issued.
-pub(super) const REFUSED_AGAIN_REMEDY: Remedy = Remedy(
-    "the API refuses the access token that it has just issued: check that `base_url` is the host of this app, and that \
-     the app may use tenant access tokens for this API",
-);
-
-type Renewal<'a> = LocalBoxFuture<'a, Result<Token, TokenError>>;
+type Renewal<'a> = LocalBoxFuture<'a, Result<Token, NoToken>>;
 
 /// The current token and the request for the next one.
 pub(super) struct Tokens<'a> {
@@ -28,6 +26,8 @@ pub(super) struct Tokens<'a> {
     current: Option<Current>,
     /// Counts the tokens issued, so that a refusal of an older one is not held against the current one.
     generation: u64,
+    /// The token that the API has refused, if that is why another one is asked for.
+    refused: Option<SecretString>,
     renewal: Option<Renewal<'a>>,
 }
 
@@ -39,7 +39,7 @@ struct Current {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(terms: &'a Terms<'a>) -> Self {
-        Self { terms, current: None, generation: 0, renewal: None }
+        Self { terms, current: None, generation: 0, refused: None, renewal: None }
     }
 
     /// True if there is a token that the API should still accept.
@@ -65,27 +65,49 @@ impl<'a> Tokens<'a> {
     /// Forgets the current token if it is of this generation.
     pub(super) fn drop_generation(&mut self, generation: u64) {
         if self.generation == generation {
-            self.current = None;
+            self.refused = self.current.take().map(|current| current.secret).or(self.refused.take());
         }
     }
 
-    /// Waits for a new token. May be dropped and called again: the request under way goes on.
-    pub(super) async fn renew(&mut self) -> Result<(), Ended> {
+    /// Waits for a token, and says whether it is another one. May be dropped and called again: the request under way goes on.
+    ///
+    /// # Errors
+    ///
+    /// If this machine cannot keep it; what the API says is how the run ends.
+    pub(super) async fn renew(&mut self) -> Result<Result<bool, Ended>, Error> {
         let terms = self.terms;
         let patience = if self.generation == 0 { Patience::Attempts } else { Patience::Outage };
-        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms, patience)));
+        let refused = &self.refused;
+        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms, patience, refused.clone())));
         let renewed = renewal.await;
         self.renewal = None;
-        let token = renewed.map_err(|error| match error {
-            TokenError::Transient(said) => Ended::Early(format!("no access token: {said}")),
-            TokenError::NoWay(error) => Ended::Early(format!("no access token: {error}; {}", error.remedy())),
-            TokenError::Denied(said, remedy) => Ended::Denied(said, remedy),
-        })?;
-        self.generation += 1;
+        let token = match renewed {
+            Ok(token) => token,
+            Err(NoToken::Local(error)) => return Err(error),
+            Err(NoToken::Refused(TokenError::Transient(said))) => {
+                return Ok(Err(Ended::Early(format!("no access token: {said}"))));
+            }
+            Err(NoToken::Refused(TokenError::NoWay(error))) => {
+                return Ok(Err(Ended::Early(format!("no access token: {error}; {}", error.remedy()))));
+            }
+            Err(NoToken::Refused(TokenError::Denied(said, remedy))) => return Ok(Err(Ended::Denied(said, remedy))),
+        };
+        // A given token that has not changed is the same one, whose refusal counts.
+        let is_same = |current: &Current| current.secret.expose_secret() == token.secret.expose_secret();
+        let is_new = !self.current.as_ref().is_some_and(is_same);
+        self.generation += u64::from(is_new);
+        self.refused = None;
         let now = Instant::now();
         let (renew_at, ends_at) = (now + token.renew_in, now + token.life);
         self.current = Some(Current { secret: token.secret, renew_at, ends_at });
-        Ok(())
+        Ok(Ok(is_new))
+    }
+
+    /// Waits for an answer that nobody can ask for a second time, if one is under way. What it brings is kept for the next run.
+    pub(super) async fn settle(&mut self) {
+        if let Some(mut renewal) = self.renewal.take() {
+            self.terms.asker.settle(renewal.as_mut()).await;
+        }
     }
 }
 
@@ -99,19 +121,20 @@ enum Patience {
 }
 
 /// Asks for a token, again after each fault that passes. What keeps every answer away from the start on does not.
-async fn request_token(terms: &Terms<'_>, patience: Patience) -> Result<Token, TokenError> {
+async fn request_token(terms: &Terms<'_>, patience: Patience, refused: Option<SecretString>) -> Result<Token, NoToken> {
     let mut jitter = StdRng::seed_from_u64(terms.start.seed);
     let mut attempts = 0;
     let mut is_start = matches!(patience, Patience::Attempts);
     let began = Instant::now();
     loop {
-        let error = match read_token(&terms.transport.send(token_request(terms.credentials)).await) {
+        let error = match terms.asker.token(terms.transport, terms.start, refused.as_ref()).await {
             Ok(token) => return Ok(token),
-            Err(TokenError::NoWay(error)) if is_start && error.is_lasting() => {
+            Err(NoToken::Refused(TokenError::NoWay(error))) if is_start && error.is_lasting() => {
                 let said = Said { text: error.to_string(), log_id: None };
-                return Err(TokenError::Denied(said, Remedy(error.remedy())));
+                return Err(TokenError::Denied(said, Remedy(error.remedy())).into());
             }
-            Err(error) => error,
+            Err(NoToken::Refused(error)) => error,
+            Err(error) => return Err(error),
         };
         is_start &= matches!(error, TokenError::NoWay(_));
         attempts += 1;
@@ -132,7 +155,7 @@ async fn request_token(terms: &Terms<'_>, patience: Patience) -> Result<Token, T
                 (terms.emit)(Event::NoToken { why: &error.why(), wait });
                 sleep(wait).await;
             }
-            None => return Err(error),
+            None => return Err(error.into()),
         }
     }
 }

@@ -22,10 +22,12 @@ use crate::{
 /// when they did.
 const LAST_SUCCESS: &str = "vcq_last_success_timestamp_seconds";
 const LANE_LAST_SUCCESS: &str = "vcq_lane_last_success_timestamp_seconds";
+const SIGN_IN_ENDS: &str = "vcq_sign_in_ends_timestamp_seconds";
+const CONSENT_ENDS: &str = "vcq_sign_in_consent_ends_timestamp_seconds";
 const EXIT_CODE: &str = "vcq_exit_code";
 
 /// Every metric: name, kind and what it says.
-const METRICS: [(&str, &str, &str); 19] = [
+const METRICS: [(&str, &str, &str); 21] = [
     (LAST_SUCCESS, "gauge", "End of the last run with exit code 0, of whatever lane, unix seconds."),
     (LANE_LAST_SUCCESS, "gauge", "End of the lane's last run with exit code 0, unix seconds."),
     (EXIT_CODE, "gauge", "Exit code of the lane's last run that ended."),
@@ -45,6 +47,8 @@ const METRICS: [(&str, &str, &str); 19] = [
     ("vcq_discovered_attendances", "gauge", "Attendances of the dates that this run discovers."),
     ("vcq_quota_waited_seconds_total", "counter", "Time spent waiting for the quota."),
     ("vcq_seconds_left", "gauge", "Time that the stays still need at the configured rate."),
+    (SIGN_IN_ENDS, "gauge", "When the sign-in ends if no run renews it before, unix seconds."),
+    (CONSENT_ENDS, "gauge", "When the person who signed in must consent anew, unix seconds."),
 ];
 
 /// What is counted.
@@ -70,6 +74,8 @@ pub struct Metrics {
     files: u64,
     refusals: u64,
     quota_waited_s: f64,
+    /// When the sign-in ends, and when its consent does, by metric; empty if the run is nobody's who signed in.
+    sign_in: BTreeMap<&'static str, i64>,
 }
 
 impl Metrics {
@@ -94,6 +100,7 @@ impl Metrics {
             files: 0,
             refusals: 0,
             quota_waited_s: 0.0,
+            sign_in: BTreeMap::new(),
         }
     }
 
@@ -145,6 +152,11 @@ impl Metrics {
                 }
             }
             Event::Published { .. } => self.files += 1,
+            Event::SignedIn { unless_renewed, at_the_latest } => {
+                let ends = unless_renewed.min(at_the_latest.as_ref().unwrap_or(unless_renewed));
+                let consent = at_the_latest.as_ref().unwrap_or(unless_renewed);
+                self.sign_in = [(SIGN_IN_ENDS, ends.timestamp()), (CONSENT_ENDS, consent.timestamp())].into();
+            }
             Event::Waited { cause: Wait::Quota, time } => self.quota_waited_s += time.as_secs_f64(),
             _ => {}
         }
@@ -186,6 +198,12 @@ impl Metrics {
         for (name, labels) in [(LAST_SUCCESS, ""), (LANE_LAST_SUCCESS, own.as_str())] {
             if let Some(at_s) = success.max(outlived(name, labels)) {
                 lines.push(format!("{name}{labels} {at_s}"));
+            }
+        }
+        for name in [SIGN_IN_ENDS, CONSENT_ENDS] {
+            // A run that ended before it had a token leaves what the one before it knew: the alarm is to ring all the more.
+            if let Some(at_s) = self.sign_in.get(name).copied().or_else(|| outlived(name, &own)) {
+                lines.push(format!("{name}{own} {at_s}"));
             }
         }
         let exit_code = self.ended.map(|(_, exit_code)| i64::from(exit_code as u8));
@@ -268,6 +286,18 @@ mod tests {
         let text = nightly().to_text(before);
         assert!(text.contains("\nvcq_last_success_timestamp_seconds 1793491200\n"), "{text}");
         assert!(!text.contains("vcq_exit_code 75") && !text.contains(" 9\n"), "{text}");
+    }
+
+    #[test]
+    fn the_end_of_a_sign_in_outlives_a_run_that_had_none() {
+        let mut metrics = nightly();
+        let (unless_renewed, at_the_latest) = (now() + TimeDelta::days(7), Some(now() + TimeDelta::days(365)));
+        metrics.take(&Event::SignedIn { unless_renewed, at_the_latest });
+        let text = nightly().to_text(&metrics.to_text(""));
+        assert!(text.contains("\nvcq_sign_in_ends_timestamp_seconds{lane=\"nightly\"} 1794096000\n"), "{text}");
+        assert!(text.contains("\nvcq_sign_in_consent_ends_timestamp_seconds{lane=\"nightly\"} 1825027200\n"), "{text}");
+        check_form(&text);
+        assert!(!nightly().to_text("").contains("sign_in"));
     }
 
     #[test]

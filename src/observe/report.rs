@@ -454,6 +454,7 @@ impl Report {
             | Event::Refused { .. }
             | Event::Retry { .. }
             | Event::NoToken { .. }
+            | Event::SignedIn { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }
             | Event::Listed { .. }

@@ -10,6 +10,7 @@ use super::{
     meetings::MeetingKey,
     quota::MINUTE_US,
     reply::Reply,
+    sign_in::SignInBooks,
     tenant::{StayKey, Tenant, UserIdType},
 };
 
@@ -145,8 +146,8 @@ impl AllBooks {
 }
 
 /// The books as JSON: the counts of the quality endpoint and its pages under `requests_by_stay`, named as in a manifest;
-/// those of the lists under their names.
-pub(super) fn reply(books: &AllBooks, tenant: &Tenant) -> Reply {
+/// those of the lists, and of people who sign in, under their names.
+pub(super) fn reply(books: &AllBooks, tenant: &Tenant, sign_ins: &SignInBooks) -> Reply {
     let quality = books.of(Endpoint::Quality);
     let by_stay = quality.by_thing().into_iter().filter_map(|(key, pages)| stay_json(tenant, StayKey(key), &pages));
     let mut all = json!(quality);
@@ -163,6 +164,7 @@ pub(super) fn reply(books: &AllBooks, tenant: &Tenant) -> Reply {
         json!({"meeting_no": meeting.text(), "meeting_start_time": meeting.start_s, "pages_by_first_item": pages})
     };
     all["participant_list"]["requests_by_meeting"] = participants.by_thing().into_iter().map(meeting).collect();
+    all["sign_in"] = json!(sign_ins);
     Reply::json(200, all.to_string())
 }
 

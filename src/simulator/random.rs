@@ -30,6 +30,8 @@ pub(super) enum Purpose {
     Repeat,
     EmptyList,
     ListToken,
+    UserToken,
+    SignInFault,
 }
 
 /// The stream of draws that belongs to (`seed`, `purpose`, `a`, `b`): the same one each time it is asked for.

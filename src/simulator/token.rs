@@ -85,7 +85,11 @@ impl Tokens {
                 }
                 let token = self.current(now_us);
                 let expire_s = (token.expires_us - now_us).div_euclid(1_000_000);
-                let body = json!({"code": 0, "msg": "ok", "tenant_access_token": token.text, "expire": expire_s});
+                let mut body = json!({"code": 0, "msg": "ok", "tenant_access_token": token.text, "expire": expire_s});
+                if request.path_and_query.contains("app_access_token") {
+                    // The app's token, of the historic endpoints, is the same.
+                    body["app_access_token"] = body["tenant_access_token"].clone();
+                }
                 Reply::json(200, body.to_string())
             }
             _ => Reply::json(200, json!({"code": 10003, "msg": "invalid param"}).to_string()),

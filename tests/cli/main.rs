@@ -6,6 +6,7 @@ mod bug;
 mod hostile;
 mod job;
 mod kill;
+mod login;
 mod memory;
 mod messages;
 mod network;

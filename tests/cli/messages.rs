@@ -450,6 +450,8 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "verify",
             "adopt",
             "check",
+            "login",
+            "logout",
             "runs",
             "notify",
             "simulate",

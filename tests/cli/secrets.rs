@@ -2,7 +2,12 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use url::form_urlencoded::byte_serialize;
-use vcq::simulator::{Settings, reply::Request, token::TokenSettings};
+use vcq::simulator::{
+    Settings,
+    reply::Request,
+    sign_in::{ConsentPage, SignInSettings},
+    token::TokenSettings,
+};
 
 use super::world::{World, small};
 
@@ -46,6 +51,50 @@ fn secret_and_token_are_nowhere() {
         for (name, bytes) in &written {
             let found = traces.iter().find(|form| contains(bytes, form.as_bytes()));
             assert_eq!(found, None, "the {what} is in {name}");
+        }
+    }
+}
+
+/// The tokens of a sign-in are in the one file of mode 0600, and the code and what proves it in none.
+#[test]
+fn the_tokens_of_a_sign_in_are_in_one_file_alone() {
+    let sign_in = SignInSettings { consent: ConsentPage::Allow, access_life_s: 2, ..SignInSettings::default() };
+    let world = World::new(Settings { sign_in, ..small() });
+    let mut said = String::new();
+    let mut canaries = Vec::new();
+    let ran = super::login::sign_in_with(&world, "login --paste --log trace", &mut canaries);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // The consent page's address is not secret, and is printed.
+    said.push_str(&ran.out);
+    said.push_str(&ran.err);
+    let tokens = |world: &World| {
+        let kept: serde_json::Value = serde_json::from_str(&world.read("state/sign-in.json")).unwrap();
+        ["access", "refresh"].map(|kind| kept[kind]["token"].as_str().unwrap().to_owned())
+    };
+    canaries.extend(tokens(&world));
+    for line in
+        ["export --manifest manifest.csv --report report.json", "check", "status", "plan --manifest manifest.csv"]
+    {
+        for format in ["text", "json"] {
+            let mut command = world.vcq(&format!("{line} --log trace --log-format {format}"));
+            let ran = world.ran(command.env("VCQ_AUTH_AS", "user").env("RUST_BACKTRACE", "1"));
+            assert_eq!(ran.code, Some(0), "{line}\n{}", ran.err);
+            said.push_str(&ran.out);
+            said.push_str(&ran.err);
+            canaries.extend(tokens(&world));
+        }
+    }
+    assert!(said.contains("page landed") && world.simulator().sign_in_books().renewals > 0);
+    let mut written = world.files("");
+    written.retain(|(name, _)| name != "state/sign-in.json");
+    written.push(("what was said".into(), said.into_bytes()));
+    canaries.sort();
+    canaries.dedup();
+    for canary in canaries {
+        let traces = forms(&canary);
+        for (name, bytes) in &written {
+            let found = traces.iter().find(|form| contains(bytes, form.as_bytes()));
+            assert_eq!(found, None, "a secret of the sign-in is in {name}");
         }
     }
 }

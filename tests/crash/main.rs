@@ -5,6 +5,8 @@
 //! | `SIGKILL` | at every system call that changes something, of every act | `kill::killed_at_every_system_call` |
 //! | `SIGKILL` | at every such call, and then other acts follow that may be killed too | `vary::killed_and_followed_by_other_acts` |
 //! | `SIGKILL` | at every such call of a discovery, and of a rebuild of what it has published | `listed::killed_at_system_calls_discovery_publishes_whole_lists` |
+//! | `SIGKILL` | at every such call of a renewal of a sign-in | `renewal::a_renewal_killed_at_every_system_call_goes_on_or_says_so` |
+//! | `ENOSPC`, `EIO` | at such calls of a renewal | `renewal::a_renewal_on_a_disk_that_fails_goes_on_or_says_so` |
 //! | `SIGKILL` | at random moments, over and over | `kill::killed_at_random_moments` |
 //! | `ENOSPC`, `EIO` | at every such call on a disk, once, and from then on | `fail::every_call_on_a_disk_fails_once_and_for_good` |
 //! | `ENOSPC`, `EIO` | at the first such call and all later ones | `fail::a_disk_that_fails_from_the_start_is_told` |
@@ -34,6 +36,7 @@ mod fail;
 mod kill;
 mod listed;
 mod readers;
+mod renewal;
 mod scene;
 mod strace;
 mod sync;

@@ -1,6 +1,7 @@
 """Reads with the official SDK, page by page, and prints what it saw as JSON.
 
 Usage: sdk_reads.py URL APP_ID APP_SECRET stay MEETING_NO USER_ID MEETING_START MEETING_END JOIN_TIME
+       sdk_reads.py URL APP_ID APP_SECRET user CODE START END
        sdk_reads.py URL APP_ID APP_SECRET lists START END MEETING_NO MEETING_START MEETING_END
 """
 
@@ -8,6 +9,13 @@ import json
 import sys
 
 import lark_oapi
+from lark_oapi.api.authen.v1 import (
+    CreateOidcAccessTokenRequest,
+    CreateOidcAccessTokenRequestBody,
+    CreateOidcRefreshAccessTokenRequest,
+    CreateOidcRefreshAccessTokenRequestBody,
+    GetUserInfoRequest,
+)
 from lark_oapi.api.vc.v1 import (
     GetMeetingListRequest,
     GetParticipantListRequest,
@@ -87,10 +95,42 @@ def read_lists(vc, start, end, meeting_no, meeting_start, meeting_end):
     }
 
 
+def data_of(response):
+    if not response.success():
+        sys.exit(f"code {response.code}: {response.msg}, log id {response.get_log_id()}")
+    return response.data
+
+
+def read_as_user(client, code, start, end):
+    """Exchanges a code, renews what it brings, and lists meetings as that person; then as the app, and with the old token."""
+    authen = client.authen.v1
+    body = CreateOidcAccessTokenRequestBody.builder().grant_type("authorization_code").code(code).build()
+    first = data_of(authen.oidc_access_token.create(CreateOidcAccessTokenRequest.builder().request_body(body).build()))
+    body = CreateOidcRefreshAccessTokenRequestBody.builder().grant_type("refresh_token").refresh_token(first.refresh_token)
+    request = CreateOidcRefreshAccessTokenRequest.builder().request_body(body.build()).build()
+    second = data_of(authen.oidc_refresh_access_token.create(request))
+    again = authen.oidc_refresh_access_token.create(request)
+    option = lark_oapi.RequestOption.builder().user_access_token(second.access_token).build()
+    person = data_of(authen.user_info.get(GetUserInfoRequest.builder().build(), option))
+    request = GetMeetingListRequest.builder().start_time(int(start)).end_time(int(end)).build()
+    meetings = data_of(client.vc.v1.meeting_list.get(request, option)).meeting_list
+    return {
+        "name": person.name,
+        "open_id": person.open_id,
+        "expires_in": second.expires_in,
+        "meetings": len(meetings),
+        "again": again.code,
+        "as_app": client.vc.v1.meeting_list.get(request).code,
+    }
+
+
 def main():
     url, app_id, app_secret, what, *arguments = sys.argv[1:]
     client = lark_oapi.Client.builder().app_id(app_id).app_secret(app_secret).domain(url).build()
-    print(json.dumps({"stay": read_stay, "lists": read_lists}[what](client.vc.v1, *arguments)))
+    if what == "user":
+        print(json.dumps(read_as_user(client, *arguments)))
+    else:
+        print(json.dumps({"stay": read_stay, "lists": read_lists}[what](client.vc.v1, *arguments)))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ mod lists;
 mod matrix;
 mod quota;
 mod refresh;
+mod sign_in;
 mod upgrade;
 
 #[path = "../support/invariants.rs"]

@@ -24,8 +24,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use vcq::{
+    access::{Asker, asker},
     command::export::{Conclusion, Export, Surroundings, export},
-    config::Config,
+    config::{AuthAs, Config},
     dates::Dates,
     error::{Chain, Error, ExitCode},
     event::Event,
@@ -352,10 +353,17 @@ impl World {
             }
             events.set(events.get() + 1);
         };
-        let credentials = Credentials { app_id: "cli_simulated".into(), app_secret: "simulated".into() };
+        let asker = match self.config.auth.identity {
+            AuthAs::Tenant => Ok(Asker::Tenant(credentials())),
+            _ => asker(&self.config, Some("simulated".into())),
+        };
+        let asker = match asker {
+            Ok(asker) => asker,
+            Err(error) => return Life { ended: wall(), ..Life::new(Some(Err(error))) },
+        };
         let around = Surroundings {
             config: &self.config,
-            credentials: &credentials,
+            asker: &asker,
             transport: &transport,
             start: &start,
             observe: &observe,
@@ -402,6 +410,11 @@ impl World {
     pub(crate) fn server(&self) -> MutexGuard<'_, Simulator> {
         self.simulator.lock().unwrap()
     }
+}
+
+/// The app's own.
+pub(crate) fn credentials() -> Credentials {
+    Credentials { app_id: "cli_simulated".into(), app_secret: "simulated".into() }
 }
 
 /// Servers that count the requests and answer none: a strict one of every kind.

@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
             let terms = Terms {
                 transport: around.transport,
                 config: around.config,
-                credentials: around.credentials,
+                asker: around.asker,
                 until: task.until,
                 scope,
                 endpoints: self.endpoints(),

@@ -5,7 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    command::{cost::Cost, standing::closes_at_s},
+    access::sign_in::{Standing, write_sign_in},
+    command::{
+        cost::Cost,
+        standing::{closes_at_s, sign_in},
+    },
     config::Config,
     dates::Dates,
     error::Error,
@@ -29,6 +33,8 @@ pub struct DiscoveryPlan {
     /// What asking for the samples of the stays that are known and pending costs.
     #[serde(flatten)]
     pub cost: Cost,
+    /// How the sign-in stands for all of that time; none: nobody who signs in asks.
+    pub sign_in: Option<Standing>,
 }
 
 /// Counts; no request is made, and nothing is created.
@@ -54,19 +60,24 @@ pub fn plan_discovery(dates: Dates, config: &Config, start: &Start) -> Result<Di
         meeting_requests += journal.pages_of_date(date)?.max(1);
     }
     let Dates { first, last } = dates;
+    let participant_requests = journal.participants_left(first, last)?;
+    let cost = Cost::of(journal.requests_left(first, last)?, &journal, config, start)?;
+    // Endpoints are asked side by side.
+    let listing_s = meeting_requests.max(participant_requests) * 60 / u64::from(config.rate.requests_per_minute);
     Ok(DiscoveryPlan {
         closed,
         open,
         unlisted,
         meeting_requests,
-        participant_requests: journal.participants_left(first, last)?,
-        cost: Cost::of(journal.requests_left(first, last)?, &journal, config, start)?,
+        participant_requests,
+        sign_in: sign_in(config, start, cost.seconds.max(listing_s))?,
+        cost,
     })
 }
 
 impl fmt::Display for DiscoveryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { closed, open, unlisted, meeting_requests, participant_requests, cost } = self;
+        let Self { closed, open, unlisted, meeting_requests, participant_requests, cost, sign_in } = self;
         writeln!(f, "dates      {closed} closed, {open} open, {unlisted} not listed yet")?;
         writeln!(f, "meetings   {meeting_requests} requests at least, by the last listing of each date")?;
         writeln!(
@@ -74,6 +85,7 @@ impl fmt::Display for DiscoveryPlan {
             "people     {participant_requests} requests at least, and one for each meeting that is found or has changed"
         )?;
         writeln!(f, "samples    of the stays that are known and pending:")?;
-        write!(f, "{cost}")
+        write!(f, "{cost}")?;
+        write_sign_in(f, "sign-in    ", sign_in.as_ref())
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use chrono::Datelike;
 
 use super::{DateStatus, Discovery, Queue, Requests, Status};
-use crate::words::Count;
+use crate::{access::sign_in::write_sign_in, words::Count};
 
 /// Dates that the table shows at most, complete or not; `--json` lists all.
 const ROWS_MAX: usize = 100;
@@ -38,6 +38,7 @@ impl fmt::Display for Status {
                 )?;
             }
         }
+        write_sign_in(f, "sign-in     ", self.sign_in.as_ref())?;
         let Requests { last_minute, today, this_month, requests_per_month, .. } = &self.requests;
         let limit = requests_per_month.map(|limit| format!(" of {limit}")).unwrap_or_default();
         writeln!(
@@ -199,7 +200,7 @@ mod tests {
             requests_per_month: Some(100_000),
         };
         let queue = Queue { nightly: 5, backfill: 95 };
-        Status { dates, queue, discovery: None, requests, seconds_left: 61, tells_all: false }
+        Status { dates, queue, discovery: None, requests, seconds_left: 61, sign_in: None, tells_all: false }
     }
 
     #[test]

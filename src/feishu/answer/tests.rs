@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn classify(answer: &Result<Answer, TransportError>, now: DateTime<Utc>) -> Outcome {
-    meaning(Endpoint::Quality, answer, now)
+    meaning(Endpoint::Quality, Bearer::Tenant, answer, now)
 }
 
 fn answer(status: u16, body: &str) -> Answer {

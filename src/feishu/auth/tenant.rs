@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::{Token, TokenError, renew_in};
 use crate::{
     feishu::{
         answer::{Remedy, Said, envelope, is_passing, said},
@@ -14,9 +15,6 @@ use crate::{
 };
 
 const PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
-
-/// A token is renewed when less than this is left of its life.
-const RENEW_BEFORE_END: Duration = Duration::from_secs(5 * 60);
 
 /// The longest life that a token has, whatever the answer says.
 const LIFE_MAX: Duration = Duration::from_secs(2 * 3600);
@@ -33,38 +31,7 @@ pub struct Credentials {
     pub app_secret: SecretString,
 }
 
-/// A token that was just issued.
-pub struct Token {
-    /// The value for `Authorization: Bearer`.
-    pub secret: SecretString,
-    /// How long to use it before another one is asked for.
-    pub renew_in: Duration,
-    /// How long the API accepts it.
-    pub life: Duration,
-}
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenError {
-    /// Worth another attempt.
-    Transient(Said),
-    /// No answer came: worth another attempt, unless the cause is one that lasts and there never was an answer.
-    NoWay(TransportError),
-    /// The credentials are wrong, or the app is not usable.
-    Denied(Said, Remedy),
-}
-
-impl TokenError {
-    /// What was said, for log lines.
-    pub fn why(&self) -> String {
-        match self {
-            Self::Transient(said) | Self::Denied(said, _) => format!("no access token: {said}"),
-            Self::NoWay(error) => format!("no access token: {error}"),
-        }
-    }
-}
-
-const CREDENTIALS_REMEDY: Remedy = Remedy(
+pub(super) const CREDENTIALS_REMEDY: Remedy = Remedy(
     "check VCQ_APP_ID and VCQ_APP_SECRET (or `app_id` and `app_secret_file`), and that `base_url` is the host of this \
      app: open.feishu.cn for Feishu, open.larksuite.com for Lark",
 );
@@ -106,9 +73,7 @@ pub fn read_token(answer: &Result<Answer, TransportError>) -> Result<Token, Toke
         return Err(unreadable());
     }
     let life = life_of(&body.expire);
-    // A token of a short life is used for half of it: waiting for its last five minutes would mean asking all the time.
-    let renew_in = life.saturating_sub(RENEW_BEFORE_END).max(life / 2);
-    Ok(Token { secret: body.tenant_access_token.into(), renew_in, life })
+    Ok(Token { secret: body.tenant_access_token.into(), renew_in: renew_in(life), life })
 }
 
 fn life_of(expire: &serde_json::Value) -> Duration {

@@ -1,0 +1,79 @@
+//! Where the consent page sends a browser of this machine.
+
+use std::{cell::RefCell, convert::Infallible};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use secrecy::SecretString;
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
+
+use crate::feishu::auth::user::NoAnswer;
+
+/// Connections at a time: browsers open some that they never use.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Reads an address to which a browser was sent.
+pub(super) type Read<'a> = &'a dyn Fn(&str) -> Result<SecretString, NoAnswer>;
+
+/// The first answer that a browser brings. What is none is said, to the browser and by `tell`, and waited on.
+pub(super) async fn heard(
+    listener: &TcpListener,
+    redirect_uri: &Url,
+    read: Read<'_>,
+    tell: &dyn Fn(&str),
+) -> Result<SecretString, NoAnswer> {
+    let found = RefCell::new(None);
+    let judge = |path_and_query: &str| {
+        let address = redirect_uri.join(path_and_query).map_err(|_| NoAnswer::OtherAddress);
+        let answer = address.and_then(|address| read(address.as_str()));
+        match answer {
+            // Browsers ask for icons and the like.
+            Err(NoAnswer::OtherAddress) => (404, "There is nothing here."),
+            Err(no @ (NoAnswer::OtherQuestion | NoAnswer::WithoutCode)) => {
+                tell(&format!("a browser came by: {no}"));
+                (400, "This is no answer to the sign-in that waits: look at the terminal.")
+            }
+            answer => {
+                found.replace(Some(answer));
+                (200, "vcq has the answer: look at the terminal. This page can be closed.")
+            }
+        }
+    };
+    let mut connections = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                // A connection that is gone before it is taken is no answer.
+                if let Ok((stream, _)) = accepted {
+                    connections.push(connection(stream, &judge));
+                }
+            }
+            Some(()) = connections.next() => {
+                if let Some(answer) = found.take() {
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, judge: &impl Fn(&str) -> (u16, &'static str)) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (status, text) = judge(request.uri().path_and_query().map_or("/", |path| path.as_str()));
+        let body = format!("<!doctype html><meta charset=utf-8><title>vcq</title><p>{text}</p>");
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", "text/html; charset=utf-8")
+            .header("cache-control", "no-store")
+            .header("referrer-policy", "no-referrer")
+            .body(Full::new(Bytes::from(body)))
+            .expect("these headers are valid");
+        async move { Ok::<_, Infallible>(response) }
+    });
+    // One that ends early is the browser's affair.
+    let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+}
