@@ -242,7 +242,22 @@ pub enum Refusal {
 }
 
 /// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
-pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refusal>)>, ArchiveError>;
+pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refused>)>, ArchiveError>;
+
+/// A page that is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Whose it is, and its number, as far as its keys say.
+    pub of: Option<(Of, Option<u32>)>,
+    /// Why it is not taken.
+    pub why: Refusal,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { of: None, why }
+    }
+}
 
 /// A page as it is read from an archive.
 pub struct Entry<'a> {
@@ -257,20 +272,26 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Checks the keys by the manifest's rules; `number` and `body` are `None` where the archive has none that is usable.
+    /// Checks the keys by the manifest's rules; `number` is `None` where the archive has none that is usable.
     fn checked(
         keys: &Keys<'_>,
         number: Option<u32>,
-        body: Option<Cow<'a, str>>,
+        body: Result<Cow<'a, str>, Refusal>,
         rules: &Rules,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Refused> {
         let of = keys.check(rules)?;
-        let first_sample = keys.first_sample()?;
-        let number = number.ok_or(Refusal::PageNumber)?;
-        let body = body.ok_or(Refusal::NoBody)?;
-        match body.len() {
-            bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
-            _ => Ok(Self { of, number, first_sample, body }),
+        let checked = || {
+            let first_sample = keys.first_sample()?;
+            let number = number.ok_or(Refusal::PageNumber)?;
+            let body = body?;
+            match body.len() {
+                bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
+                _ => Ok((number, first_sample, body)),
+            }
+        };
+        match checked() {
+            Ok((number, first_sample, body)) => Ok(Self { of, number, first_sample, body }),
+            Err(why) => Err(Refused { of: Some((of, number)), why }),
         }
     }
 }

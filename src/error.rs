@@ -37,6 +37,9 @@ pub enum Error {
         /// What is wrong with it.
         source: ArchiveError,
     },
+    /// A page that cannot be read, where one is enough to end the work.
+    #[error("{0}")]
+    BadPage(String),
     /// Landed pages are needed that have been dropped.
     #[error("the landed pages of {0} have been pruned")]
     Pruned(NaiveDate),
@@ -128,6 +131,7 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } | Self::Pruned(_) => ExitCode::Usage,
             Self::Archive { source, .. } if source.is_usage() => ExitCode::Usage,
+            Self::BadPage(_) => ExitCode::SomeFailed,
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
             Self::Journal(error) | Self::Unrecorded { source: error, .. } if error.is_usage() => ExitCode::Usage,

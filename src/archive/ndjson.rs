@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
 use super::{
-    ArchiveError, ArchivedListing, BUFFER_BYTES, Entry, LINE_BYTES_MAX, ListingOf, NextEntry, Output, Refusal,
+    ArchiveError, ArchivedListing, BUFFER_BYTES, Entry, LINE_BYTES_MAX, ListingOf, NextEntry, Output, Refusal, Refused,
     keys::{Key, Keys},
 };
 use crate::{
@@ -242,21 +242,23 @@ impl<'a> Line<'a> {
     }
 }
 
-fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Entry<'a>, Refusal> {
+fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Entry<'a>, Refused> {
     if lines.is_too_long() {
-        return Err(Refusal::LineTooLong);
+        return Err(Refusal::LineTooLong.into());
     }
     match page_on(lines.bytes(), rules) {
-        Err(Refusal::NotUtf8 | Refusal::NotAnObject { .. }) if lines.is_unfinished() => Err(Refusal::Cut),
+        Err(Refused { why: Refusal::NotUtf8 | Refusal::NotAnObject { .. }, .. }) if lines.is_unfinished() => {
+            Err(Refusal::Cut.into())
+        }
         page => page,
     }
 }
 
-fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
+fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refused> {
     let json = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
     // A list would be read as the object's values.
     if !json.trim_start().starts_with('{') {
-        return Err(Refusal::NotAnObject { byte: 1 });
+        return Err(Refusal::NotAnObject { byte: 1 }.into());
     }
     let line: Line<'a> =
         serde_json::from_str(json).map_err(|error| Refusal::NotAnObject { byte: error.column().max(1) })?;
@@ -265,18 +267,18 @@ fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
     for column in Column::ALL {
         if let Err(found) = texts[column as usize] {
             let reason = Reason::Value { column, rule: Rule::JsonType { found } };
-            return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
+            return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))).into());
         }
     }
     let others = Key::ALL.map(|key| line.other(key).map_or(Ok(Cow::Borrowed("")), text));
     if let Some((key, found)) =
         Key::ALL.into_iter().zip(&others).find_map(|(key, text)| Some((key, *text.as_ref().err()?)))
     {
-        return Err(Refusal::KeyType { key: key.name(), found });
+        return Err(Refusal::KeyType { key: key.name(), found }.into());
     }
     let keys = Keys { fields, others: others.each_ref().map(|text| text.as_deref().unwrap_or_default()) };
     let number = line.page.and_then(|value| text(value).ok()?.parse().ok());
-    let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).transpose()?;
+    let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).unwrap_or(Err(Refusal::NoBody));
     Entry::checked(&keys, number, body, rules)
 }
 

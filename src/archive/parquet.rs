@@ -18,7 +18,7 @@ use parquet::{
 };
 
 use super::{
-    ArchiveError, ArchivedListing, Entry, ListingOf, NextEntry, Output, Refusal, VERSION,
+    ArchiveError, ArchivedListing, Entry, ListingOf, NextEntry, Output, Refusal, Refused, VERSION,
     keys::{Key, Keys},
 };
 use crate::{
@@ -256,18 +256,19 @@ impl ParquetReader {
 }
 
 /// The page in a row of the [`wanted`] columns.
-pub(super) fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refusal> {
+pub(super) fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refused> {
     let fields = batch.fields(row);
     if let Some(reason) = batch.broken_field(row) {
-        return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
+        return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))).into());
     }
     let others = Key::ALL.map(|key| batch.text(OTHERS_AT + key as usize, row).unwrap_or_default());
     let keys = Keys { fields, others };
-    if batch.broken(BODY_AT, row).is_some() {
-        return Err(Refusal::BodyNotUtf8);
-    }
     let number = batch.text(PAGE_AT, row).and_then(|number| number.parse().ok());
-    Entry::checked(&keys, number, batch.text(BODY_AT, row).map(Cow::Borrowed), rules)
+    let body = match batch.broken(BODY_AT, row) {
+        Some(_) => Err(Refusal::BodyNotUtf8),
+        None => batch.text(BODY_AT, row).map(Cow::Borrowed).ok_or(Refusal::NoBody),
+    };
+    Entry::checked(&keys, number, body, rules)
 }
 
 /// The columns that are read, and where the schema has them. Of `user_id` and `room_id` one is enough.
