@@ -4,7 +4,7 @@
     vcq archive export 2026-01-01..2026-03-31 pages.parquet        # or one file a month, into a bucket
     spark-submit --files $(command -v vcq) spark_decode.py s3a://bucket/pages/ s3a://bucket/quality/
 
-writes the same rows that `vcq rebuild` would publish, partitioned by `date`. It needs pyarrow beside PySpark, and vcq on every
+writes the same rows that `vcq rebuild` would publish, partitioned by `date`. It needs pyarrow and pandas beside PySpark, and vcq on every
 executor: as a wheel in their Python (`pip install vcq-….whl`), on their PATH, or by `--files` as above. Spark's own fault
 handling holds: where a child fails, its task fails with what the child said, and is tried again.
 
@@ -40,6 +40,8 @@ def decode(pages, vcq="vcq", arguments=()):
     nothing = subprocess.run([find(vcq), *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=True)
     schema = pyarrow.ipc.open_stream(nothing.stdout).schema
     pages.sparkSession.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", PAGES_PER_BATCH)
+    # Spark's default for timestamps in Parquet is a form that only it takes for an instant.
+    pages.sparkSession.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     return pages.mapInArrow(lambda batches: decode_batches(batches, vcq, arguments), from_arrow_schema(schema))
 
 

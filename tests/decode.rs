@@ -35,7 +35,7 @@ mod server;
 
 const REQUESTS_PER_MINUTE: u32 = 10_000;
 
-/// A tenant that has been exported: its datasets, and its pages in two archives.
+/// A tenant that has been exported: its datasets, and its pages in archives of each form.
 struct Home {
     dir: TempDir,
     simulator: Simulator,
@@ -64,7 +64,7 @@ impl Home {
             let flags = ["--base-url", url, "--requests-per-minute", "10000", "--quiet"];
             run(vcq().current_dir(home).args(flags).args(export));
         });
-        for name in ["pages.ndjson", "pages.parquet"] {
+        for name in ["pages.ndjson", "pages.ndjson.zst", "pages.parquet"] {
             run(vcq().current_dir(home).args(["archive", "export", "2025-02-27..2025-03-05", name]));
         }
         Self { dir, simulator }
