@@ -224,9 +224,10 @@ pub enum Command {
     /// Read raw pages from a pipe, as an archive has them, and write their rows into another: the reader of `rebuild`, to run
     /// where the pages lie. It reads no configuration
     #[command(after_help = "Examples:
-  zstdcat pages-2026-03.ndjson.zst | vcq decode --to ndjson | head
-  duckdb -c \"…\" | vcq decode > rows.arrows      (see config/decode.md)
-Pages that cannot be read are told on standard error, and make it exit with 65.")]
+  vcq decode --to ndjson < pages-2026-03.ndjson.zst | head
+  vcq decode --endpoint meetings < pages-2026-03.ndjson.zst > meetings.arrows
+
+With DuckDB, Polars and Spark: config/decode.md")]
     Decode(DecodeArgs),
     /// Read the dataset back and compare it with the journal, and make sure that the journal itself is sound
     #[command(after_help = "Example: vcq verify --quick")]

@@ -24,8 +24,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::time::Instant;
 use vcq::{
     cli::{
-        ArchiveCommand, Cli, Command, DecodeArgs, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs, ReportArgs,
-        planned_end, report_path,
+        ArchiveCommand, Cli, Command, DecodeArgs, DiscoverArgs, ExportArgs, LogFormat, PlanArgs, RebuildArgs,
+        ReportArgs, planned_end, report_path,
     },
     command::{
         adopt::adopt,
@@ -132,7 +132,9 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
             Config::load(None, [], &[])?
         }
         Command::Decode(_) if !cli.global.overrides().is_empty() => {
-            return Err(Error::Usage("`vcq decode` reads standard input and writes standard output, and nothing else".into()));
+            return Err(Error::Usage(
+                "`vcq decode` reads standard input and writes standard output, and nothing else".into(),
+            ));
         }
         // Nothing but its flags: it must do the same on every machine.
         Command::Decode(_) => Config::load(None, [], &cli.overrides())?,

@@ -24,7 +24,12 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use vcq::simulator::{
-    Settings, Simulator, forms::Expected, latency::Latency, lists::Lists, manifest, quota::QuotaSettings,
+    Settings, Simulator,
+    forms::Expected,
+    latency::Latency,
+    lists::Lists,
+    manifest,
+    quota::QuotaSettings,
     tenant::{TenantSettings, UserIdType},
 };
 
@@ -279,7 +284,9 @@ fn rows_of_lists_give_the_published_ones_where_what_landed_last_counts() {
         let published = home.published(dataset);
         assert!(!published.is_empty());
         // A listing of the days around has meetings of dates that were not asked for.
-        rows.retain(|row| ["2025-03-01", "2025-03-02", "2025-03-03"].iter().any(|date| row.contains(&format!("\"date\":\"{date}\""))));
+        rows.retain(|row| {
+            ["2025-03-01", "2025-03-02", "2025-03-03"].iter().any(|date| row.contains(&format!("\"date\":\"{date}\"")))
+        });
         assert_eq!(rows, published, "{dataset}");
     }
 }
@@ -306,15 +313,19 @@ fn a_page_that_cannot_be_read_is_told_with_its_key_and_leaves_no_row() {
     ];
     let decoded = decode_lines(&lines, &[]);
     assert_eq!(decoded.code, Some(65), "{}", decoded.err);
-    let users: Vec<Value> = decoded.rows().iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["user_id"].clone()).collect();
+    let users: Vec<Value> =
+        decoded.rows().iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["user_id"].clone()).collect();
     assert_eq!(users, ["ou_0", "ou_0", "ou_2", "ou_2"]);
-    let key = "meeting_no=123456789 meeting_start_time=2025-03-02T16:00:00+00:00 join_time=2025-03-02T16:01:00+00:00 id=ou_1";
+    let key =
+        "meeting_no=123456789 meeting_start_time=2025-03-02T16:00:00+00:00 join_time=2025-03-02T16:01:00+00:00 id=ou_1";
     let told = decoded.told();
     for (told, expected) in told.iter().zip([
         format!("vcq: standard input:2: {key} page=1: `body`: page is not valid JSON at byte "),
         format!("vcq: standard input:3: {key} page=1: `body` is the API's error 121005"),
         format!("vcq: standard input:4: {key} page=1: `body`: page is not valid JSON at byte 0"),
-        format!("vcq: standard input:5: {key} page=1: `first_sample` must be a whole number from 0 to 1000000000, or not"),
+        format!(
+            "vcq: standard input:5: {key} page=1: `first_sample` must be a whole number from 0 to 1000000000, or not"
+        ),
         format!("vcq: standard input:6: {key}: `page` must be a whole number from 0"),
         "vcq: standard input:7: ".to_owned(),
         "vcq: standard input:8: the line is not one JSON object".to_owned(),
@@ -347,7 +358,10 @@ fn an_archive_without_first_sample_is_read_where_a_stay_has_one_page() {
     assert_eq!(decoded.code, Some(65));
     assert_eq!(decoded.rows().len(), 2, "{}", decoded.text());
     let told = decoded.told();
-    assert!(told.len() == 2 && told.iter().all(|line| line.contains("id=ou_1") && line.contains("no `first_sample`")), "{told:?}");
+    assert!(
+        told.len() == 2 && told.iter().all(|line| line.contains("id=ou_1") && line.contains("no `first_sample`")),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -360,13 +374,19 @@ fn a_page_of_any_size_is_split_by_rows_and_numbered_through() {
     let index = |batch: &RecordBatch| -> ArrayRef { batch.column_by_name("sample_index").unwrap().clone() };
     let indices: Vec<i32> = batches
         .iter()
-        .flat_map(|batch| arrow::array::AsArray::as_primitive::<arrow::datatypes::Int32Type>(&index(batch)).values().to_vec())
+        .flat_map(|batch| {
+            arrow::array::AsArray::as_primitive::<arrow::datatypes::Int32Type>(&index(batch)).values().to_vec()
+        })
         .collect();
     assert_eq!(indices, (300..40_300).chain([0]).collect::<Vec<_>>());
     // One that is damaged at its end leaves nothing, though it is too large to be held.
     let cut = lines[0].replace("\"has_more\":false", "\"has_more\":fals");
     let mut whole: Value = serde_json::from_str(&lines[0]).unwrap();
-    whole["body"] = json!(serde_json::from_str::<Value>(&lines[0]).unwrap()["body"].to_string().replace("\"has_more\":false", "\"has_more\":fals"));
+    whole["body"] = json!(
+        serde_json::from_str::<Value>(&lines[0]).unwrap()["body"]
+            .to_string()
+            .replace("\"has_more\":false", "\"has_more\":fals")
+    );
     let decoded = decode_lines(&[cut, whole.to_string()], &[]);
     assert_eq!((decoded.code, decoded.text(), decoded.told().len()), (Some(65), "", 2), "{}", decoded.err);
 }
@@ -384,7 +404,8 @@ fn an_input_that_is_none_is_an_error_and_a_reader_that_goes_away_is_not() {
     let huge = [&[0xff; 4][..], &[0xff, 0xff, 0xff, 0x7f], b"...."].concat();
     let huge = decode(&huge, &[]);
     assert!(huge.code == Some(74) && huge.err.contains("no Arrow IPC stream"), "{}", huge.err);
-    let other = RecordBatch::try_from_iter([("a", std::sync::Arc::new(arrow::array::Int32Array::from(vec![1])) as ArrayRef)]);
+    let other =
+        RecordBatch::try_from_iter([("a", std::sync::Arc::new(arrow::array::Int32Array::from(vec![1])) as ArrayRef)]);
     let other = decode(&arrow_stream([other.unwrap()].into_iter()), &[]);
     assert!(other.code == Some(2) && other.err.contains("has no column `meeting_no`"), "{}", other.err);
     let refused = decode(b"", &["--output", "x"]);
@@ -443,11 +464,8 @@ fn spark_duckdb_and_polars_get_the_published_rows() {
     let python = python::environment("spark", &pins);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/decode.py");
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
-    let ran = Command::new(python)
-        .args([script, env!("CARGO_BIN_EXE_vcq"), config])
-        .arg(home.dir.path())
-        .output()
-        .unwrap();
+    let ran =
+        Command::new(python).args([script, env!("CARGO_BIN_EXE_vcq"), config]).arg(home.dir.path()).output().unwrap();
     let errors = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{}\n{errors}", String::from_utf8_lossy(&ran.stdout));
 }

@@ -70,12 +70,7 @@ impl NdjsonWriter {
     }
 }
 
-fn write_line(
-    out: &mut impl Write,
-    stay: &Stay,
-    (number, first_sample): (u32, u32),
-    body: &str,
-) -> io::Result<()> {
+fn write_line(out: &mut impl Write, stay: &Stay, (number, first_sample): (u32, u32), body: &str) -> io::Result<()> {
     let Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant } = stay;
     write!(
         out,

@@ -155,8 +155,9 @@ struct Key<'a>(&'a Of);
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time =
-            |time_s: i64| DateTime::from_timestamp(time_s, 0).map_or_else(|| time_s.to_string(), |time| time.to_rfc3339());
+        let time = |time_s: i64| {
+            DateTime::from_timestamp(time_s, 0).map_or_else(|| time_s.to_string(), |time| time.to_rfc3339())
+        };
         match self.0 {
             Of::Stay(stay) => write!(
                 f,

@@ -447,12 +447,14 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "report",
             "rebuild",
             "archive",
+            "decode",
             "verify",
             "adopt",
             "check",
             "runs",
             "simulate",
             "completions",
+            "man",
             "help"
         ]
     );

@@ -105,7 +105,11 @@ impl Samples {
         });
         ended?;
         let whole = decoded.map_err(Why::from).and_then(|samples| {
-            if is_held && (samples == 0 || !entry.body.starts_with(SUCCESS)) { next_of(entry).map(drop) } else { Ok(()) }
+            if is_held && (samples == 0 || !entry.body.starts_with(SUCCESS)) {
+                next_of(entry).map(drop)
+            } else {
+                Ok(())
+            }
         });
         if whole.is_err() && is_held {
             self.batch.truncate(rows_before);
@@ -298,6 +302,9 @@ fn map(texts: &[Unparsed], rows: usize) -> ArrayRef {
 
 fn map_builder() -> MapBuilder<StringBuilder, StringBuilder> {
     let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
-    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
-        .with_values_field(Field::new("value", DataType::Utf8, false))
+    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new()).with_values_field(Field::new(
+        "value",
+        DataType::Utf8,
+        false,
+    ))
 }
