@@ -39,6 +39,8 @@ def decode(pages, vcq="vcq", arguments=()):
     # What it writes of no page has the schema.
     nothing = subprocess.run([find(vcq), *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=True)
     schema = pyarrow.ipc.open_stream(nothing.stdout).schema
+    if __name__ != "__main__":
+        pages.sparkSession.sparkContext.addPyFile(__file__)
     pages.sparkSession.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", PAGES_PER_BATCH)
     # Spark's default for timestamps in Parquet is a form that only it takes for an instant.
     pages.sparkSession.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")

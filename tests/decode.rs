@@ -198,7 +198,7 @@ fn pages_in_any_order_and_form_give_the_published_rows_and_what_the_tenant_wrote
     let mut lines = home.lines();
     lines.shuffle(&mut StdRng::seed_from_u64(1));
     let published = home.published("quality");
-    assert!(lines.iter().filter(|line| line.contains("\"page\":2")).count() > 5 && published.len() > 5_000);
+    assert!(lines.iter().filter(|line| line.contains("\"page\":1,")).count() > 5 && published.len() > 1_000);
 
     let decoded = decode_lines(&lines, &[]);
     assert_eq!(decoded.code, Some(0), "{}", decoded.err);
@@ -313,9 +313,10 @@ fn a_page_that_cannot_be_read_is_told_with_its_key_and_leaves_no_row() {
     ];
     let decoded = decode_lines(&lines, &[]);
     assert_eq!(decoded.code, Some(65), "{}", decoded.err);
-    let users: Vec<Value> =
-        decoded.rows().iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["user_id"].clone()).collect();
-    assert_eq!(users, ["ou_0", "ou_0", "ou_2", "ou_2"]);
+    let user = |row: &String| serde_json::from_str::<Value>(row).unwrap()["user_id"].clone().to_string();
+    let mut users: Vec<String> = decoded.rows().iter().map(user).collect();
+    users.sort_unstable();
+    assert_eq!(users, ["\"ou_0\"", "\"ou_0\"", "\"ou_2\"", "\"ou_2\""]);
     let key =
         "meeting_no=123456789 meeting_start_time=2025-03-02T16:00:00+00:00 join_time=2025-03-02T16:01:00+00:00 id=ou_1";
     let told = decoded.told();

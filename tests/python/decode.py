@@ -72,8 +72,8 @@ def differences(home, found):
 
 
 def check_spark(spark, vcq, config, home):
-    spark.sparkContext.addPyFile(f"{config}/spark_decode.py")
     spark.sparkContext.addFile(vcq)
+    sys.path.insert(0, config)
     from pyspark.sql import functions as f
     from spark_decode import decode
 

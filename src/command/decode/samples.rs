@@ -22,7 +22,7 @@ use crate::{
     parquet::SCHEMA,
     read::{
         batch::{Batch, Metric, Run, Unparsed, Values},
-        decode::{Unknown, decode},
+        decode::{DecodeError, Unknown, decode},
     },
     stay::{SAMPLES_PER_PAGE, Stay, partition_date},
     tables::quality::UNPARSED,
@@ -81,35 +81,22 @@ impl Samples {
         entry: &Entry<'_>,
         output: &mut Output<W>,
     ) -> Result<Result<(), Why>, End> {
-        let body = entry.body.as_bytes();
-        let is_held = body.len() <= HELD_BYTES_MAX;
-        let begun = first_sample(entry).and_then(|first_sample| {
+        let is_held = entry.body.len() <= HELD_BYTES_MAX;
+        let checked = first_sample(entry).and_then(|first_sample| {
             if !is_held {
                 next_of(entry)?;
             }
             Ok(first_sample)
         });
-        let first_sample = match begun {
+        let first_sample = match checked {
             Ok(first_sample) => first_sample,
             Err(why) => return Ok(Err(why)),
         };
         let rows_before = self.batch.rows();
-        let (zone, schema, written) = (self.zone, &self.schema, &mut self.written);
-        let mut rows = self.batch.page(stay, first_sample);
-        let mut ended = Ok(());
-        let decoded = decode(body, &mut Unknown::default(), |sample| {
-            rows.push(sample);
-            if let Some(batch) = rows.full().filter(|_| !is_held && ended.is_ok()) {
-                ended = write(batch, zone, schema, written, output);
-            }
-        });
-        ended?;
+        let decoded = self.decode((stay, first_sample), entry.body.as_bytes(), output)?;
         let whole = decoded.map_err(Why::from).and_then(|samples| {
-            if is_held && (samples == 0 || !entry.body.starts_with(SUCCESS)) {
-                next_of(entry).map(drop)
-            } else {
-                Ok(())
-            }
+            let is_plain = samples > 0 && entry.body.starts_with(SUCCESS);
+            if is_plain || !is_held { Ok(()) } else { next_of(entry).map(drop) }
         });
         if whole.is_err() && is_held {
             self.batch.truncate(rows_before);
@@ -118,6 +105,25 @@ impl Samples {
             self.write_samples(output)?;
         }
         Ok(whole)
+    }
+
+    /// Takes in a page's samples. What is full is written only if the body is too large to be held.
+    fn decode<W: Write>(
+        &mut self,
+        (stay, first_sample): (&Stay, i32),
+        body: &[u8],
+        output: &mut Output<W>,
+    ) -> Result<Result<u32, DecodeError>, End> {
+        let Self { batch, zone, schema, written, .. } = self;
+        let mut rows = batch.page(stay, first_sample);
+        let mut ended = Ok(());
+        let decoded = decode(body, &mut Unknown::default(), |sample| {
+            rows.push(sample);
+            if let Some(batch) = rows.full().filter(|_| body.len() > HELD_BYTES_MAX && ended.is_ok()) {
+                ended = write(batch, *zone, schema, written, output);
+            }
+        });
+        ended.map(|()| decoded)
     }
 
     pub(super) fn keep<W: Write>(&mut self, bad: &BadPage, output: &mut Output<W>) -> Result<(), End> {
