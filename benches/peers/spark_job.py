@@ -60,17 +60,17 @@ def value(metric):
     if metric.type == "timestamp":
         # A zone, or none: China's.
         stamp = f"to_timestamp(substring({text}, 1, 19), 'yyyy.MM.dd HH:mm:ss')"
-        zone = f"regexp_extract({text}, '[(（]GMT([+-])([0-9]{{1,2}}):?([0-9]{{2}})?[)）]$', {{}})"
+        zone = f"regexp_extract({text}, '[(（]GMT([+-])([0-9]{{1,2}}):?([0-9]{{2}})?[)）]$', @)"
         offset = (
-            f"CASE WHEN length({text}) = 19 THEN {ZONE_OFFSET_S} WHEN {zone.format(1)} = '' THEN NULL ELSE "
-            f"(CASE {zone.format(1)} WHEN '-' THEN -1 ELSE 1 END) * (CAST({zone.format(2)} AS INT) * 3600 + "
-            f"coalesce(try_cast({zone.format(3)} AS INT), 0) * 60) END"
+            f"CASE WHEN length({text}) = 19 THEN {ZONE_OFFSET_S} WHEN {zone.replace('@', '1')} = '' THEN NULL ELSE "
+            f"(CASE {zone.replace('@', '1')} WHEN '-' THEN -1 ELSE 1 END) * (CAST({zone.replace('@', '2')} AS INT) * 3600 + "
+            f"coalesce(try_cast({zone.replace('@', '3')} AS INT), 0) * 60) END"
         )
         return f"timestamp_micros(unix_micros({stamp}) - ({offset}) * 1000000L)"
     if metric.type == "int32":
         lines = f"try_cast(regexp_extract({text}, '^([0-9]+)[pP]$', 1) AS INT)"
-        sides = f"regexp_extract({text}, '^([0-9]+)[xX*×]([0-9]+)$', {{}})"
-        smaller = f"least(try_cast({sides.format(1)} AS INT), try_cast({sides.format(2)} AS INT))"
+        sides = f"regexp_extract({text}, '^([0-9]+)[xX*×]([0-9]+)$', @)"
+        smaller = f"least(try_cast({sides.replace('@', '1')} AS INT), try_cast({sides.replace('@', '2')} AS INT))"
         return f"CASE upper({text}) WHEN '2K' THEN 1440 WHEN '4K' THEN 2160 WHEN '8K' THEN 4320 ELSE coalesce({lines}, {smaller}) END"
     cases = " ".join(
         f"WHEN {text} RLIKE '^{NUMBER} *{unit}$' THEN "
