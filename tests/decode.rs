@@ -109,7 +109,9 @@ impl Home {
 fn ndjson(batches: &[RecordBatch]) -> String {
     let mut out: LineDelimitedWriter<Vec<u8>> =
         WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
-    batches.iter().for_each(|batch| out.write(batch).unwrap());
+    for batch in batches {
+        out.write(batch).unwrap();
+    }
     out.finish().unwrap();
     String::from_utf8(out.into_inner()).unwrap()
 }

@@ -127,7 +127,7 @@ impl Messages {
         let size = u32::from_le_bytes(size.try_into().unwrap_or_default()) as usize;
         match size {
             0 => return Ok(None),
-            ..=DESCRIPTION_BYTES_MAX => {}
+            1..=DESCRIPTION_BYTES_MAX => {}
             _ => return Err(ArrowError::ParseError("it is no Arrow IPC stream".into())),
         }
         let description = self.take(&mut message, size)?;

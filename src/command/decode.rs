@@ -262,14 +262,14 @@ fn endpoint_of(page: &Result<Entry<'_>, Refused>) -> Option<Endpoint> {
 /// Rows under construction.
 enum Rows {
     Samples(Box<Samples>),
-    Listed(ListedRows),
+    Listed(Box<ListedRows>),
 }
 
 impl Rows {
     fn new(endpoint: Endpoint, reading: &Reading) -> Self {
         match endpoint {
             Endpoint::Quality => Self::Samples(Box::new(Samples::new(reading))),
-            Endpoint::Meetings | Endpoint::Participants => Self::Listed(ListedRows::new(endpoint, reading)),
+            Endpoint::Meetings | Endpoint::Participants => Self::Listed(Box::new(ListedRows::new(endpoint, reading))),
         }
     }
 

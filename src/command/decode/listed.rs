@@ -116,7 +116,9 @@ impl ListedRows {
             ListingOf::Meeting(meeting) => {
                 let mut page = Attendances::default();
                 let seen = attendances(body, meeting, offset, i64::MAX, unknown)?;
-                seen.into_iter().for_each(|seen| page.take(0, seen));
+                for seen in seen {
+                    page.take(0, seen);
+                }
                 Ok(page.rows(meeting).into_iter().map(|values| (meeting.start_s, values)).collect())
             }
         }

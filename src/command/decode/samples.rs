@@ -150,7 +150,9 @@ impl Samples {
         let stays: Vec<Option<&Stay>> = self.bad_pages.iter().map(|(stay, _)| stay.as_ref()).collect();
         let texts = |text: fn(&Stay) -> Option<&str>| {
             let mut texts = StringBuilder::new();
-            stays.iter().for_each(|stay| texts.append_option(stay.and_then(text)));
+            for stay in &stays {
+                texts.append_option(stay.and_then(text));
+            }
             Arc::new(texts.finish()) as ArrayRef
         };
         let times = |time_s: fn(&Stay) -> i64| {
@@ -250,7 +252,9 @@ fn day(stay: &Stay, zone: Tz) -> i32 {
 /// A value of the stay, the same in all rows of a run.
 fn per_run<T: ArrowPrimitiveType>(runs: &[Run], rows: usize, value: impl Fn(&Stay) -> T::Native) -> PrimitiveArray<T> {
     let mut values = Vec::with_capacity(rows);
-    runs.iter().for_each(|run| values.resize(values.len() + run.rows, value(&run.stay)));
+    for run in runs {
+        values.resize(values.len() + run.rows, value(&run.stay));
+    }
     PrimitiveArray::new(values.into(), None)
 }
 
