@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! {"meeting_no":"012345678","meeting_start_time":"1740921000","meeting_end_time":"1740924600",
-//!  "join_time":"1740921060","user_id":"ou_1","page":0,"body":{"code":0,"msg":"success","data":{…}}}
+//!  "join_time":"1740921060","user_id":"ou_1","page":1,"first_sample":100,"body":{"code":0,"msg":"success","data":{…}}}
 //! ```
 //!
-//! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. A page of a
-//! listing names its endpoint, what was asked for, when its listing began, and its place in the order of landing:
+//! as one line of NDJSON, or as a row of Parquet with the keys typed as in the dataset and `body` as a string. `first_sample` is
+//! how many samples the stay has in the pages before this one, so that each page can be read by itself. A page of a listing names its endpoint, what was asked for, when its listing began, and its place in the order of landing:
 //!
 //! ```text
 //! {"endpoint":"meeting_list","window_start_time":"1740844800","window_end_time":"1740931200",
@@ -21,7 +21,17 @@
 //! what the API sent, byte for byte: what is built from it again is the same file under the same name. A body that is
 //! not one line, or begins with a byte order mark, stands in `body` without the mark and with blanks for its line ends, and
 //! as it was sent in the string `body_text`.
+//!
+//! | version | since | what it has |
+//! | --- | --- | --- |
+//! | 1 | 0.1.0 | pages of samples |
+//! | 2 | 0.1.0 | pages of listings too, told apart by `endpoint` |
+//! | 3 | 0.1.0 | `first_sample` of each page of samples |
+//!
+//! Every version is read; what a version does not know of a later one means nothing to it. Parquet says its version in its metadata,
+//! under `vcq.archive_version`.
 
+mod arrow;
 mod keys;
 mod ndjson;
 mod parquet;
@@ -29,7 +39,7 @@ mod parquet;
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Write},
+    io::{self, BufReader, Cursor, Read, Write},
     path::Path,
     sync::{
         Arc,
@@ -37,11 +47,13 @@ use std::{
     },
 };
 
+use ::arrow::error::ArrowError;
 use ::parquet::errors::ParquetError;
 use chrono_tz::Tz;
 
 pub use self::keys::{ArchivedListing, ListingOf, Of};
 use self::{
+    arrow::ArrowReader,
     keys::Keys,
     ndjson::{NdjsonReader, NdjsonWriter},
     parquet::{ParquetReader, ParquetWriter},
@@ -54,6 +66,14 @@ use crate::{
 
 /// The longest line that is read, in bytes: a body of the largest size, and the same body as an escaped string.
 pub const LINE_BYTES_MAX: usize = 3 * BODY_BYTES_MAX + (64 << 10);
+
+/// The version of the form in which archives are written.
+pub const VERSION: u32 = 3;
+
+/// The largest `first_sample`: far above what a day has, and so far below the largest `sample_index` that no page reaches it.
+pub const FIRST_SAMPLE_MAX: u32 = 1_000_000_000;
+
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +126,21 @@ pub enum ArchiveError {
         /// What the library said.
         source: ParquetError,
     },
-    /// A Parquet column is missing.
+    /// Parquet cannot be read from its beginning on.
+    #[error(
+        "is Parquet, which no pipe can give: let an engine read the file and hand on its rows as an Arrow stream, or use \
+         `vcq archive export FILE.ndjson`"
+    )]
+    ParquetStream,
+    /// The stream is no Arrow IPC, is cut, or has a batch that is too large.
+    #[error("cannot be read as an Arrow stream after row {after_row}")]
+    Arrow {
+        /// The last row that was read.
+        after_row: u64,
+        /// What is wrong with it.
+        source: ArrowError,
+    },
+    /// A column is missing.
     #[error("has no column `{0}`")]
     MissingColumn(&'static str),
     /// A Parquet column cannot be read.
@@ -119,8 +153,13 @@ impl ArchiveError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Open(error) | Self::Read { source: error, .. } => error.kind() == io::ErrorKind::IsADirectory,
-            Self::Missing | Self::OtherForm(_) | Self::Utf16 | Self::MissingColumn(_) | Self::Column(_) => true,
-            Self::Parquet { .. } => false,
+            Self::Missing
+            | Self::OtherForm(_)
+            | Self::Utf16
+            | Self::ParquetStream
+            | Self::MissingColumn(_)
+            | Self::Column(_) => true,
+            Self::Parquet { .. } | Self::Arrow { .. } => false,
         }
     }
 }
@@ -173,6 +212,9 @@ pub enum Refusal {
         "`window_start_time` and `window_end_time` are no date in the time zone {0}: the archive is of a journal of another"
     )]
     Window(Tz),
+    /// The place of its samples cannot be read.
+    #[error("`first_sample` must be a whole number from 0 to {FIRST_SAMPLE_MAX}, or not given")]
+    FirstSample,
     /// There is no usable page number.
     #[error("`page` must be a whole number from 0")]
     PageNumber,
@@ -206,7 +248,22 @@ pub enum Refusal {
 }
 
 /// The next page of an archive with its line or row, from 1; a page that breaks a rule says which.
-pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refusal>)>, ArchiveError>;
+pub type NextEntry<'a> = Result<Option<(u64, Result<Entry<'a>, Refused>)>, ArchiveError>;
+
+/// A page that is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Whose it is, and its number, as far as its keys say.
+    pub of: Option<(Of, Option<u32>)>,
+    /// Why it is not taken.
+    pub why: Refusal,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { of: None, why }
+    }
+}
 
 /// A page as it is read from an archive.
 pub struct Entry<'a> {
@@ -214,24 +271,33 @@ pub struct Entry<'a> {
     pub of: Of,
     /// Its number within the stay or the listing, from 0.
     pub number: u32,
+    /// Where its samples begin among those of its stay, from 0; none if the archive is of before version 3, or it is of a listing.
+    pub first_sample: Option<u32>,
     /// What the API sent.
     pub body: Cow<'a, str>,
 }
 
 impl<'a> Entry<'a> {
-    /// Checks the keys by the manifest's rules; `number` and `body` are `None` where the archive has none that is usable.
+    /// Checks the keys by the manifest's rules; `number` is `None` where the archive has none that is usable.
     fn checked(
         keys: &Keys<'_>,
         number: Option<u32>,
-        body: Option<Cow<'a, str>>,
+        body: Result<Cow<'a, str>, Refusal>,
         rules: &Rules,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Refused> {
         let of = keys.check(rules)?;
-        let number = number.ok_or(Refusal::PageNumber)?;
-        let body = body.ok_or(Refusal::NoBody)?;
-        match body.len() {
-            bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
-            _ => Ok(Self { of, number, body }),
+        let checked = || {
+            let first_sample = keys.first_sample()?;
+            let number = number.ok_or(Refusal::PageNumber)?;
+            let body = body?;
+            match body.len() {
+                bytes if bytes > BODY_BYTES_MAX => Err(Refusal::BodyTooLarge { bytes }),
+                _ => Ok((number, first_sample, body)),
+            }
+        };
+        match checked() {
+            Ok((number, first_sample, body)) => Ok(Self { of, number, first_sample, body }),
+            Err(why) => Err(Refused { of: Some((of, number)), why }),
         }
     }
 }
@@ -279,11 +345,11 @@ impl ArchiveWriter {
         })
     }
 
-    /// Writes one page of samples.
-    pub fn write(&mut self, stay: &Stay, number: u32, body: &str) -> io::Result<()> {
+    /// Writes one page of samples, of which the stay has `first_sample` in the pages before it.
+    pub fn write(&mut self, stay: &Stay, (number, first_sample): (u32, u32), body: &str) -> io::Result<()> {
         match self {
-            Self::Ndjson(writer) => writer.write(stay, number, body),
-            Self::Parquet(writer) => writer.write(stay, number, body).map_err(io::Error::other),
+            Self::Ndjson(writer) => writer.write(stay, (number, first_sample), body),
+            Self::Parquet(writer) => writer.write(stay, (number, first_sample), body).map_err(io::Error::other),
         }
     }
 
@@ -310,6 +376,17 @@ pub enum ArchiveReader {
     Ndjson(NdjsonReader),
     /// From rows.
     Parquet(Box<ParquetReader>),
+    /// From batches of rows.
+    Arrow(Box<ArrowReader>),
+}
+
+/// The form of an archive that comes through a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamForm {
+    /// One JSON object a line, compressed by zstd or not.
+    Ndjson,
+    /// An Arrow IPC stream, its columns as in Parquet.
+    Arrow,
 }
 
 impl ArchiveReader {
@@ -326,11 +403,32 @@ impl ArchiveReader {
         })
     }
 
+    /// Reads what comes through a pipe; if `form` is none, its first bytes tell it. Of an Arrow stream the columns are looked for now.
+    pub fn stream(input: impl Read + 'static, form: Option<StreamForm>, rules: &Rules) -> Result<Self, ArchiveError> {
+        let failed = |source| ArchiveError::Read { after_line: 0, source };
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+        let mut head = Vec::with_capacity(4);
+        input.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
+        let told = match head.as_slice() {
+            arrow::CONTINUATION => StreamForm::Arrow,
+            b"PAR1" => return Err(ArchiveError::ParquetStream),
+            _ => StreamForm::Ndjson,
+        };
+        let is_zstd = ndjson::is_zstd(&head);
+        let input = Cursor::new(head).chain(input);
+        Ok(match form.unwrap_or(told) {
+            StreamForm::Ndjson if is_zstd => Self::Ndjson(NdjsonReader::zstd_stream(input)?),
+            StreamForm::Ndjson => Self::Ndjson(NdjsonReader::plain(input)),
+            StreamForm::Arrow => Self::Arrow(Box::new(ArrowReader::new(input, rules)?)),
+        })
+    }
+
     /// The next page, or why it is none.
     pub fn next_entry(&mut self, rules: &Rules) -> NextEntry<'_> {
         match self {
             Self::Ndjson(reader) => reader.next_entry(rules),
             Self::Parquet(reader) => reader.next_entry(rules),
+            Self::Arrow(reader) => reader.next_entry(rules),
         }
     }
 }

@@ -7,9 +7,15 @@ use chrono_tz::Tz;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 
 use crate::{
-    command::{schema::Schema, simulate::SimulateArgs},
+    archive::StreamForm,
+    command::{
+        decode::{BadPages, Decoding, OutputForm},
+        schema::Schema,
+        simulate::SimulateArgs,
+    },
     config::Override,
     dates::NamedDates,
+    endpoint::Endpoint,
     error::ExitCode,
     intake::Manifests,
     journal::Lane,
@@ -77,10 +83,12 @@ impl Cli {
             Command::Export(args) => args.times.naive_times.clone(),
             Command::Plan(args) => args.times.naive_times.clone(),
             Command::Archive(ArchiveCommand::Import { times, .. }) => times.naive_times.clone(),
+            Command::Decode(args) => args.times.naive_times.clone(),
             _ => None,
         };
         let times = times.map(|meant| ("manifest.naive_times", meant));
-        self.global.overrides().into_iter().chain(times).collect()
+        let decoding = if let Command::Decode(args) = &self.command { args.overrides() } else { Vec::new() };
+        self.global.overrides().into_iter().chain(times).chain(decoding).collect()
     }
 }
 
@@ -228,6 +236,14 @@ pub enum Command {
     /// Landed pages as files: write them, land them again, or drop what is published
     #[command(subcommand, after_help = "Example: vcq archive export 2026-03-01..2026-03-31 pages-2026-03.ndjson.zst")]
     Archive(ArchiveCommand),
+    /// Read raw pages from a pipe, as an archive has them, and write their rows into another: the reader of `rebuild`, to run
+    /// where the pages lie. It reads no configuration
+    #[command(after_help = "Examples:
+  vcq decode --to ndjson < pages-2026-03.ndjson.zst | head
+  vcq decode --endpoint meetings < pages-2026-03.ndjson.zst > meetings.arrows
+
+With DuckDB, Polars and Spark: config/decode.md")]
+    Decode(DecodeArgs),
     /// Read the dataset back and compare it with the journal, and make sure that the journal itself is sound
     #[command(after_help = "Example: vcq verify --quick")]
     Verify(VerifyArgs),
@@ -269,6 +285,15 @@ pub enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one of each command into a folder
+    #[command(after_help = "Examples:
+  vcq man | man -l -
+  vcq man --dir /usr/local/share/man/man1")]
+    Man {
+        /// Write `vcq.1`, `vcq-export.1` and so on here
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
 }
 
@@ -596,6 +621,102 @@ impl ArchiveExportArgs {
     pub fn span(&self, now: DateTime<Utc>, zone: Tz) -> Option<(NaiveDate, NaiveDate)> {
         let named = self.dates.map(|dates| dates.at(now, zone));
         named.map_or(self.from.zip(self.to), |dates| Some((dates.first, dates.last)))
+    }
+}
+
+/// Options of `vcq decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// Whose pages to decode; those of the others are passed over and counted
+    #[arg(long, value_enum, default_value_t = Endpoint::Quality)]
+    pub endpoint: Endpoint,
+    /// Form of standard input; without it its first bytes tell it
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub from: Option<StreamForm>,
+    /// Form of standard output
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = OutputForm::Arrow)]
+    pub to: OutputForm,
+    /// End at the first page that cannot be read
+    #[arg(long)]
+    pub strict: bool,
+    /// Write a row for each page that cannot be read, with its keys and in a column `bad_page` the reason, and exit with 0; any
+    /// column may be null then
+    #[arg(long, conflicts_with = "strict")]
+    pub keep_bad: bool,
+    /// The time zone that decides `date`, as `timezone` in the configuration; without it Asia/Shanghai
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+    /// The offset of time texts without a zone in the pages, as `api.naive_utc_offset` in the configuration; without it +08:00
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    pub naive_utc_offset: Option<String>,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub times: Times,
+    /// Personal columns of meetings and participants that are wanted too, with commas between them, as `discover.personal` in the
+    /// configuration
+    #[arg(long, value_name = "COLUMNS")]
+    pub personal: Option<String>,
+}
+
+impl DecodeArgs {
+    /// What to decode, and how.
+    pub fn decoding(&self) -> Decoding {
+        let bad_pages = match (self.strict, self.keep_bad) {
+            (true, _) => BadPages::Strict,
+            (_, true) => BadPages::Kept,
+            _ => BadPages::Told,
+        };
+        Decoding { endpoint: self.endpoint, from: self.from, to: self.to, bad_pages }
+    }
+
+    /// The configuration keys that its flags stand for.
+    fn overrides(&self) -> Vec<Override> {
+        let given = [
+            ("timezone", &self.timezone),
+            ("api.naive_utc_offset", &self.naive_utc_offset),
+            ("discover.personal", &self.personal),
+        ];
+        given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
+}
+
+impl ValueEnum for Endpoint {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Quality => PossibleValue::new("quality").help("Samples of stays"),
+            Self::Meetings => PossibleValue::new("meetings").help("Listed meetings"),
+            Self::Participants => PossibleValue::new("participants").help("Listed participants"),
+        })
+    }
+}
+
+impl ValueEnum for StreamForm {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ndjson, Self::Arrow]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Ndjson => PossibleValue::new("ndjson").help("One JSON object a line, compressed by zstd or not"),
+            Self::Arrow => PossibleValue::new("arrow").help("An Arrow IPC stream"),
+        })
+    }
+}
+
+impl ValueEnum for OutputForm {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Ndjson, Self::Arrow]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Ndjson => PossibleValue::new("ndjson").help("One JSON object a line"),
+            Self::Arrow => PossibleValue::new("arrow").help("An Arrow IPC stream"),
+        })
     }
 }
 

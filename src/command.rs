@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod archive;
 pub mod check;
 pub mod cost;
+pub mod decode;
 pub mod demo;
 pub mod discover;
 pub mod drop;

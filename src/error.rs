@@ -38,6 +38,15 @@ pub enum Error {
         /// What is wrong with it.
         source: ArchiveError,
     },
+    /// The pages on standard input cannot be read, or not to their end.
+    #[error("standard input")]
+    Input {
+        /// What is wrong with them.
+        source: ArchiveError,
+    },
+    /// A page that cannot be read, where one is enough to end the work.
+    #[error("{0}")]
+    BadPage(String),
     /// Landed pages are needed that have been dropped.
     #[error("the landed pages of {0} have been pruned")]
     Pruned(NaiveDate),
@@ -139,7 +148,8 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Manifest { .. } | Self::Pruned(_) => ExitCode::Usage,
-            Self::Archive { source, .. } if source.is_usage() => ExitCode::Usage,
+            Self::Archive { source, .. } | Self::Input { source } if source.is_usage() => ExitCode::Usage,
+            Self::BadPage(_) => ExitCode::SomeFailed,
             Self::Access { .. } => ExitCode::Access,
             Self::Upstream(_) => ExitCode::Again,
             Self::Journal(error) | Self::Unrecorded { source: error, .. } if error.is_usage() => ExitCode::Usage,
@@ -147,6 +157,7 @@ impl Error {
             Self::Journal(_)
             | Self::Unrecorded { .. }
             | Self::Archive { .. }
+            | Self::Input { .. }
             | Self::Disk(_)
             | Self::File { .. }
             | Self::Page { .. }

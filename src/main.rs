@@ -25,13 +25,14 @@ use tokio::{sync::mpsc, time::Instant};
 use vcq::{
     access::asker,
     cli::{
-        ArchiveCommand, Cli, Command, DiscoverArgs, ExportArgs, LogFormat, LoginArgs, PlanArgs, RebuildArgs,
-        ReportArgs, planned_end, report_path,
+        ArchiveCommand, Cli, Command, DecodeArgs, DiscoverArgs, ExportArgs, LogFormat, LoginArgs, PlanArgs,
+        RebuildArgs, ReportArgs, planned_end, report_path,
     },
     command::{
         adopt::adopt,
         archive,
         check::check,
+        decode::{Decoded, decode},
         demo,
         discover::{Discovered, Discovery, discover},
         drop::drop,
@@ -129,10 +130,19 @@ fn refuse(refused: &clap::Error) -> process::ExitCode {
 
 fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
     let config = match &cli.command {
-        // Neither asks the real API: they must run where no configuration is, or a broken one.
-        Command::Demo(_) | Command::Simulate(_) | Command::Schema { .. } | Command::Completions { .. } => {
-            Config::load(None, [], &[])?
+        // None asks the real API: they must run where no configuration is, or a broken one.
+        Command::Demo(_)
+        | Command::Simulate(_)
+        | Command::Schema { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Config::load(None, [], &[])?,
+        Command::Decode(_) if !cli.global.overrides().is_empty() => {
+            return Err(Error::Usage(
+                "`vcq decode` reads standard input and writes standard output, and nothing else".into(),
+            ));
         }
+        // Nothing but its flags: it must do the same on every machine.
+        Command::Decode(_) => Config::load(None, [], &cli.overrides())?,
         _ => load_config(&cli)?,
     };
     let progress = show(&cli, &config, start)?;
@@ -228,6 +238,8 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             print(of.text())?;
             Ok(ExitCode::Complete)
         }
+        Command::Decode(args) => run_decode(&args, &config),
+        Command::Man { dir } => man(dir.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vcq", &mut script);
@@ -393,6 +405,31 @@ fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Resu
             Ok(ExitCode::Complete)
         }
     }
+}
+
+fn run_decode(args: &DecodeArgs, config: &Config) -> Result<ExitCode, Error> {
+    let streams = (io::stdin(), io::stdout().lock());
+    let decoded = decode(&args.decoding(), config, streams, |bad| tell(&format!("vcq: {bad}")))?;
+    let Decoded { pages, decoded: read, other, bad, rows, unreadable_items, is_closed, .. } = decoded;
+    tracing::info!(pages, decoded = read, other, bad, rows, unreadable_items, is_closed, "decoded");
+    Ok(decoded.exit_code())
+}
+
+/// Prints the manual page, or writes those of all commands.
+fn man(folder: Option<&Path>) -> Result<ExitCode, Error> {
+    let Some(folder) = folder else {
+        let mut page = Vec::new();
+        let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+        rendered.map_err(|error| Error::Bug(format!("no manual page: {error}")))?;
+        print(&String::from_utf8_lossy(&page))?;
+        return Ok(ExitCode::Complete);
+    };
+    clap_mangen::generate_to(Cli::command(), folder).map_err(|source| Error::File {
+        operation: "write manual pages into",
+        path: folder.display().to_string(),
+        source,
+    })?;
+    Ok(ExitCode::Complete)
 }
 
 async fn run_discover(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Refusal;
+use super::{FIRST_SAMPLE_MAX, Refusal};
 use crate::{
     endpoint::Endpoint,
     manifest::{column::Fields, reject::Reject, rules::Rules},
@@ -60,7 +60,7 @@ impl ListingOf {
     }
 }
 
-/// A key of the envelope that only pages of listings have.
+/// A key of the envelope that the manifest has not: all but the last are of pages of listings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Endpoint,
@@ -68,11 +68,13 @@ pub(super) enum Key {
     WindowEnd,
     BegunAt,
     Landed,
+    FirstSample,
 }
 
 impl Key {
     /// All of them, in the order of the columns.
-    pub(super) const ALL: [Self; 5] = [Self::Endpoint, Self::WindowStart, Self::WindowEnd, Self::BegunAt, Self::Landed];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Endpoint, Self::WindowStart, Self::WindowEnd, Self::BegunAt, Self::Landed, Self::FirstSample];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -81,6 +83,7 @@ impl Key {
             Self::WindowEnd => "window_end_time",
             Self::BegunAt => "begun_at",
             Self::Landed => "landed",
+            Self::FirstSample => "first_sample",
         }
     }
 }
@@ -111,6 +114,14 @@ impl Keys<'_> {
         let landed =
             self.text(Key::Landed).parse().map_err(|_| Refusal::Key(Key::Landed.name(), "a whole number from 0"))?;
         Ok(Of::Listing(ArchivedListing { of, begun_at_s: self.time(Key::BegunAt, rules)?, landed }))
+    }
+
+    /// Where the page's samples begin among those of its stay; none if the envelope does not say, as those of before did not.
+    pub(super) fn first_sample(&self) -> Result<Option<u32>, Refusal> {
+        match self.text(Key::FirstSample) {
+            "" => Ok(None),
+            text => text.parse().ok().filter(|first| *first <= FIRST_SAMPLE_MAX).map(Some).ok_or(Refusal::FirstSample),
+        }
     }
 
     fn text(&self, key: Key) -> &str {

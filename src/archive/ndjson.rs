@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use zstd::stream::{Decoder, Encoder};
 
 use super::{
-    ArchiveError, ArchivedListing, Entry, LINE_BYTES_MAX, ListingOf, NextEntry, Output, Refusal,
+    ArchiveError, ArchivedListing, BUFFER_BYTES, Entry, LINE_BYTES_MAX, ListingOf, NextEntry, Output, Refusal, Refused,
     keys::{Key, Keys},
 };
 use crate::{
@@ -31,8 +31,6 @@ use crate::{
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
-const BUFFER_BYTES: usize = 256 << 10;
-
 /// Writes pages as lines.
 pub enum NdjsonWriter {
     Plain(BufWriter<Output>),
@@ -50,10 +48,10 @@ impl NdjsonWriter {
         Ok(Self::Zstd(Box::new(encoder)))
     }
 
-    pub(super) fn write(&mut self, stay: &Stay, number: u32, body: &str) -> io::Result<()> {
+    pub(super) fn write(&mut self, stay: &Stay, page: (u32, u32), body: &str) -> io::Result<()> {
         match self {
-            Self::Plain(out) => write_line(out, stay, number, body),
-            Self::Zstd(out) => write_line(out, stay, number, body),
+            Self::Plain(out) => write_line(out, stay, page, body),
+            Self::Zstd(out) => write_line(out, stay, page, body),
         }
     }
 
@@ -72,7 +70,7 @@ impl NdjsonWriter {
     }
 }
 
-fn write_line(out: &mut impl Write, stay: &Stay, number: u32, body: &str) -> io::Result<()> {
+fn write_line(out: &mut impl Write, stay: &Stay, (number, first_sample): (u32, u32), body: &str) -> io::Result<()> {
     let Stay { meeting_no, meeting_start_s, meeting_end_s, join_s, participant } = stay;
     write!(
         out,
@@ -84,7 +82,8 @@ fn write_line(out: &mut impl Write, stay: &Stay, number: u32, body: &str) -> io:
         }
     )?;
     serde_json::to_writer(&mut *out, participant.id())?;
-    write_body(out, number, body)
+    write!(out, ",\"page\":{number},\"first_sample\":{first_sample}")?;
+    write_body(out, body)
 }
 
 fn write_listed_line(out: &mut impl Write, listing: &ArchivedListing, number: u32, body: &str) -> io::Result<()> {
@@ -102,13 +101,13 @@ fn write_listed_line(out: &mut impl Write, listing: &ArchivedListing, number: u3
             )?;
         }
     }
-    write!(out, ",\"begun_at\":\"{begun_at_s}\",\"landed\":{landed}")?;
-    write_body(out, number, body)
+    write!(out, ",\"begun_at\":\"{begun_at_s}\",\"landed\":{landed},\"page\":{number}")?;
+    write_body(out, body)
 }
 
 /// Writes the rest of a line.
-fn write_body(out: &mut impl Write, number: u32, body: &str) -> io::Result<()> {
-    write!(out, ",\"page\":{number},\"body\":")?;
+fn write_body(out: &mut impl Write, body: &str) -> io::Result<()> {
+    out.write_all(b",\"body\":")?;
     let json = body.strip_prefix('\u{feff}').unwrap_or(body).trim();
     if json == body && !body.contains(['\n', '\r']) {
         out.write_all(body.as_bytes())?;
@@ -125,6 +124,14 @@ fn write_body(out: &mut impl Write, number: u32, body: &str) -> io::Result<()> {
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 const ZSTD_SKIPPED_MAGIC: u32 = 0x184D_2A50;
 
+/// Whether a file that begins so is compressed by zstd.
+pub(super) fn is_zstd(head: &[u8]) -> bool {
+    head.try_into().is_ok_and(|head| {
+        let magic = u32::from_le_bytes(head);
+        magic == ZSTD_MAGIC || magic & !0xF == ZSTD_SKIPPED_MAGIC
+    })
+}
+
 /// Byte order marks of UTF-16.
 const UTF16_MARKS: [&[u8]; 2] = [&[0xFF, 0xFE], &[0xFE, 0xFF]];
 
@@ -134,8 +141,8 @@ pub struct NdjsonReader {
 }
 
 impl NdjsonReader {
-    pub(super) fn plain(file: File) -> Self {
-        Self::new(BufReader::with_capacity(BUFFER_BYTES, file))
+    pub(super) fn plain(input: impl Read + 'static) -> Self {
+        Self::new(BufReader::with_capacity(BUFFER_BYTES, input))
     }
 
     pub(super) fn zstd(file: File) -> Result<Self, ArchiveError> {
@@ -143,14 +150,14 @@ impl NdjsonReader {
         let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
         let mut head = Vec::with_capacity(4);
         file.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
-        let is_zstd = head.as_slice().try_into().is_ok_and(|head| {
-            let magic = u32::from_le_bytes(head);
-            magic == ZSTD_MAGIC || magic & !0xF == ZSTD_SKIPPED_MAGIC
-        });
-        if !is_zstd {
+        if !is_zstd(&head) {
             return Err(ArchiveError::OtherForm("zstd"));
         }
-        let decoder = Decoder::new(Cursor::new(head).chain(file)).map_err(failed)?;
+        Self::zstd_stream(Cursor::new(head).chain(file))
+    }
+
+    pub(super) fn zstd_stream(input: impl BufRead + 'static) -> Result<Self, ArchiveError> {
+        let decoder = Decoder::with_buffer(input).map_err(|source| ArchiveError::Read { after_line: 0, source })?;
         Ok(Self::new(BufReader::with_capacity(BUFFER_BYTES, decoder)))
     }
 
@@ -197,6 +204,8 @@ struct Line<'a> {
     #[serde(borrow, default)]
     landed: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    first_sample: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     page: Option<&'a RawValue>,
     #[serde(borrow, default)]
     body: Option<&'a RawValue>,
@@ -212,6 +221,7 @@ impl<'a> Line<'a> {
             Key::WindowEnd => self.window_end_time,
             Key::BegunAt => self.begun_at,
             Key::Landed => self.landed,
+            Key::FirstSample => self.first_sample,
         }
     }
 
@@ -227,21 +237,23 @@ impl<'a> Line<'a> {
     }
 }
 
-fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Entry<'a>, Refusal> {
+fn page<'a>(lines: &'a LineReader<impl BufRead>, rules: &Rules) -> Result<Entry<'a>, Refused> {
     if lines.is_too_long() {
-        return Err(Refusal::LineTooLong);
+        return Err(Refusal::LineTooLong.into());
     }
     match page_on(lines.bytes(), rules) {
-        Err(Refusal::NotUtf8 | Refusal::NotAnObject { .. }) if lines.is_unfinished() => Err(Refusal::Cut),
+        Err(Refused { why: Refusal::NotUtf8 | Refusal::NotAnObject { .. }, .. }) if lines.is_unfinished() => {
+            Err(Refusal::Cut.into())
+        }
         page => page,
     }
 }
 
-fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
+fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refused> {
     let json = std::str::from_utf8(bytes).map_err(|_| Refusal::NotUtf8)?;
     // A list would be read as the object's values.
     if !json.trim_start().starts_with('{') {
-        return Err(Refusal::NotAnObject { byte: 1 });
+        return Err(Refusal::NotAnObject { byte: 1 }.into());
     }
     let line: Line<'a> =
         serde_json::from_str(json).map_err(|error| Refusal::NotAnObject { byte: error.column().max(1) })?;
@@ -250,18 +262,18 @@ fn page_on<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Entry<'a>, Refusal> {
     for column in Column::ALL {
         if let Err(found) = texts[column as usize] {
             let reason = Reason::Value { column, rule: Rule::JsonType { found } };
-            return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
+            return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))).into());
         }
     }
     let others = Key::ALL.map(|key| line.other(key).map_or(Ok(Cow::Borrowed("")), text));
     if let Some((key, found)) =
         Key::ALL.into_iter().zip(&others).find_map(|(key, text)| Some((key, *text.as_ref().err()?)))
     {
-        return Err(Refusal::KeyType { key: key.name(), found });
+        return Err(Refusal::KeyType { key: key.name(), found }.into());
     }
     let keys = Keys { fields, others: others.each_ref().map(|text| text.as_deref().unwrap_or_default()) };
     let number = line.page.and_then(|value| text(value).ok()?.parse().ok());
-    let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).transpose()?;
+    let body = line.body_text.map(Ok).or_else(|| line.body.map(body_text)).unwrap_or(Err(Refusal::NoBody));
     Entry::checked(&keys, number, body, rules)
 }
 

@@ -10,12 +10,15 @@ use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+    },
     schema::types::ColumnPath,
 };
 
 use super::{
-    ArchiveError, ArchivedListing, Entry, ListingOf, NextEntry, Output, Refusal,
+    ArchiveError, ArchivedListing, Entry, ListingOf, NextEntry, Output, Refusal, Refused, VERSION,
     keys::{Key, Keys},
 };
 use crate::{
@@ -29,8 +32,8 @@ use crate::{
     stay::{MeetingNo, Participant, Stay},
 };
 
-const PAGE: &str = "page";
-const BODY: &str = "body";
+pub(super) const PAGE: &str = "page";
+pub(super) const BODY: &str = "body";
 
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
@@ -59,6 +62,7 @@ struct Builders {
     endpoint: StringBuilder,
     listed_times: [TimestampMicrosecondBuilder; 3],
     landed: Int64Builder,
+    first_sample: Int64Builder,
     number: Int64Builder,
     body: StringBuilder,
 }
@@ -72,13 +76,19 @@ impl ParquetWriter {
             .set_write_batch_size(BODIES_PER_LOOK)
             .set_column_dictionary_enabled(body.clone(), false)
             .set_column_statistics_enabled(body, EnabledStatistics::None)
+            .set_key_value_metadata(Some(vec![KeyValue::new("vcq.archive_version".into(), VERSION.to_string())]))
             .build();
         let file = ArrowWriter::try_new(output, Arc::clone(&schema), Some(properties))?;
         Ok(Self { file, schema, rows: Builders::default() })
     }
 
-    pub(super) fn write(&mut self, stay: &Stay, number: u32, body: &str) -> Result<(), ParquetError> {
-        self.rows.push(stay);
+    pub(super) fn write(
+        &mut self,
+        stay: &Stay,
+        (number, first_sample): (u32, u32),
+        body: &str,
+    ) -> Result<(), ParquetError> {
+        self.rows.push(stay, first_sample);
         self.end_row(number, body)
     }
 
@@ -114,12 +124,13 @@ impl ParquetWriter {
 }
 
 impl Builders {
-    fn push(&mut self, stay: &Stay) {
+    fn push(&mut self, stay: &Stay, first_sample: u32) {
         let times = [stay.meeting_start_s, stay.meeting_end_s, stay.join_s].map(Some);
         self.push_keys(Some(stay.meeting_no), times, &stay.participant);
         self.endpoint.append_value(Endpoint::Quality.name());
         append_times(&mut self.listed_times, [None; 3]);
         self.landed.append_null();
+        self.first_sample.append_value(first_sample.into());
     }
 
     fn push_listed(&mut self, listing: &ArchivedListing) {
@@ -136,6 +147,7 @@ impl Builders {
         self.endpoint.append_value(listing.of.endpoint().name());
         append_times(&mut self.listed_times, [window_start_s, window_end_s, Some(listing.begun_at_s)]);
         self.landed.append_value(listing.landed.cast_signed());
+        self.first_sample.append_null();
     }
 
     fn push_keys<'a>(
@@ -164,6 +176,7 @@ impl Builders {
         columns.push(Arc::new(self.endpoint.finish()));
         columns.extend(times(self.listed_times));
         columns.push(Arc::new(self.landed.finish()));
+        columns.push(Arc::new(self.first_sample.finish()));
         columns.push(Arc::new(self.number.finish()));
         columns.push(Arc::new(self.body.finish()));
         columns
@@ -190,7 +203,7 @@ fn schema() -> Schema {
     let others = Key::ALL.map(|key| match key {
         Key::Endpoint => Field::new(key.name(), DataType::Utf8, false),
         Key::WindowStart | Key::WindowEnd | Key::BegunAt => Field::new(key.name(), time(), true),
-        Key::Landed => Field::new(key.name(), DataType::Int64, true),
+        Key::Landed | Key::FirstSample => Field::new(key.name(), DataType::Int64, true),
     });
     let page = [Field::new(PAGE, DataType::Int64, false), Field::new(BODY, DataType::Utf8, false)];
     Schema::new(keys.into_iter().chain(others).chain(page).collect::<Vec<_>>())
@@ -242,22 +255,24 @@ impl ParquetReader {
     }
 }
 
-fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refusal> {
+/// The page in a row of the [`wanted`] columns.
+pub(super) fn page<'a>(batch: &'a RowBatch, row: usize, rules: &Rules) -> Result<Entry<'a>, Refused> {
     let fields = batch.fields(row);
     if let Some(reason) = batch.broken_field(row) {
-        return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))));
+        return Err(Refusal::Keys(Box::new(Reject::new(&fields, reason))).into());
     }
     let others = Key::ALL.map(|key| batch.text(OTHERS_AT + key as usize, row).unwrap_or_default());
     let keys = Keys { fields, others };
-    if batch.broken(BODY_AT, row).is_some() {
-        return Err(Refusal::BodyNotUtf8);
-    }
     let number = batch.text(PAGE_AT, row).and_then(|number| number.parse().ok());
-    Entry::checked(&keys, number, batch.text(BODY_AT, row).map(Cow::Borrowed), rules)
+    let body = match batch.broken(BODY_AT, row) {
+        Some(_) => Err(Refusal::BodyNotUtf8),
+        None => batch.text(BODY_AT, row).map(Cow::Borrowed).ok_or(Refusal::NoBody),
+    };
+    Entry::checked(&keys, number, body, rules)
 }
 
 /// The columns that are read, and where the schema has them. Of `user_id` and `room_id` one is enough.
-fn wanted(schema: &Schema) -> Result<Vec<Wanted>, ArchiveError> {
+pub(super) fn wanted(schema: &Schema) -> Result<Vec<Wanted>, ArchiveError> {
     let find = |name: &'static str, values| (name, values, schema.column_with_name(name).map(|(position, _)| position));
     let keys = Column::ALL.map(|column| find(column.name(), Values::Any));
     // Archives of before there were listings have no other keys.

@@ -171,7 +171,7 @@ impl Journal {
     /// A reader of landed bodies, which reuses its buffers from stay to stay.
     pub fn bodies(&self) -> Result<StayPages<'_>, JournalError> {
         const PAGE_BODIES: &str = "
-            SELECT number, zstd FROM page LEFT JOIN body ON body.id = page.body WHERE stay = ?1 ORDER BY number";
+            SELECT number, samples, zstd FROM page LEFT JOIN body ON body.id = page.body WHERE stay = ?1 ORDER BY number";
         Ok(StayPages::new(self.db.prepare_cached(PAGE_BODIES)?))
     }
 

@@ -73,12 +73,27 @@ impl<'journal> StayPages<'journal> {
         stay: StayId,
         mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.each_counted(stay, |(number, _), body| each(number, body))
+    }
+
+    /// The same, with the number of samples beside the page's own number.
+    ///
+    /// # Errors
+    ///
+    /// As [`each`](Self::each).
+    pub fn each_counted<E: From<JournalError>>(
+        &mut self,
+        stay: StayId,
+        mut each: impl FnMut((u32, u32), &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut rows = self.statement.query([stay]).map_err(JournalError::from)?;
         while let Some(row) = rows.next().map_err(JournalError::from)? {
             let number = row.get(0).map_err(JournalError::from)?;
-            let landed = row.get_ref(1).map_err(JournalError::from)?;
+            let samples = row.get(1).map_err(JournalError::from)?;
+            let landed = row.get_ref(2).map_err(JournalError::from)?;
             let landed = landed.as_blob_or_null().unwrap_or_default().ok_or(JournalError::Pruned { stay })?;
-            each(number, self.reader.read(landed).ok_or(JournalError::Body { stay, number })?)?;
+            let body = self.reader.read(landed).ok_or(JournalError::Body { stay, number })?;
+            each((number, samples), body)?;
         }
         Ok(())
     }

@@ -235,6 +235,35 @@ impl Batches {
     }
 }
 
+/// Turns batches of rows that did not come from a Parquet file into texts, by the types of their columns.
+pub(crate) struct Conversion {
+    /// Of each wanted column, its name and form; none where the rows have it not.
+    forms: Vec<Option<(&'static str, Form)>>,
+}
+
+impl Conversion {
+    /// Looks at the types of the wanted columns. `naive_times` is what times without a zone mean.
+    pub(crate) fn of(
+        schema: &Schema,
+        wanted: &[Wanted],
+        naive_times: Option<FixedOffset>,
+    ) -> Result<Self, ColumnError> {
+        let form = |&(name, values, position): &Wanted| {
+            let Some(position) = position else { return Ok(None) };
+            let arrow = schema.field(position).data_type();
+            let form = Form::of_arrow(arrow, naive_times).map_err(|unfit| unfit.of(name, values))?;
+            let unfit = || Unfit::Type(arrow.to_string()).of(name, values);
+            if values.accept(form) { Ok(Some((name, form))) } else { Err(unfit()) }
+        };
+        Ok(Self { forms: wanted.iter().map(form).collect::<Result<Vec<_>, _>>()? })
+    }
+
+    /// The wanted columns of a batch of this schema.
+    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<RowBatch, ArrowError> {
+        RowBatch::of(batch, &self.forms)
+    }
+}
+
 /// How a column's values become texts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
@@ -283,11 +312,28 @@ impl Form {
         let may_be_text = matches!((logical, converted), (None, ConvertedType::NONE | ConvertedType::ENUM))
             || matches!(logical, Some(LogicalType::Enum));
         match value_type(arrow) {
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
+                if !may_be_text =>
+            {
+                Err(Unfit::Type(arrow.to_string()))
+            }
+            DataType::Timestamp(unit, zone) => {
+                let offset = match naive(logical, converted, zone.is_some()) {
+                    None => 0,
+                    Some(found) => naive_times.ok_or(Unfit::NaiveTimes(found))?.local_minus_utc(),
+                };
+                Ok(Self::Seconds { unit: *unit, offset_s: offset.into() })
+            }
+            _ => Self::of_arrow(arrow, naive_times),
+        }
+    }
+
+    /// The form of a column of which no more is known than its Arrow type.
+    fn of_arrow(arrow: &DataType, naive_times: Option<FixedOffset>) -> Result<Self, Unfit> {
+        match value_type(arrow) {
             DataType::Null => Ok(Self::Nothing),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Self::Text),
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
-                if may_be_text =>
-            {
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
                 Ok(Self::Text)
             }
             integer if integer.is_integer() => Ok(Self::Integer),
@@ -295,12 +341,10 @@ impl Form {
             DataType::Float32 => Ok(Self::Float { whole_below: 2_f64.powi(24) }),
             DataType::Float64 => Ok(Self::Float { whole_below: 2_f64.powi(53) }),
             decimal if decimal.is_decimal() => Ok(Self::Decimal),
-            DataType::Timestamp(unit, zone) => {
-                let offset = match naive(logical, converted, zone.is_some()) {
-                    None => 0,
-                    Some(found) => naive_times.ok_or(Unfit::NaiveTimes(found))?.local_minus_utc(),
-                };
-                Ok(Self::Seconds { unit: *unit, offset_s: offset.into() })
+            DataType::Timestamp(unit, Some(_)) => Ok(Self::Seconds { unit: *unit, offset_s: 0 }),
+            DataType::Timestamp(unit, None) => {
+                let meant = naive_times.ok_or(Unfit::NaiveTimes("a timestamp without time zone"))?;
+                Ok(Self::Seconds { unit: *unit, offset_s: meant.local_minus_utc().into() })
             }
             _ => Err(Unfit::Type(arrow.to_string())),
         }

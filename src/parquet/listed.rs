@@ -170,7 +170,7 @@ fn metadata(facts: &ListedFacts<'_>) -> Vec<KeyValue> {
 const ROWS: &str = "vcq.rows";
 
 /// Rows under construction, column by column.
-struct Rows {
+pub(crate) struct Rows {
     columns: Vec<(usize, &'static Column, Builder)>,
     unparsed: MapBuilder<StringBuilder, StringBuilder>,
     count: usize,
@@ -178,7 +178,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(table: &'static Table, personal: &[String]) -> Self {
+    pub(crate) fn new(table: &'static Table, personal: &[String]) -> Self {
         let published = table.published(personal);
         let columns =
             published.filter_map(|column| Some((table.position(column.name)?, column, Builder::of(column.kind))));
@@ -188,7 +188,8 @@ impl Rows {
         Self { columns: columns.collect(), unparsed, count: 0, text_bytes: 0 }
     }
 
-    fn push(&mut self, values: &Values) -> Result<(), ParquetFileError> {
+    /// Adds a row, as [`ListedWriter::push`] does.
+    pub(crate) fn push(&mut self, values: &Values) -> Result<(), ParquetFileError> {
         let mut has_unparsed = false;
         for (position, column, builder) in &mut self.columns {
             let cell = values.cells.get(*position).unwrap_or(&Cell::Null);
@@ -209,12 +210,13 @@ impl Rows {
         Ok(())
     }
 
-    fn are_many(&self) -> bool {
+    /// Whether they should be [taken](Self::take) before the next one.
+    pub(crate) fn are_many(&self) -> bool {
         self.count >= ROWS_PER_BATCH || self.text_bytes >= TEXT_BYTES_PER_BATCH
     }
 
     /// The columns in the order of [`schema`]; no rows are left.
-    fn take(&mut self) -> Vec<ArrayRef> {
+    pub(crate) fn take(&mut self) -> Vec<ArrayRef> {
         (self.count, self.text_bytes) = (0, 0);
         let columns = self.columns.iter_mut().map(|(_, _, builder)| builder.finish());
         columns.chain([Arc::new(self.unparsed.finish()) as ArrayRef]).collect()

@@ -29,6 +29,7 @@ const UNPARSED_ENTRY_BYTES: usize = 256;
 /// Buffers keep their room when a batch is cleared, so that one batch serves row group after row group.
 #[derive(Debug)]
 pub struct Batch {
+    rows_max: usize,
     times: Times,
     rows: usize,
     runs: Vec<Run>,
@@ -84,7 +85,13 @@ pub struct Unparsed {
 impl Batch {
     /// A batch that reads time texts without a zone as of `naive_offset`.
     pub fn new(naive_offset: FixedOffset) -> Self {
+        Self::with_rows_max(naive_offset, ROWS_MAX)
+    }
+
+    /// The same, full after `rows_max` rows.
+    pub fn with_rows_max(naive_offset: FixedOffset, rows_max: usize) -> Self {
         Self {
+            rows_max,
             times: Times { naive_offset, last_text: String::new(), last_reading: Reading::Absent },
             rows: 0,
             runs: Vec::new(),
@@ -98,12 +105,17 @@ impl Batch {
 
     /// Begins the rows of one stay: the samples pushed to it are numbered from 0.
     pub fn stay<'a>(&'a mut self, stay: &'a Stay) -> StayRows<'a> {
-        StayRows { batch: self, stay, sample_index: 0, has_run: false }
+        self.page(stay, 0)
+    }
+
+    /// Begins the rows of one page of a stay: the samples pushed to it are numbered from `first_sample`.
+    pub fn page<'a>(&'a mut self, stay: &'a Stay, first_sample: i32) -> StayRows<'a> {
+        StayRows { batch: self, stay, sample_index: first_sample, has_run: false }
     }
 
     /// True if the batch should be written and cleared before the next row.
     pub fn is_full(&self) -> bool {
-        self.rows >= ROWS_MAX || self.unparsed_bytes >= UNPARSED_BYTES_MAX
+        self.rows >= self.rows_max || self.unparsed_bytes >= UNPARSED_BYTES_MAX
     }
 
     /// How many rows there are.
@@ -139,6 +151,22 @@ impl Batch {
         self.metrics.iter_mut().for_each(Metric::clear);
         self.unparsed.clear();
         self.unparsed_bytes = 0;
+    }
+
+    /// Forgets the rows from `rows` on, as when their page turned out to be damaged. Texts that have been
+    /// [counted](Self::take_unreadable) stay counted.
+    pub fn truncate(&mut self, rows: usize) {
+        while let Some(run) = self.runs.last_mut().filter(|_| self.rows > rows) {
+            let excess = run.rows.min(self.rows - rows);
+            run.rows -= excess;
+            self.rows -= excess;
+            self.runs.pop_if(|run| run.rows == 0);
+        }
+        self.sample_time_us.truncate(rows);
+        self.metrics.iter_mut().for_each(|metric| metric.truncate(rows));
+        while let Some(unparsed) = self.unparsed.pop_if(|unparsed| unparsed.row >= rows) {
+            self.unparsed_bytes -= unparsed.text.len() + UNPARSED_ENTRY_BYTES;
+        }
     }
 
     /// The texts that could not be read, in all rows since the last call.
@@ -245,6 +273,14 @@ impl Metric {
         }
     }
 
+    fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Time(values) => values.truncate(rows),
+            Self::Number(_, values) => values.truncate(rows),
+            Self::Resolution(values) => values.truncate(rows),
+        }
+    }
+
     fn clear(&mut self) {
         match self {
             Self::Time(values) => values.clear(),
@@ -270,6 +306,12 @@ impl<T> Values<T> {
     fn append_option(&mut self, value: Option<T>) {
         self.levels.push(value.is_some().into());
         self.values.extend(value);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        let excess = self.levels.iter().skip(rows).filter(|level| **level == 1).count();
+        self.values.truncate(self.values.len() - excess);
+        self.levels.truncate(rows);
     }
 
     fn clear(&mut self) {

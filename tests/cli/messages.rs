@@ -447,6 +447,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "report",
             "rebuild",
             "archive",
+            "decode",
             "verify",
             "adopt",
             "check",
@@ -457,6 +458,7 @@ fn every_command_has_an_example_and_shells_their_completions() {
             "simulate",
             "schema",
             "completions",
+            "man",
             "help"
         ]
     );

@@ -168,10 +168,13 @@ impl Archive {
     }
 
     fn add_stay(&mut self, bodies: &mut StayPages<'_>, id: StayId, stay: &Stay) -> Result<(), Error> {
-        bodies.each(id, |number, body| {
+        let mut first_sample = 0;
+        bodies.each_counted(id, |(number, samples), body| {
             self.exported.pages += 1;
             let body = str::from_utf8(body).map_err(|_| JournalError::Body { stay: id, number })?;
-            self.writer.write(stay, number, body).map_err(|source| write_error(&self.exported.path, source))
+            let written = self.writer.write(stay, (number, first_sample), body);
+            first_sample += samples;
+            written.map_err(|source| write_error(&self.exported.path, source))
         })
     }
 }

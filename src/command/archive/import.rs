@@ -9,7 +9,7 @@ use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 
 use crate::{
-    archive::{ArchiveError, ArchiveReader, ArchivedListing, Entry, Form, ListingOf, Of, Refusal},
+    archive::{ArchiveError, ArchiveReader, ArchivedListing, Entry, Form, ListingOf, Of, Refusal, Refused},
     config::Config,
     dates::day_span_s,
     error::{Error, ExitCode},
@@ -151,13 +151,13 @@ impl Importing<'_> {
         Ok(())
     }
 
-    fn take_line(&mut self, page: Result<Entry<'_>, Refusal>, at: Manifested) -> Result<(), Error> {
+    fn take_line(&mut self, page: Result<Entry<'_>, Refused>, at: Manifested) -> Result<(), Error> {
         self.imported.pages += 1;
         self.start.count("pages", self.imported.pages, None);
         match page {
             Ok(page) => self.take(&page, at),
-            Err(refusal) => {
-                self.imported.refuse(&self.archives[at.file as usize], at.line, &refusal);
+            Err(refused) => {
+                self.refuse(at, &refused.why);
                 Ok(())
             }
         }
