@@ -112,7 +112,10 @@ def main():
     ways = {f"spark {way}": way for way in asked.ways.split(",") if way}
     jobs = {"rebuild": rebuild, "decode": decode, **{name: lambda way=way: spark(way) for name, way in ways.items()}}
     # The first run of each is looked at, and counts where no other is asked for.
-    runs = {name: [job()] for name, job in jobs.items()}
+    runs = {}
+    for name, job in jobs.items():
+        runs[name] = [job()]
+        print(f"{name}: {runs[name][0]}", file=sys.stderr)
     check = lambda output: json.loads(subprocess.check_output([python, compare.PEERS / "check.py", output]))
     published = check(work / "vcq")
     for name, way in ways.items():

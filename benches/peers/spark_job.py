@@ -77,7 +77,11 @@ def value(metric):
         f"CAST(CAST(replace(regexp_extract({text}, '^{NUMBER}', 1), '−', '-') AS DECIMAL(24, 6)) * {factor} AS DOUBLE)"
         for unit, factor in UNITS[metric.unit]
     )
-    return f"CASE WHEN {text} = '0' THEN 0.0D {cases} END"
+    # The usual form first, without a pattern: expressions that are not reached cost nothing.
+    raw, unit = f"sample.{metric.section}.{metric.key}", metric.unit
+    usual = f"try_cast(left({raw}, length({raw}) - {len(unit)}) AS DOUBLE)"
+    is_usual = f"endswith({raw}, '{unit}') AND ascii(right({raw}, {len(unit) + 1})) BETWEEN 48 AND 57"
+    return f"coalesce(CASE WHEN {is_usual} THEN {usual} END, CASE WHEN {text} = '0' THEN 0.0D {cases} END)"
 
 
 def by_sql(pages):
