@@ -242,7 +242,7 @@ pub enum Command {
   vcq decode --to ndjson < pages-2026-03.ndjson.zst | head
   vcq decode --endpoint meetings < pages-2026-03.ndjson.zst > meetings.arrows
 
-With DuckDB, Polars and Spark: config/decode.md")]
+With DuckDB, Polars and Spark: config/DECODE.md")]
     Decode(DecodeArgs),
     /// Read the dataset back and compare it with the journal, and make sure that the journal itself is sound
     #[command(after_help = "Example: vcq verify --quick")]

@@ -1,21 +1,29 @@
 //! What of the journal itself is damaged: its own structure, and landed pages that are no longer what was landed.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _},
+};
 
 use chrono::NaiveDate;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use sha2::{Digest, Sha256};
+use zstd::stream::read::Decoder;
 
 use super::{
     Journal, JournalError,
     page::{BodyReader, DIGEST_BYTES},
 };
+use crate::limits::BODY_BYTES_MAX;
 
 /// Landed pages compared in one reading of the database: between two of them its log can be taken in.
 const PAGES_PER_READING: i64 = 1000;
 
 /// Faults of the structure that are told one by one.
 const FAULTS_MAX: u32 = 20;
+
+/// A larger body is read a part at a time: it would be in memory three times.
+const FRAME_BYTES_HELD_MAX: usize = 1 << 20;
 
 /// Steps of SQLite between two looks at whether to go on: some milliseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 100_000;
@@ -79,14 +87,16 @@ impl Journal {
     pub fn damaged_pages(&self, share: Share, stop: impl Fn() -> bool) -> Result<Option<DamagedPages>, JournalError> {
         // A second reading is of its stay's date.
         const PAGES: &str = "
-            SELECT page.stay, page.number, page.digest, body.zstd, coalesce(stay.date, first.date)
+            SELECT page.stay, page.number, page.digest, iif(length(body.zstd) <= ?6, body.zstd, NULL),
+                coalesce(stay.date, first.date), body.id
             FROM page LEFT JOIN body ON body.id = page.body
                 LEFT JOIN stay ON stay.id = page.stay
                 LEFT JOIN stay AS first ON first.id = stay.rereads
             WHERE (page.stay, page.number) > (?1, ?2) AND page.body IS NOT NULL AND abs(page.stay) % ?4 = ?5
             ORDER BY page.stay, page.number LIMIT ?3";
         const LISTED_PAGES: &str = "
-            SELECT page.id, page.number, page.digest, body.zstd, coalesce(listing.date, meeting.date)
+            SELECT page.id, page.number, page.digest, iif(length(body.zstd) <= ?6, body.zstd, NULL),
+                coalesce(listing.date, meeting.date), body.id
             FROM listed_page AS page LEFT JOIN body ON body.id = page.body
                 LEFT JOIN listing ON listing.id = page.listing
                 LEFT JOIN meeting ON meeting.id = listing.meeting
@@ -101,13 +111,20 @@ impl Journal {
                     return Ok(None);
                 }
                 let mut statement = self.db.prepare_cached(sql)?;
-                let mut rows = statement.query(params![last.0, last.1, PAGES_PER_READING, share.of, share.turn])?;
+                let mut rows = statement.query(params![
+                    last.0,
+                    last.1,
+                    PAGES_PER_READING,
+                    share.of,
+                    share.turn,
+                    FRAME_BYTES_HELD_MAX
+                ])?;
                 let mut read = 0;
                 while let Some(row) = rows.next()? {
                     read += 1;
                     last = (row.get(0)?, row.get(1)?);
                     pages.looked_at += 1;
-                    if !is_sound(row, &mut reader)? {
+                    if !is_sound(&self.db, row, &mut reader)? {
                         let date = row.get::<_, Option<i32>>(4)?.and_then(NaiveDate::from_epoch_days);
                         let damaged = if is_listed { &mut pages.damaged_listed } else { &mut pages.damaged };
                         *damaged.entry(date).or_default() += 1;
@@ -129,9 +146,16 @@ impl DamagedPages {
     }
 }
 
-/// Compares a page with its digest, behind which its body stands.
-fn is_sound(row: &Row<'_>, reader: &mut BodyReader) -> rusqlite::Result<bool> {
+/// Compares a page with its digest, behind which its body stands, or only the body's number if it is a large one.
+fn is_sound(db: &Connection, row: &Row<'_>, reader: &mut BodyReader) -> rusqlite::Result<bool> {
     let digest = row.get_ref(2)?.as_blob().unwrap_or_default();
-    let frame = row.get_ref(3)?.as_blob_or_null().unwrap_or_default().unwrap_or_default();
-    Ok(reader.read(frame).is_some_and(|body| Sha256::digest(body)[..DIGEST_BYTES] == *digest))
+    let is_whole = |found: &[u8]| found[..DIGEST_BYTES] == *digest;
+    if let Some(frame) = row.get_ref(3)?.as_blob_or_null().unwrap_or_default() {
+        return Ok(reader.read(frame).is_some_and(|body| is_whole(&Sha256::digest(body))));
+    }
+    let Some(body) = row.get::<_, Option<i64>>(5)? else { return Ok(false) };
+    let Ok(frame) = db.blob_open("main", "body", "zstd", body, true) else { return Ok(false) };
+    let mut digest_of = Sha256::new();
+    let read = Decoder::new(frame).and_then(|body| io::copy(&mut body.take(BODY_BYTES_MAX as u64), &mut digest_of));
+    Ok(read.is_ok() && is_whole(&digest_of.finalize()))
 }

@@ -788,6 +788,28 @@ fn damaged_pages_are_found_by_their_digests() {
     assert_eq!(look(&journal), DamagedPages::default());
 }
 
+/// What is not in memory as a whole is read a part at a time.
+#[test]
+fn damage_of_a_large_page_is_found() {
+    let home = Home::new();
+    let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    let mut number = 1_u64;
+    let body: Vec<u8> = (0..3 << 20)
+        .map(|_| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            b'!' + (number >> 58) as u8
+        })
+        .collect();
+    journal.land(&NewPage { body: &body, ..page(1, 0, None) }, 0).unwrap();
+    let look = |journal: &Journal| journal.damaged_pages(Share::ALL, || false).unwrap().unwrap();
+    assert_eq!(look(&journal), DamagedPages { looked_at: 1, ..DamagedPages::default() });
+    for damage in ["digest = zeroblob(16)", "body = body + 1"] {
+        journal.db.execute(&format!("UPDATE page SET {damage}"), []).unwrap();
+        assert_eq!(look(&journal).damaged, [(Some(date(0)), 1)].into(), "{damage}");
+    }
+}
+
 #[test]
 fn a_damaged_index_is_found() {
     let home = Home::new();
