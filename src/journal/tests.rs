@@ -798,7 +798,7 @@ fn damage_of_a_large_page_is_found() {
     let body: Vec<u8> = (0..3 << 20)
         .map(|_| {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            b'!' + (number >> 58) as u8
+            b'!' + u8::try_from(number >> 58).unwrap()
         })
         .collect();
     journal.land(&NewPage { body: &body, ..page(1, 0, None) }, 0).unwrap();

@@ -1,7 +1,7 @@
 """Compares what engines get from `vcq decode` with the published dataset, cell by cell. Usage: decode.py VCQ CONFIG HOME
 
 CONFIG is the project's folder `config`, HOME holds `pages.parquet`, `pages.ndjson.zst` and the published dataset `quality`. It runs the
-examples of `decode.md` as they stand, and `spark_decode.py` on a cluster of one executor, which is killed once, as is a child.
+examples of `DECODE.md` as they stand, and `spark_decode.py` on a cluster of one executor, which is killed once, as is a child.
 """
 
 import os
@@ -116,7 +116,7 @@ def check_examples(vcq, config, home):
     """Runs the examples, which leave `rows` as a table that DuckDB can read."""
     os.environ["PATH"] = f"{Path(vcq).parent}:{os.environ['PATH']}"
     os.chdir(home)
-    text = Path(config, "decode.md").read_text(encoding="utf-8")
+    text = Path(config, "DECODE.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(examples) == 3, "the examples are others"
     for example in examples:
