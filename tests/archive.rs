@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -579,10 +580,10 @@ fn an_archive_goes_through_links_and_pipes_and_leaves_nothing_beside_it() {
         }
         let pipe = home.path(&format!("pipe-{name}"));
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
-        let reader = thread::spawn({
-            let pipe = pipe.clone();
-            move || fs::read(pipe).unwrap()
-        });
+        // Whoever writes finds a reader, however late the thread begins.
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+        let opened = File::from(rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()).unwrap());
+        let reader = thread::spawn(move || read_once_written(opened));
         let exported = home.export(&format!("pipe-{name}")).unwrap();
         assert_eq!(reader.join().unwrap(), expected, "{name}");
         assert_eq!(exported.bytes, expected.len() as u64);
@@ -606,6 +607,19 @@ fn a_span_without_pages_says_so() {
     assert_eq!(code, 0);
     assert!(printed.ends_with("there are no landed pages of these dates: the archive holds nothing\n"), "{printed}");
     assert_eq!(home.import(&[home.path("april.ndjson")]).pages, 0);
+}
+
+/// All that is written to a pipe from now on, until its writer has closed it.
+fn read_once_written(mut pipe: File) -> Vec<u8> {
+    let (mut read, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        match pipe.read(&mut part) {
+            Ok(0) if !read.is_empty() => return read,
+            Ok(count) => read.extend_from_slice(&part[..count]),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+        thread::yield_now();
+    }
 }
 
 const FORMS: [&str; 3] = ["pages.ndjson", "pages.ndjson.zst", "pages.parquet"];
