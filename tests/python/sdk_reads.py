@@ -101,8 +101,8 @@ def data_of(response):
     return response.data
 
 
-def read_as_user(client, code, start, end):
-    """Exchanges a code, renews what it brings, and lists meetings as that person; then as the app, and with the old token."""
+def read_as_user(client, user, code, start, end):
+    """Exchanges a code, renews what it brings, and lists meetings as that person; then as the app, and renews once more."""
     authen = client.authen.v1
     body = CreateOidcAccessTokenRequestBody.builder().grant_type("authorization_code").code(code).build()
     first = data_of(authen.oidc_access_token.create(CreateOidcAccessTokenRequest.builder().request_body(body).build()))
@@ -111,16 +111,20 @@ def read_as_user(client, code, start, end):
     second = data_of(authen.oidc_refresh_access_token.create(request))
     again = authen.oidc_refresh_access_token.create(request)
     option = lark_oapi.RequestOption.builder().user_access_token(second.access_token).build()
-    person = data_of(authen.user_info.get(GetUserInfoRequest.builder().build(), option))
-    request = GetMeetingListRequest.builder().start_time(int(start)).end_time(int(end)).build()
-    meetings = data_of(client.vc.v1.meeting_list.get(request, option)).meeting_list
+    person = data_of(user.authen.v1.user_info.get(GetUserInfoRequest.builder().build(), option))
+
+    # The SDK notes in a request whose token it went out with.
+    def new_request():
+        return GetMeetingListRequest.builder().start_time(int(start)).end_time(int(end)).build()
+
+    meetings = data_of(user.vc.v1.meeting_list.get(new_request(), option)).meeting_list
     return {
         "name": person.name,
         "open_id": person.open_id,
         "expires_in": second.expires_in,
         "meetings": len(meetings),
         "again": again.code,
-        "as_app": client.vc.v1.meeting_list.get(request).code,
+        "as_app": client.vc.v1.meeting_list.get(new_request()).code,
     }
 
 
@@ -128,7 +132,8 @@ def main():
     url, app_id, app_secret, what, *arguments = sys.argv[1:]
     client = lark_oapi.Client.builder().app_id(app_id).app_secret(app_secret).domain(url).build()
     if what == "user":
-        print(json.dumps(read_as_user(client, *arguments)))
+        builder = lark_oapi.Client.builder().app_id(app_id).app_secret(app_secret).domain(url)
+        print(json.dumps(read_as_user(client, builder.enable_set_token(True).build(), *arguments)))
     else:
         print(json.dumps({"stay": read_stay, "lists": read_lists}[what](client.vc.v1, *arguments)))
 
