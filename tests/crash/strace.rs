@@ -73,11 +73,6 @@ impl Cut {
         Self { call: call.to_owned(), ordinal, blow, on: On::Everything }
     }
 
-    /// The same call with another blow.
-    pub(crate) fn with(self, blow: Blow) -> Self {
-        Self { blow, ..self }
-    }
-
     /// The same, of calls on these files alone.
     pub(crate) fn on(self, on: On) -> Self {
         Self { on, ..self }
