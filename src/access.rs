@@ -72,8 +72,12 @@ impl From<Error> for NoToken {
 pub fn asker(config: &Config, secret: Option<SecretString>) -> Result<Asker, Error> {
     match (config.auth.identity, &config.auth.access_token_file) {
         (AuthAs::Given, Some(path)) => Ok(Asker::Given(TokenFile::new(path)?)),
+        (AuthAs::Given, None) => {
+            let what = "`auth.as` is `given`, and `auth.access_token_file` names no file".into();
+            Err(Error::Access { what, remedy: given::FILE_REMEDY })
+        }
         (AuthAs::User, _) => Ok(Asker::User(Box::new(SignedIn::open(config, credentials(config, secret)?)?))),
-        _ => credentials(config, secret).map(Asker::Tenant),
+        (AuthAs::Tenant, _) => credentials(config, secret).map(Asker::Tenant),
     }
 }
 

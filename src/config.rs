@@ -430,10 +430,6 @@ impl Layers {
         let identity = self.read("auth.as", "`tenant`, `user` or `given`", |value| {
             all.into_iter().find(|identity| value.as_str() == Some(identity.name()))
         })?;
-        let rule = "a file's path: `auth.as` is `given`, and this is the file that holds the access token";
-        let access_token_file = self.read("auth.access_token_file", rule, |value| {
-            optional_path(value).filter(|file| file.is_some() || identity != AuthAs::Given)
-        })?;
         let accounts_url = self.read(
             "auth.accounts_url",
             "an https URL of a host without path, query or user (http on a loopback address only), or empty",
@@ -442,7 +438,7 @@ impl Layers {
         let api = self.read("api.base_url", BASE_URL_RULE, base_url)?;
         Ok(Auth {
             identity,
-            access_token_file: access_token_file.map(|file| self.placed("auth.access_token_file", file)),
+            access_token_file: self.optional_file("auth.access_token_file")?,
             redirect_uri: self.read(
                 "auth.redirect_uri",
                 "an https URL without a fragment (http on a loopback address with a port only)",
@@ -701,13 +697,12 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Whether nobody can listen on the way there: https, or http that does not leave this machine.
 pub fn is_private_way(url: &Url) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+    url.host().is_some() && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)))
 }
 
 /// A token must not leave over plain http, so that is accepted on a loopback address alone.
 fn base_url(value: &Value) -> Option<Url> {
     let url: Url = value.as_str()?.parse().ok()?;
-    url.host()?;
     let is_bare = url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
@@ -878,10 +873,9 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_is_one_of_three_and_given_needs_a_file() {
+    fn who_asks_is_one_of_three_and_answers_go_where_nobody_listens() {
         for (file, expected) in [
             ("as = 'users'", "`auth.as` is a text that is not shown here, but must be `tenant`, `user` or `given`"),
-            ("as = 'given'", "`auth.access_token_file` is \"\", but must be a file's path"),
             ("redirect_uri = 'http://example.com/'", "must be an https URL without a fragment"),
             ("redirect_uri = 'http://127.0.0.1/'", "must be an https URL without a fragment"),
             ("scopes = []", "must be a list of scopes"),

@@ -29,7 +29,8 @@ const LIFE: Duration = Duration::from_secs(24 * 3600);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOKS_MAX: u32 = 24;
 
-const FILE_REMEDY: Remedy =
+/// What to do about a file that is none.
+pub(super) const FILE_REMEDY: Remedy =
     Remedy("`auth.access_token_file` must name a file that holds an access token and nothing else");
 
 /// What to do when nobody replaces a token that is refused.

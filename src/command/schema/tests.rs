@@ -150,8 +150,10 @@ fn of_key(path: &str, default: &toml::Value, comment: &str) -> Value {
         }
         toml::Value::Array(_) => {
             let words: Vec<_> = rule.trim_start_matches("a list of ").split(", ").collect();
-            assert!(words.iter().all(|word| accepts(path, &format!("[{word:?}]")).is_ok()), "`{path}`: {rule}");
-            schema.insert("items".to_owned(), json!({ "enum": words }));
+            // A rule that names no words leaves them open.
+            let is_choice = words.iter().all(|word| accepts(path, &format!("[{word:?}]")).is_ok());
+            let items = if is_choice { json!({ "enum": words }) } else { json!({ "type": "string" }) };
+            schema.insert("items".to_owned(), items);
             "array"
         }
         toml::Value::String(_) => {
