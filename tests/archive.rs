@@ -744,7 +744,7 @@ fn what_is_no_archive_is_usage_and_what_the_disk_refuses_is_not() {
     home.write("cut.parquet", "PAR1");
     home.write("empty.ndjson.zst", "");
     for (name, code, expected) in [
-        ("none.ndjson", ExitCode::Usage, "cannot be opened: No such file"),
+        ("none.ndjson", ExitCode::Usage, "there is no such file"),
         ("folder.ndjson", ExitCode::Usage, "cannot be read after line 0: Is a directory"),
         ("utf16.ndjson", ExitCode::Usage, "is UTF-16, must be UTF-8"),
         ("text.ndjson.zst", ExitCode::Usage, "is no zstd"),
@@ -989,7 +989,7 @@ fn the_commands_say_what_they_did() {
             "",
             "`pages.txt` ends in none of .ndjson, .ndjson.zst and .parquet",
         ),
-        (vec!["archive", "import", "none.ndjson"], 2, "", "archive `none.ndjson`: cannot be opened: No such file"),
+        (vec!["archive", "import", "none.ndjson"], 2, "", "archive `none.ndjson`: there is no such file"),
         (vec!["archive", "import", "pages.ndjson"], 65, "refused    pages.ndjson:2: the line is not", ""),
         (vec!["archive", "prune", "--before", "2026-01-01"], 0, "kept      date=2025-03-03", ""),
         (vec!["archive", "import", "rest.ndjson"], 0, "published  date=2025-03-03/part-", ""),
