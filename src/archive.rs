@@ -132,6 +132,9 @@ pub enum ArchiveError {
          `vcq archive export FILE.ndjson`"
     )]
     ParquetStream,
+    /// The stream is of a form that is not read.
+    #[error("is {0}")]
+    NotAStream(&'static str),
     /// The stream is no Arrow IPC, is cut, or has a batch that is too large.
     #[error("cannot be read as an Arrow stream after row {after_row}")]
     Arrow {
@@ -157,6 +160,7 @@ impl ArchiveError {
             | Self::OtherForm(_)
             | Self::Utf16
             | Self::ParquetStream
+            | Self::NotAStream(_)
             | Self::MissingColumn(_)
             | Self::Column(_) => true,
             Self::Parquet { .. } | Self::Arrow { .. } => false,
@@ -412,6 +416,14 @@ impl ArchiveReader {
         let told = match head.as_slice() {
             arrow::CONTINUATION => StreamForm::Arrow,
             b"PAR1" => return Err(ArchiveError::ParquetStream),
+            [0x1f, 0x8b, ..] => {
+                return Err(ArchiveError::NotAStream("gzip: decompress it on the way (`gzip -d | vcq decode`)"));
+            }
+            b"ARRO" => {
+                return Err(ArchiveError::NotAStream(
+                    "an Arrow file, which no pipe can give: hand its rows on as an Arrow stream",
+                ));
+            }
             _ => StreamForm::Ndjson,
         };
         let is_zstd = ndjson::is_zstd(&head);
