@@ -155,7 +155,9 @@ impl ArchiveError {
     /// Whether the file is not an archive, or not there at all: nothing of it can be read, on no disk.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Open(error) | Self::Read { source: error, .. } => error.kind() == io::ErrorKind::IsADirectory,
+            Self::Open(error) | Self::Read { source: error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
+            }
             Self::Missing
             | Self::OtherForm(_)
             | Self::Utf16
