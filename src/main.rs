@@ -54,7 +54,7 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     file,
-    journal::JournalError,
+    journal::{JournalError, Lane},
     observe::{
         Observers,
         progress::{Progress, counts},
@@ -251,6 +251,19 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
     }
 }
 
+/// Who is told what happens in a run of a lane, which reads `inputs`.
+fn observers(
+    progress: Progress,
+    (lane, inputs): (Lane, &[PathBuf]),
+    config: &Config,
+    start: &Start,
+) -> Result<Observers, Error> {
+    let observers = Observers::new(progress);
+    let Some(path) = config.metrics_textfile.clone() else { return Ok(observers) };
+    file::refuse_input("metrics.textfile", &path, inputs, config)?;
+    Ok(observers.with_metrics(path, lane, config, start))
+}
+
 /// Runs an export, shows it, and tells how it has ended.
 async fn export_observed(
     args: &ExportArgs,
@@ -258,11 +271,7 @@ async fn export_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let mut observers = Observers::new(progress);
-    if let Some(path) = config.metrics_textfile.clone() {
-        file::refuse_input("metrics.textfile", &path, &args.files, config)?;
-        observers = observers.with_metrics(path, args.lane, config, start);
-    }
+    let observers = observers(progress, (args.lane, &args.files), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
     let prepared = args.html.as_ref().map_or(Ok(()), |path| prepare_page(path, &args.files, config));
     let outcome = match prepared {
@@ -286,11 +295,7 @@ async fn discover_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let mut observers = Observers::new(progress);
-    if let Some(path) = config.metrics_textfile.clone() {
-        file::refuse_input("metrics.textfile", &path, &[], config)?;
-        observers = observers.with_metrics(path, args.lane, config, start);
-    }
+    let observers = observers(progress, (args.lane, &[]), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
     let discovered = run_discover(args, config, start, &|event| observers.take(&event)).await;
     let ended = discovered.as_ref().map(|found| &found.outcome);
