@@ -12,7 +12,7 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`words`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
+//! | what everybody may know | [`printable`], [`words`], [`guard`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
 //! | values, pure | [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
@@ -48,6 +48,7 @@ pub mod feishu;
 pub mod fetch;
 pub mod figures;
 pub mod file;
+pub mod guard;
 pub mod intake;
 pub mod journal;
 pub mod limits;

@@ -54,6 +54,7 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     file,
+    guard::silence_guarded_panics,
     journal::{JournalError, Lane},
     observe::{
         Observers,
@@ -71,6 +72,7 @@ fn main() -> process::ExitCode {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
     };
+    silence_guarded_panics();
     // A panic has printed its message by then; what is left is to exit as the contract says for a bug.
     let done = panic::catch_unwind(AssertUnwindSafe(|| run(cli, &listen()?)));
     let code = match done.unwrap_or_else(|_| Err(Error::Bug("panicked".into()))) {

@@ -3,10 +3,7 @@
 //! The messages of a stream are cut here and not by the library, which reserves as much memory as a message says that it has:
 //! what is no Arrow would take gigabytes.
 
-use std::{
-    io::{self, BufRead, Read},
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::{self, BufRead, Read};
 
 use arrow::{
     array::RecordBatch,
@@ -20,9 +17,12 @@ use super::{
     ArchiveError, NextEntry,
     parquet::{page, wanted},
 };
-use crate::manifest::{
-    parquet::{Conversion, RowBatch},
-    rules::Rules,
+use crate::{
+    guard::guarded,
+    manifest::{
+        parquet::{Conversion, RowBatch},
+        rules::Rules,
+    },
 };
 
 /// What each message of a stream begins with.
@@ -50,7 +50,7 @@ pub struct ArrowReader {
 impl ArrowReader {
     /// Reads the schema. An input without a byte is an archive without a page.
     pub(super) fn new(input: impl BufRead + 'static, rules: &Rules) -> Result<Self, ArchiveError> {
-        let mut messages = Messages { input: Box::new(input), decoder: StreamDecoder::new() };
+        let mut messages = Messages { input: Box::new(input), decoder: StreamDecoder::new(), has_begun: false };
         let failed = |source| ArchiveError::Arrow { after_row: 0, source };
         let conversion = match messages.schema().map_err(failed)? {
             Some(schema) => {
@@ -71,7 +71,7 @@ impl ArrowReader {
             self.rows = RowBatch::default();
             self.next = 0;
             let Some(batch) = self.messages.next_batch().map_err(failed)? else { return Ok(None) };
-            self.rows = guarded(|| conversion.rows(&batch)).map_err(failed)?;
+            self.rows = guarded(damaged(), || conversion.rows(&batch)).map_err(failed)?;
         }
         let row = self.next;
         self.next += 1;
@@ -84,6 +84,8 @@ impl ArrowReader {
 struct Messages {
     input: Box<dyn BufRead>,
     decoder: StreamDecoder,
+    /// Whether a message has come: what has begun says where it ends.
+    has_begun: bool,
 }
 
 impl Messages {
@@ -92,13 +94,13 @@ impl Messages {
         let Some(message) = self.next_message()? else { return Ok(None) };
         // The library takes in a message that has nothing but a description together with the next byte.
         let end = [message, CONTINUATION.to_vec(), vec![0; 4]].concat();
-        let schema = guarded(|| {
+        let schema = guarded(damaged(), || {
             let mut looking = StreamDecoder::new();
             looking.decode(&mut Buffer::from(end.clone()))?;
             Ok(looking.schema())
         })?;
         let schema = schema.ok_or_else(|| ArrowError::ParseError("it does not begin with a schema".into()))?;
-        guarded(|| self.decoder.decode(&mut Buffer::from(end[..end.len() - 8].to_vec())))?;
+        guarded(damaged(), || self.decoder.decode(&mut Buffer::from(end[..end.len() - 8].to_vec())))?;
         Ok(Some(Schema::clone(&schema)))
     }
 
@@ -106,7 +108,7 @@ impl Messages {
         while let Some(message) = self.next_message()? {
             let mut message = Buffer::from(message);
             while !message.is_empty() {
-                if let Some(batch) = guarded(|| self.decoder.decode(&mut message))? {
+                if let Some(batch) = guarded(damaged(), || self.decoder.decode(&mut message))? {
                     return Ok(Some(batch));
                 }
             }
@@ -114,11 +116,13 @@ impl Messages {
         Ok(None)
     }
 
-    /// The bytes of the next message; none at the end of the stream.
+    /// The bytes of the next message; none at the end of the stream. Arrow lets a writer leave out the mark of the end, which none does
+    /// that is in use: a stream without it comes from a writer that was killed.
     fn next_message(&mut self) -> Result<Option<Vec<u8>>, ArrowError> {
         if self.input.fill_buf()?.is_empty() {
-            return Ok(None);
+            return if self.has_begun { Err(cut("it ends without the mark of its end").into()) } else { Ok(None) };
         }
+        self.has_begun = true;
         let mut message = Vec::with_capacity(ROOM_BYTES);
         let mut size = self.take(&mut message, 4)?;
         if message == CONTINUATION {
@@ -154,16 +158,14 @@ impl Messages {
 
     fn read(&mut self, message: &mut Vec<u8>, bytes: usize) -> Result<(), ArrowError> {
         let read = self.input.by_ref().take(bytes as u64).read_to_end(message)?;
-        if read == bytes { Ok(()) } else { Err(cut().into()) }
+        if read == bytes { Ok(()) } else { Err(cut("it ends within a message").into()) }
     }
 }
 
-fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a message: it is cut")
+fn cut(how: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, format!("{how}: it is cut, and its writer may have failed"))
 }
 
-/// What `read` gives; its panic over a damaged message is an error. Nothing is used again after one.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    let damaged = |_| Err(ArrowError::ParseError("a message is damaged".into()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged)
+fn damaged() -> ArrowError {
+    ArrowError::ParseError("a message is damaged".into())
 }

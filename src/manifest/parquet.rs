@@ -18,7 +18,6 @@ use std::{
     fs::File,
     io::{self, Read},
     ops::RangeInclusive,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -52,6 +51,7 @@ use super::{
     rules::Rules,
     shown::DAMAGE,
 };
+use crate::guard::guarded;
 
 const BATCH_ROWS_MAX: usize = 8192;
 
@@ -182,14 +182,11 @@ pub(crate) fn begins_as_parquet(file: impl Read) -> io::Result<bool> {
 
 /// Reads the footer.
 pub(crate) fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
-    guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))
+    guarded(damaged(), || ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))
 }
 
-/// What `read` gives; its panic is an error. The crates that read Parquet panic over some damaged files: one flipped bit
-/// is enough. Nothing is used again after an error, so that no half-made state is seen.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let damaged = |_| Err(ParquetError::General("the file is damaged".into()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(damaged)
+fn damaged() -> ParquetError {
+    ParquetError::General("the file is damaged".into())
 }
 
 /// Why a file cannot be read from its footer on.
@@ -224,14 +221,14 @@ impl Batches {
         };
         let forms = wanted.iter().map(form).collect::<Result<Vec<_>, _>>().map_err(BeginError::Column)?;
         refuse_codecs(metadata, wanted).map_err(BeginError::Column)?;
-        let reader = guarded(|| reader(file, metadata, wanted, &forms)).map_err(BeginError::Parquet)?;
+        let reader = guarded(damaged(), || reader(file, metadata, wanted, &forms)).map_err(BeginError::Parquet)?;
         Ok(Self { reader, forms })
     }
 
     /// The next rows.
     pub(crate) fn next(&mut self) -> Result<Option<RowBatch>, ParquetError> {
         let Self { reader, forms } = self;
-        guarded(|| Ok(reader.next().transpose()?.map(|batch| RowBatch::of(&batch, forms)).transpose()?))
+        guarded(damaged(), || Ok(reader.next().transpose()?.map(|batch| RowBatch::of(&batch, forms)).transpose()?))
     }
 }
 

@@ -1,13 +1,29 @@
 //! What passes on the way to the server in a week, in memory that does not grow with it.
 
 use std::{
+    alloc::System,
     collections::HashSet,
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
 };
 
+use cap::Cap;
 use chrono::{DateTime, Utc};
+
+/// Counts what the process has allocated, in bytes.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+/// What was found at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) requests: u64,
+    /// What is allocated and not given back: the same in every run of a seed, but for threads that publish just then.
+    pub(crate) allocated_bytes: u64,
+    /// What the operating system has given: with it SQLite's memory, and the gaps among what is allocated, which come as they come.
+    pub(crate) resident_bytes: u64,
+}
 
 /// The requests for data since `start`.
 pub(crate) struct Seen {
@@ -19,8 +35,7 @@ pub(crate) struct Seen {
     pub(crate) minutes: Vec<u32>,
     /// When the memory is to be measured.
     measure_after: Vec<Duration>,
-    /// What was found: after so many requests so many bytes.
-    pub(crate) memory: Vec<(u64, u64)>,
+    pub(crate) memory: Vec<Memory>,
     count: u64,
 }
 
@@ -57,7 +72,11 @@ impl Seen {
         self.minutes.resize(self.minutes.len().max(minute + 1), 0);
         self.minutes[minute] += 1;
         if self.measure_after.get(self.memory.len()).is_some_and(|after| since >= *after) {
-            self.memory.push((self.count, heap_bytes()));
+            self.memory.push(Memory {
+                requests: self.count,
+                allocated_bytes: u64::try_from(ALLOCATOR.allocated()).unwrap(),
+                resident_bytes: resident_bytes(),
+            });
         }
         let night = (meeting_start_s(path_and_query) - self.nights_from_s).div_euclid(86_400);
         if let Ok(night) = usize::try_from(night) {
@@ -78,7 +97,7 @@ fn meeting_start_s(path_and_query: &str) -> i64 {
 }
 
 /// The memory of this process in RAM that is of no file.
-fn heap_bytes() -> u64 {
+fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
