@@ -95,6 +95,8 @@ pub struct Queue {
     pub nightly: u64,
     /// Of the backfill lane.
     pub backfill: u64,
+    /// Of both, those that no run asks for by itself: an alarm has set them aside, and a run whose manifest names them asks for them.
+    pub aside: u64,
 }
 
 /// Requests sent, by span.
@@ -135,7 +137,7 @@ pub fn status(config: &Config, start: &Start) -> Result<Status, Error> {
     Ok(Status {
         discovery: discovery(&journal, &dates)?,
         dates,
-        queue: Queue { nightly, backfill },
+        queue: Queue { nightly, backfill, aside: journal.queued_aside()? },
         requests: Requests {
             last_minute,
             today: journal.spent_between(today, today)?,

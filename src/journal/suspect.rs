@@ -100,6 +100,13 @@ impl Journal {
         }
     }
 
+    /// Pending stays that a run asks for only if its manifest names them: suspects, and what is set aside.
+    pub fn queued_aside(&self) -> Result<u64, JournalError> {
+        const QUEUED_ASIDE: &str = "
+            SELECT count(*) FROM stay WHERE state = 0 /* pending */ AND suspect > 0 /* suspect, set aside */";
+        Ok(self.db.query_row(QUEUED_ASIDE, [], |row| row.get(0))?)
+    }
+
     /// This process's stays that are absent so far are suspects: no later run asks for them by itself.
     pub fn suspect_young(&self) -> Result<(), JournalError> {
         // This process's stays that are absent so far: only a manifest that names them has them asked for again.

@@ -265,8 +265,10 @@ fn suspects_are_asked_for_last_and_by_their_own_run_alone() {
     let suspect = journal.next_suspect(|id| id == two).unwrap().unwrap();
     assert_eq!((suspect.id, suspect.pages, suspect.is_suspect), (one, 0, true), "its empty page is forgotten");
     assert!(bodies(&journal, one).unwrap().is_empty());
+    assert_eq!(journal.queued_aside().unwrap(), 2);
     journal.set_aside(Aside::Own).unwrap();
     assert_eq!(whos(&journal), [""; 0]);
+    assert_eq!((journal.queued().unwrap(), journal.queued_aside().unwrap()), ([3, 0], 3));
     drop(journal);
 
     let mut journal = home.open();
@@ -277,6 +279,7 @@ fn suspects_are_asked_for_last_and_by_their_own_run_alone() {
     enqueue(&mut journal, Lane::Nightly, &[stay(4)]);
     journal.take_back_own().unwrap();
     assert_eq!(whos(&journal), ["4", "5"]);
+    assert_eq!(journal.queued_aside().unwrap(), 2);
     journal.set_aside(Aside::All).unwrap();
     assert_eq!(whos(&journal), [""; 0]);
 }

@@ -18,9 +18,16 @@ impl fmt::Display for Status {
         self.write_calendar(f)?;
         self.write_table(f)?;
         self.write_problems(f)?;
-        let Queue { nightly, backfill } = self.queue;
+        let Queue { nightly, backfill, aside } = self.queue;
         let time = humantime::format_duration(Duration::from_secs(self.seconds_left));
         writeln!(f, "queue       {nightly} nightly, {backfill} backfill: at least {time}")?;
+        if aside > 0 {
+            let stays = Count(aside, "stay");
+            writeln!(
+                f,
+                "            {stays} set aside by an alarm: only a run whose manifest names them asks for them"
+            )?;
+        }
         if let Some(discovery) = &self.discovery {
             let Discovery { closed, open, unlisted, meetings, attendances, .. } = discovery;
             writeln!(
