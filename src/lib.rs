@@ -12,7 +12,7 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`words`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
+//! | what everybody may know | [`printable`], [`words`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`place`], [`config`] |
 //! | values, pure | [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
@@ -57,6 +57,7 @@ pub mod meeting;
 pub mod observe;
 pub mod page;
 pub mod parquet;
+pub mod place;
 pub mod printable;
 pub mod publish;
 pub mod read;

@@ -24,7 +24,7 @@ use crate::{
     journal::{FileRow, Journal, Lock},
     parquet::{self, SCHEMA_VERSION},
     read::{batch::Unreadable, decode::Unknown},
-    store::Store,
+    store::{Store, Stores},
 };
 
 /// Dates built at the same time: each needs memory for a row group under construction.
@@ -34,6 +34,8 @@ const WORKERS_MAX: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Publisher {
     store: Store,
+    /// Opens those beside it.
+    stores: Stores,
     zone: Tz,
     naive_offset: FixedOffset,
     /// The datasets beside it.
@@ -58,16 +60,22 @@ pub struct Publication {
 }
 
 impl Publisher {
-    /// A publisher into `store`, by the configuration's zone and offset.
-    pub fn new(store: Store, config: &Config) -> Self {
+    /// A publisher into `store`, and beside it into what `stores` opens, by the configuration's zone and offset.
+    pub fn new(store: Store, stores: Stores, config: &Config) -> Self {
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
         Self {
             store,
+            stores,
             zone: config.timezone,
             naive_offset: config.api.naive_utc_offset,
             discover: config.discover.clone(),
             workers,
         }
+    }
+
+    /// A publisher of a configuration's datasets, opened to be changed.
+    pub fn of(stores: &Stores, config: &Config) -> Result<Self, Error> {
+        Ok(Self::new(stores.open(&config.output)?, stores.clone(), config))
     }
 
     /// Where they become visible.

@@ -34,7 +34,6 @@ use crate::{
     printable,
     publish::{Publisher, look},
     start::Start,
-    store::Store,
 };
 
 /// What an export is asked to do.
@@ -103,7 +102,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let config = around.config;
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     let mut rejects = prepare(task, around)?;
-    let publisher = Publisher::new(Store::open(around.start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::of(&around.start.stores(config), config)?;
     let mut journal = begin(task, around, &publisher)?;
     let published_before = Published::by_now(&journal)?;
     // What may have to wait for its writer has nothing to land yet.

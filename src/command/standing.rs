@@ -17,7 +17,6 @@ use crate::{
         look::{self, Depth},
     },
     start::Start,
-    store::Store,
 };
 
 /// One partition.
@@ -92,8 +91,8 @@ fn add_listings(
         dates.entry(day).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() }).meetings = meetings;
     }
     for dataset in Dataset::LISTED {
-        let Some(folder) = config.discover.folder(dataset) else { continue };
-        let store = Store::existing(start.disk.clone(), folder)?;
+        let Some(place) = config.discover.place(dataset) else { continue };
+        let store = start.stores(config).existing(place)?;
         for day in listed::dates(journal, &store, dataset)?.into_iter().filter(|day| is_wanted(*day)) {
             let faults = listed::look(journal, &store, (dataset, day), Depth::Names)?.faults;
             let date = dates.entry(day).or_default();
@@ -115,7 +114,7 @@ pub fn standing(
     start: &Start,
     is_wanted: impl Fn(NaiveDate) -> bool,
 ) -> Result<Vec<DateStatus>, Error> {
-    let dataset = &Store::existing(start.disk.clone(), &config.output)?;
+    let dataset = &start.stores(config).existing(&config.output)?;
     let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
     for row in journal.coverage()?.into_iter().filter(|row| is_wanted(row.date)) {
         let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });

@@ -1,6 +1,6 @@
 //! The published files that figures come from, and their columns.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{fs::File, sync::Arc};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, MapArray, PrimitiveArray, RecordBatch, StringArray},
@@ -20,7 +20,8 @@ use crate::{
     dates::Dates,
     error::Error,
     parquet::ParquetFileError,
-    store::{FileName, Store, disk::Disk},
+    place::Place,
+    store::{FileName, Store, Stores},
     tables::quality::UNPARSED,
 };
 
@@ -37,9 +38,9 @@ pub struct Datasets {
 
 impl Datasets {
     /// The datasets that the configuration names, to be read. What is not there holds nothing.
-    pub fn existing(config: &Config, disk: &Arc<dyn Disk>) -> Result<Self, Error> {
-        let open = |folder: &Path| Store::existing(Arc::clone(disk), folder);
-        let listed = |dataset| config.discover.folder(dataset).map(open).transpose();
+    pub fn existing(config: &Config, stores: &Stores) -> Result<Self, Error> {
+        let open = |place: &Place| stores.existing(place);
+        let listed = |dataset| config.discover.place(dataset).map(open).transpose();
         Ok(Self {
             quality: open(&config.output)?,
             meetings: listed(Dataset::Meetings)?,
