@@ -51,7 +51,7 @@ pub struct FileName(u64);
 
 impl FileName {
     /// The name with these sixteen digits.
-    pub fn new(digits: u64) -> Self {
+    pub const fn new(digits: u64) -> Self {
         Self(digits)
     }
 

@@ -1,0 +1,192 @@
+//! Datasets in a bucket: killed at every request to it, without answers, without conditions, nothing is lost, doubled or left.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use vcq::{
+    command::{rebuild::rebuild, verify::verify},
+    error::ExitCode,
+};
+
+use crate::{
+    frail_buckets::{FrailBuckets, Ill},
+    invariants::{check, check_complete, check_idle, check_rebuild},
+    oracle::{Files, files},
+    settings, some_stays,
+    world::{World, until_killed},
+};
+
+const SEED: u64 = 1;
+
+/// A world whose dataset is in a bucket.
+fn world(puts_only_new: bool) -> (World, FrailBuckets) {
+    let settings = settings(SEED);
+    let stays = some_stays(&settings, 5, 1);
+    let flags = [("output", "s3://lake/vcq/quality"), ("discover.meetings", ""), ("discover.participants", "")];
+    let mut world = World::new(settings, &flags, stays);
+    let buckets = FrailBuckets::new(world.path("buckets"), puts_only_new);
+    std::fs::create_dir_all(world.output()).unwrap();
+    world.buckets = Arc::new(buckets.clone());
+    (world, buckets)
+}
+
+/// The same once half of the stays are published, and then the others: most dates have two files.
+fn world_of_two_runs() -> (World, FrailBuckets) {
+    let (mut world, buckets) = world(true);
+    let half = world.write_manifest("half.csv", world.stays.iter().step_by(2));
+    let orders = crate::world::Orders { manifest: half, ..world.orders() };
+    assert_eq!(world.live_one(orders).exit, Some(0));
+    assert_eq!(world.export().exit, Some(0));
+    (world, buckets)
+}
+
+/// What a run publishes that nothing happens to, and how often it asks the bucket.
+fn calm() -> (Files, u64) {
+    let (mut world, buckets) = world(true);
+    assert_eq!(world.export().exit, Some(0));
+    (files(&world.output()), buckets.calls())
+}
+
+#[test]
+fn a_run_publishes_to_a_bucket_what_it_publishes_to_a_folder() {
+    let (mut world, _) = world(true);
+    let life = world.export();
+    assert_eq!((life.exit, life.error.as_deref()), (Some(0), None));
+    check(&world, &life);
+    check_complete(&world);
+    check_idle(&mut world, &life);
+    check_rebuild(&world);
+    let mut local = World::new(settings(SEED), &[], some_stays(&settings(SEED), 5, 1));
+    assert_eq!(local.export().exit, Some(0));
+    let (mut again, _) = self::world(true);
+    again.export();
+    assert_eq!(files(&again.output()), files(&local.output()));
+}
+
+/// Three for a file: one look before it is put, the put, and one look after it; the rest is the beginning and the end of a run.
+#[test]
+fn a_run_asks_the_bucket_a_known_number_of_times() {
+    let (mut world, buckets) = world(true);
+    assert_eq!(world.export().exit, Some(0));
+    let dates = files(&world.output()).len() as u64;
+    // The listing before the first request, and three for each file; a spot check may look at some.
+    assert!(buckets.calls() <= 1 + 5 * dates, "{} calls for {dates} dates", buckets.calls());
+    buckets.meet(Ill::None);
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+    assert!(buckets.calls() <= 5 * dates, "{} calls to rebuild {dates} dates", buckets.calls());
+}
+
+#[test]
+fn killed_at_every_request_to_the_bucket_and_started_again_a_run_gives_the_same_files() {
+    let (expected, calls) = calm();
+    for (call, is_done) in (0..calls).flat_map(|call| [(call, false), (call, true)]) {
+        let (mut world, buckets) = world(true);
+        buckets.meet(Ill::Kill { call, is_done });
+        assert_eq!(world.export().exit, None, "call {call}");
+        buckets.meet(Ill::None);
+        let life = world.export();
+        assert_eq!(life.exit, Some(0), "call {call}, done: {is_done}");
+        check(&world, &life);
+        check_complete(&world);
+        assert!(files(&world.output()) == expected, "call {call}, done: {is_done}");
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_is_settled_by_the_bytes() {
+    let (expected, calls) = calm();
+    for (call, is_done) in (0..calls).flat_map(|call| [(call, false), (call, true)]) {
+        let (mut world, buckets) = world(true);
+        buckets.meet(Ill::Away { from: call, count: 1, is_done });
+        let first = world.export();
+        buckets.meet(Ill::None);
+        let life = if first.exit == Some(0) { first } else { world.export() };
+        assert_eq!(life.exit, Some(0), "call {call}, done: {is_done}");
+        check(&world, &life);
+        check_complete(&world);
+        assert!(files(&world.output()) == expected, "call {call}, done: {is_done}");
+    }
+}
+
+#[test]
+fn while_the_bucket_is_away_a_run_fetches_and_the_next_one_publishes() {
+    let (mut world, buckets) = world(true);
+    // The listing that the run begins with is answered.
+    buckets.meet(Ill::Away { from: 1, count: 10_000, is_done: false });
+    let life = world.export();
+    assert_eq!(life.exit, Some(ExitCode::Disk as u8), "{:?}", life.error);
+    assert!(life.sent > 0 && files(&world.output()).is_empty());
+    buckets.meet(Ill::None);
+    let life = world.export();
+    assert_eq!((life.exit, life.sent), (Some(0), 0));
+    check(&world, &life);
+    check_complete(&world);
+}
+
+#[test]
+fn an_object_that_arrives_after_its_sender_gave_it_up_is_the_one_that_was_meant() {
+    let (expected, calls) = calm();
+    for call in 0..calls {
+        let (mut world, buckets) = world(true);
+        buckets.meet(Ill::Late { call });
+        world.export();
+        buckets.arrive();
+        buckets.meet(Ill::None);
+        let life = world.export();
+        assert_eq!(life.exit, Some(0), "call {call}");
+        check(&world, &life);
+        check_complete(&world);
+        assert!(files(&world.output()) == expected, "call {call}");
+    }
+}
+
+#[test]
+fn a_store_that_puts_over_what_is_there_is_looked_at_first() {
+    let (mut world, _) = world(false);
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check(&world, &life);
+    check_complete(&world);
+    check_idle(&mut world, &life);
+    check_rebuild(&world);
+}
+
+#[test]
+fn a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next() {
+    let (world, buckets) = world_of_two_runs();
+    let before = files(&world.output());
+    buckets.meet(Ill::None);
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+    let (expected, calls) = (files(&world.output()), buckets.calls());
+    assert!(expected.len() < before.len(), "no date had two files");
+    for (call, is_done) in (0..calls).flat_map(|call| [(call, false), (call, true)]) {
+        let (world, buckets) = world_of_two_runs();
+        buckets.meet(Ill::Kill { call, is_done });
+        let killed = catch_unwind(AssertUnwindSafe(|| rebuild(&world.config, (None, None), &world.start(), |_| ())));
+        assert!(until_killed(killed).is_none(), "call {call}");
+        buckets.meet(Ill::None);
+        let rebuilt = rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+        assert_eq!(rebuilt.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}");
+        assert!(files(&world.output()) == expected, "call {call}, done: {is_done}");
+        let verified = verify(&world.config, &world.start()).unwrap();
+        assert_eq!(verified.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}: {verified}");
+        check_complete(&world);
+    }
+}
+
+#[test]
+fn an_object_of_somebody_else_stops_a_run_and_is_left_alone() {
+    let (mut world, buckets) = world(true);
+    assert_eq!(world.export().exit, Some(0));
+    let (name, _) = files(&world.output()).pop_first().unwrap();
+    let (date, _) = name.split_once('/').unwrap();
+    let foreign = format!("lake/vcq/quality/{date}/part-0000000000000001.parquet");
+    buckets.put_foreign(&foreign, b"not ours");
+    let life = world.export();
+    assert_eq!(life.exit, Some(ExitCode::Disk as u8));
+    assert!(life.error.as_deref().is_some_and(|error| error.contains(&format!("s3://{foreign}"))), "{:?}", life.error);
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+    assert_eq!(std::fs::read(world.path("buckets").join(&foreign)).unwrap(), b"not ours");
+}
