@@ -163,7 +163,8 @@ fn a_listing_tells_files_from_strangers() {
     assert_eq!((found.dates, found.strangers), (vec![date()], vec![PathBuf::from("s3://lake/vcq/quality/notes.txt")]));
     let listing = store.list(date()).unwrap();
     assert_eq!(listing.files.iter().map(|part| (part.name, part.bytes)).collect::<Vec<_>>(), [(NAME, 6)]);
-    let strangers = ["deep", "notes.txt"].map(|name| format!("s3://lake/vcq/quality/date=2025-04-01/{name}").into());
+    let strangers =
+        ["deep", "notes.txt"].map(|name| PathBuf::from(format!("s3://lake/vcq/quality/date=2025-04-01/{name}")));
     assert_eq!(listing.strangers, strangers);
     assert_eq!(store.list("2025-04-02".parse().unwrap()).unwrap().files, []);
 }
