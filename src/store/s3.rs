@@ -345,7 +345,8 @@ fn read_part(file: &File, bytes: u64) -> Result<PutPayload, BucketError> {
 }
 
 fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 fn read_sha256(text: &str) -> Option<[u8; 32]> {

@@ -192,9 +192,10 @@ impl Bucket for FrailBucket {
                 let is_folder = entry.file_type().unwrap().is_dir();
                 // A bucket has no empty folders.
                 let has_objects = || fs::read_dir(entry.path()).unwrap().next().is_some();
-                match is_folder {
-                    true => has_objects().then_some(Entry::Folder(name)),
-                    false => Some(Entry::Object { name, bytes: entry.metadata().unwrap().len() }),
+                if is_folder {
+                    has_objects().then_some(Entry::Folder(name))
+                } else {
+                    Some(Entry::Object { name, bytes: entry.metadata().unwrap().len() })
                 }
             });
             Ok(entries.collect())
