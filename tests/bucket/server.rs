@@ -1,7 +1,8 @@
 //! A small object store that speaks S3 over HTTP, on which something may happen at any request. It checks no signature.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
@@ -161,10 +162,10 @@ fn read(stream: &TcpStream) -> Option<Asked> {
 fn write(mut stream: &TcpStream, method: &str, answer: &Answer, only: Option<usize>) {
     let mut head = format!("HTTP/1.1 {} -\r\nconnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     if method != "HEAD" {
-        head.push_str(&format!("content-length: {}\r\n", answer.body.len()));
+        write!(head, "content-length: {}\r\n", answer.body.len()).unwrap();
     }
     let body = if method == "HEAD" { &[] } else { &answer.body[..only.unwrap_or(answer.body.len())] };
     // Whoever asked may have gone.
@@ -244,23 +245,25 @@ impl Shared {
     fn list(&self, asked: &Asked, query: &BTreeMap<String, String>) -> Answer {
         let bucket = asked.path.trim_end_matches('/');
         let prefix = query.get("prefix").cloned().unwrap_or_default();
-        let (mut folders, mut contents) = (BTreeMap::new(), String::new());
+        let (mut folders, mut contents) = (BTreeSet::new(), String::new());
         for (path, Kept { content, .. }) in &self.objects {
             let Some(key) = path.strip_prefix(&format!("{bucket}/")) else { continue };
             let Some(rest) = key.strip_prefix(&prefix) else { continue };
             match rest.split_once('/').filter(|_| query.contains_key("delimiter")) {
                 Some((folder, _)) => {
-                    folders.insert(format!("{prefix}{folder}/"), ());
+                    folders.insert(format!("{prefix}{folder}/"));
                 }
-                None => contents.push_str(&format!(
+                None => write!(
+                    contents,
                     "<Contents><Key>{key}</Key><Size>{}</Size><ETag>e</ETag>\
                      <LastModified>2025-04-01T00:00:00.000Z</LastModified></Contents>",
                     content.len()
-                )),
+                )
+                .unwrap(),
             }
         }
         let folder = |name: &String| format!("<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>");
-        let folders: String = folders.keys().map(folder).collect();
+        let folders: String = folders.iter().map(folder).collect();
         done(format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}{folders}</ListBucketResult>"))
     }
 
