@@ -95,7 +95,7 @@ pub struct Partitions {
 }
 
 /// What stands in one partition, in order.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The published files, by name.
     pub files: Vec<PartFile>,
@@ -275,6 +275,15 @@ impl Store {
             At::Folder(folder) => folder.path_of(date, name),
             At::Bucket(objects) => objects.path_of(date, name),
         }
+    }
+
+    /// The same dataset for a look at many of its dates: in a bucket its listings tell what is there at this moment, for the price
+    /// of one. What seems wrong by them is looked at again, for another process may have published since.
+    pub fn at_once(&self) -> Result<Self, DiskError> {
+        Ok(match &self.at {
+            At::Folder(_) => self.clone(),
+            At::Bucket(objects) => Self { at: At::Bucket(objects.at_once()?), ..self.clone() },
+        })
     }
 
     /// The partitions of the dataset, empty ones too, and what is neither in them nor one of them.

@@ -106,6 +106,7 @@ fn compare(journal: &Journal, config: &Config, start: &Start, extent: Extent) ->
     let dataset = start.stores(config).existing(&config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
+    let dataset = dataset.at_once()?;
     let found = dataset.partitions()?;
     let mut dates: BTreeSet<NaiveDate> = found.dates.into_iter().collect();
     dates.extend(journal.file_dates()?);
@@ -148,7 +149,7 @@ fn compare_listed(
     verified: &mut Verified,
 ) -> Result<(), Error> {
     let Some(place) = config.discover.place(dataset) else { return Ok(()) };
-    let store = start.stores(config).existing(place)?;
+    let store = start.stores(config).existing(place)?.at_once()?;
     verified.strangers.extend(store.partitions()?.strangers);
     for date in listed::dates(journal, &store, dataset)?.into_iter().filter(|date| extent.has(*date)) {
         if start.stop.is_requested() {

@@ -82,7 +82,11 @@ impl Publisher {
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
             let store = self.stores.open(place)?;
-            for date in dates(journal, &store, dataset)? {
+            let at_once = store.at_once()?;
+            for date in dates(journal, &at_once, dataset)? {
+                if look(journal, &at_once, (dataset, date), Depth::Names)?.faults.is_empty() {
+                    continue;
+                }
                 let before = journal.listed_file(dataset, date, true)?;
                 let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
                 let is_at_work =

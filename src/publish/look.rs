@@ -204,7 +204,11 @@ impl fmt::Display for Fault {
 /// [`Error::Mismatch`] with what is missing, changed or not known.
 pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
-    for date in dates(journal, store)? {
+    let at_once = store.at_once()?;
+    for date in dates(journal, &at_once)? {
+        if look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults.is_empty() {
+            continue;
+        }
         let before = journal.files_on(date)?;
         let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;

@@ -26,6 +26,9 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// What stands right under a prefix, in no order.
     fn list(&self, prefix: &str) -> Result<Vec<Entry>, BucketError>;
 
+    /// All objects under a prefix, however deep, by their names without it, in no order: a thousand for each request.
+    fn list_all(&self, prefix: &str) -> Result<Vec<(String, u64)>, BucketError>;
+
     /// Deletes an object. That there is none is no error.
     fn delete(&self, key: &str) -> Result<(), BucketError>;
 }

@@ -6,7 +6,7 @@
 //! new file and its old ones.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::File,
     hash::{BuildHasher, Hasher, RandomState},
@@ -62,11 +62,20 @@ pub(super) struct Objects {
     bucket: Arc<dyn Bucket>,
     /// A folder of this machine for what is read.
     scratch: PathBuf,
+    /// What was there at one moment, if listings are answered from that.
+    seen: Option<Arc<Seen>>,
+}
+
+/// All that was in a dataset at one moment.
+#[derive(Debug, Default)]
+struct Seen {
+    dates: BTreeMap<NaiveDate, Listing>,
+    strangers: Vec<PathBuf>,
 }
 
 impl Objects {
     pub(super) fn new(place: BucketPlace, bucket: Arc<dyn Bucket>, scratch: &Path) -> Self {
-        Self { place, bucket, scratch: scratch.to_owned() }
+        Self { place, bucket, scratch: scratch.to_owned(), seen: None }
     }
 
     /// The address of a published file, whether it is there or not.
@@ -98,8 +107,37 @@ impl Objects {
         Ok(file)
     }
 
+    /// The same dataset, whose listings tell what is there at this moment.
+    pub(super) fn at_once(&self) -> Result<Self, DiskError> {
+        let mut seen = Seen::default();
+        let prefix = format!("{}/", self.place.prefix());
+        for (name, bytes) in self.bucket.list_all(&prefix).map_err(self.failed("list", &prefix))? {
+            let (first, rest) = name.split_once('/').map_or((name.as_str(), None), |(first, rest)| (first, Some(rest)));
+            let Some((date, rest)) = parse_folder_name(first.as_ref()).zip(rest) else {
+                seen.strangers.push(self.address(&format!("{prefix}{first}")));
+                continue;
+            };
+            let listing = seen.dates.entry(date).or_default();
+            if let Some(name) = FileName::parse(rest) {
+                listing.files.push(PartFile { date, name, bytes });
+            } else {
+                let stranger = rest.split('/').next().unwrap_or(rest);
+                listing.strangers.push(self.address(&format!("{}{stranger}", self.prefix_of(date))));
+            }
+        }
+        sort_once(&mut seen.strangers);
+        for listing in seen.dates.values_mut() {
+            listing.files.sort_unstable();
+            sort_once(&mut listing.strangers);
+        }
+        Ok(Self { seen: Some(Arc::new(seen)), ..self.clone() })
+    }
+
     /// The partitions that have objects, and what is none of them.
     pub(super) fn partitions(&self) -> Result<Partitions, DiskError> {
+        if let Some(seen) = &self.seen {
+            return Ok(Partitions { dates: seen.dates.keys().copied().collect(), strangers: seen.strangers.clone() });
+        }
         let mut found = Partitions::default();
         let prefix = format!("{}/", self.place.prefix());
         for entry in self.bucket.list(&prefix).map_err(self.failed("list", &prefix))? {
@@ -118,6 +156,9 @@ impl Objects {
 
     /// Everything in the partition `date`.
     pub(super) fn list(&self, date: NaiveDate) -> Result<Listing, DiskError> {
+        if let Some(seen) = &self.seen {
+            return Ok(seen.dates.get(&date).cloned().unwrap_or_default());
+        }
         let mut listing = Listing::default();
         let prefix = self.prefix_of(date);
         for entry in self.bucket.list(&prefix).map_err(self.failed("list", &prefix))? {
@@ -293,4 +334,9 @@ impl Objects {
         let path = self.address(key);
         move |source| DiskError::Bucket { operation, path, source }
     }
+}
+
+fn sort_once(paths: &mut Vec<PathBuf>) {
+    paths.sort_unstable();
+    paths.dedup();
 }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{TryStreamExt as _, future::BoxFuture};
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, HeaderValue, ObjectStore, ObjectStoreExt as _,
     PutMode, PutOptions, PutPayload, RetryConfig,
@@ -235,6 +235,16 @@ impl Bucket for S3 {
         Ok(folders.chain(objects).collect())
     }
 
+    fn list_all(&self, prefix: &str) -> Result<Vec<(String, u64)>, BucketError> {
+        let within = key(prefix)?;
+        let listed =
+            self.ask(|client| Box::pin(async move { client.list(Some(&within)).try_collect::<Vec<_>>().await }))?;
+        let named = listed
+            .iter()
+            .filter_map(|object| Some((object.location.as_ref().strip_prefix(prefix)?.to_owned(), object.size)));
+        Ok(named.collect())
+    }
+
     fn delete(&self, key_text: &str) -> Result<(), BucketError> {
         let key = key(key_text)?;
         let deleted = self.sender.wait_for({
@@ -392,6 +402,11 @@ fn read_error(error: &object_store::Error) -> BucketError {
             None if is_of_network => Trouble::Away,
             None => Trouble::Other,
         },
+    };
+    let said = if trouble == Trouble::Setup {
+        format!("there are no credentials, and the instance gives none: {said}")
+    } else {
+        said
     };
     BucketError::new(trouble, plain(&said))
 }

@@ -167,6 +167,12 @@ fn a_listing_tells_files_from_strangers() {
         ["deep", "notes.txt"].map(|name| PathBuf::from(format!("s3://lake/vcq/quality/date=2025-04-01/{name}")));
     assert_eq!(listing.strangers, strangers);
     assert_eq!(store.list("2025-04-02".parse().unwrap()).unwrap().files, []);
+    // All at once says the same, by one request.
+    let before = home.server.requests().len();
+    let at_once = store.at_once().unwrap();
+    assert_eq!(at_once.partitions().unwrap(), store.partitions().unwrap());
+    assert_eq!(at_once.list(date()).unwrap(), listing);
+    assert_eq!(home.server.requests().len(), before + 2);
 }
 
 #[test]

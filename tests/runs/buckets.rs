@@ -71,8 +71,8 @@ fn a_run_asks_the_bucket_a_known_number_of_times() {
     let (mut world, buckets) = world(true);
     assert_eq!(world.export().exit, Some(0));
     let dates = files(&world.output()).len() as u64;
-    // The listing before the first request, and three for each file; a spot check may look at some.
-    assert!(buckets.calls() <= 1 + 5 * dates, "{} calls for {dates} dates", buckets.calls());
+    // A listing before the first request and one for the report, three for each file, and two for a spot check.
+    assert!(buckets.calls() <= 2 + 3 * dates + 2, "{} calls for {dates} dates", buckets.calls());
     buckets.meet(Ill::None);
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     assert!(buckets.calls() <= 5 * dates, "{} calls to rebuild {dates} dates", buckets.calls());

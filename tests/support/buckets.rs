@@ -18,7 +18,10 @@ use vcq::{
     store::bucket::{Bucket, BucketError, Buckets, Entry, Object, Trouble, Upload},
 };
 
-use super::world::Killed;
+use super::{
+    oracle::{Files, files},
+    world::Killed,
+};
 
 /// What happens to the calls, which are counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +202,14 @@ impl Bucket for FrailBucket {
                 }
             });
             Ok(entries.collect())
+        })
+    }
+
+    fn list_all(&self, prefix: &str) -> Result<Vec<(String, u64)>, BucketError> {
+        self.all.call(|_| {
+            let folder = self.folder.join(prefix);
+            let objects = if folder.exists() { files(&folder) } else { Files::new() };
+            Ok(objects.into_iter().map(|(name, content)| (name, content.len() as u64)).collect())
         })
     }
 
