@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 use vcq::{
@@ -18,7 +22,11 @@ use vcq::{
 
 use self::server::{Condition, Fault, Faults, Server};
 
+mod moto;
 mod server;
+
+#[path = "../support/python.rs"]
+mod python;
 
 const NAME: FileName = FileName::new(0xabc);
 const KEY: &str = "lake/vcq/quality/date=2025-04-01/part-0000000000000abc.parquet";
@@ -51,27 +59,36 @@ impl Home {
     }
 
     fn store(&self) -> Store {
-        let flags = [
-            ("state", self.folder.path().join("state").display().to_string()),
-            ("output", "s3://lake/vcq/quality".to_owned()),
-            ("store.endpoint", self.server.address.clone()),
-            ("store.allow_http", "true".to_owned()),
-        ];
-        let config = Config::load(None, [], &flags).unwrap();
-        let credentials = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
-        let credentials = credentials.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let stores = Stores::new(Arc::new(LocalDisk), Arc::new(S3Buckets::new(credentials)), &config);
-        assert!(matches!(config.output, Place::Bucket(_)));
-        stores.open(&config.output).unwrap()
+        store_at(&self.server.address, self.folder.path())
     }
 
     /// Publishes these bytes.
     fn publish(&self, content: &[u8]) -> Result<u64, DiskError> {
-        let lock = self.store().lock()?;
-        let mut staged = lock.stage(NAME)?;
-        staged.write_all(content).unwrap();
-        lock.put_if_absent(date(), staged.seal()?).map(|part| part.bytes)
+        publish(&self.store(), content)
     }
+}
+
+/// A dataset in the store at this address; what is built for it stands in `folder`.
+fn store_at(address: &str, folder: &Path) -> Store {
+    let flags = [
+        ("state", folder.join("state").display().to_string()),
+        ("output", "s3://lake/vcq/quality".to_owned()),
+        ("store.endpoint", address.to_owned()),
+        ("store.allow_http", "true".to_owned()),
+    ];
+    let config = Config::load(None, [], &flags).unwrap();
+    let credentials = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
+    let credentials = credentials.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let stores = Stores::new(Arc::new(LocalDisk), Arc::new(S3Buckets::new(credentials)), &config);
+    assert!(matches!(config.output, Place::Bucket(_)));
+    stores.open(&config.output).unwrap()
+}
+
+fn publish(store: &Store, content: &[u8]) -> Result<u64, DiskError> {
+    let lock = store.lock()?;
+    let mut staged = lock.stage(NAME)?;
+    staged.write_all(content).unwrap();
+    lock.put_if_absent(date(), staged.seal()?).map(|part| part.bytes)
 }
 
 #[test]
