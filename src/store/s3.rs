@@ -430,3 +430,24 @@ fn innermost(error: &object_store::Error) -> String {
 fn chain<'a>(error: &'a (dyn error::Error + 'static)) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_is_in_the_host_s_name_where_it_is_to_be() {
+        let endpoint = "https://oss-cn-hangzhou.aliyuncs.com".parse().unwrap();
+        assert_eq!(endpoint_of("lake", &endpoint, true), "https://lake.oss-cn-hangzhou.aliyuncs.com");
+        assert_eq!(endpoint_of("lake", &endpoint, false), "https://oss-cn-hangzhou.aliyuncs.com");
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = std::array::from_fn(|byte| u8::try_from(byte * 7 % 256).unwrap());
+        assert_eq!(read_sha256(&hex(&digest)), Some(digest));
+        for text in ["", "00", &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(read_sha256(text), None, "{text}");
+        }
+    }
+}

@@ -8,14 +8,16 @@ use std::{
 use vcq::{
     command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
+    simulator::{Settings, tenant::TenantSettings},
 };
 
 use crate::{
+    discover::discover,
     frail_buckets::{FrailBuckets, Ill},
     invariants::{check, check_complete, check_idle, check_rebuild},
     oracle::{Files, files},
     settings, some_stays,
-    world::{World, until_killed},
+    world::{Orders, World, until_killed},
 };
 
 const SEED: u64 = 1;
@@ -36,7 +38,7 @@ fn world(puts_only_new: bool) -> (World, FrailBuckets) {
 fn world_of_two_runs() -> (World, FrailBuckets) {
     let (mut world, buckets) = world(true);
     let half = world.write_manifest("half.csv", world.stays.iter().step_by(2));
-    let orders = crate::world::Orders { manifest: half, ..world.orders() };
+    let orders = Orders { manifest: half, ..world.orders() };
     assert_eq!(world.live_one(orders).exit, Some(0));
     assert_eq!(world.export().exit, Some(0));
     (world, buckets)
@@ -189,4 +191,39 @@ fn an_object_of_somebody_else_stops_a_run_and_is_left_alone() {
     assert!(life.error.as_deref().is_some_and(|error| error.contains(&format!("s3://{foreign}"))), "{:?}", life.error);
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     assert_eq!(std::fs::read(world.path("buckets").join(&foreign)).unwrap(), b"not ours");
+}
+
+/// A world all of whose datasets are in one bucket, and that only lists.
+fn world_of_listings() -> (World, FrailBuckets, Orders) {
+    let settings =
+        Settings { tenant: TenantSettings { days: 2, stays: 40, ..TenantSettings::default() }, ..Settings::default() };
+    let places = [
+        ("output", "s3://lake/quality"),
+        ("discover.meetings", "s3://lake/meetings"),
+        ("discover.participants", "s3://lake/participants"),
+    ];
+    let mut world = World::new(settings, &places, Vec::new());
+    let buckets = FrailBuckets::new(world.path("buckets"), true);
+    std::fs::create_dir_all(world.path("buckets")).unwrap();
+    world.buckets = Arc::new(buckets.clone());
+    let orders = Orders { fetches_samples: false, ..discover(&world) };
+    (world, buckets, orders)
+}
+
+#[test]
+fn killed_at_any_request_a_discovery_gives_the_same_datasets() {
+    let (mut world, buckets, orders) = world_of_listings();
+    assert_eq!(world.live_one(orders).exit, Some(0));
+    let (expected, calls) = (files(&world.path("buckets")), buckets.calls());
+    assert_eq!(expected.len(), 4, "a file of each dataset and date");
+    for (call, is_done) in (0..calls).map(|call| (call, call % 2 == 0)) {
+        let (mut world, buckets, orders) = world_of_listings();
+        buckets.meet(Ill::Kill { call, is_done });
+        assert_eq!(world.live_one(orders.clone()).exit, None, "call {call}");
+        buckets.meet(Ill::None);
+        assert_eq!(world.live_one(orders).exit, Some(0), "call {call}, done: {is_done}");
+        assert!(files(&world.path("buckets")) == expected, "call {call}, done: {is_done}");
+        let verified = verify(&world.config, &world.start()).unwrap();
+        assert_eq!(verified.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}: {verified}");
+    }
 }
