@@ -145,14 +145,12 @@ impl Stores {
 
     /// Opens a dataset that is to be changed; see [`Store::open`]. Of a bucket nothing is asked yet.
     pub fn open(&self, place: &Place) -> Result<Store, DiskError> {
-        let store = self.existing(place)?;
-        match place {
-            Place::Folder(root) => Store::open(Arc::clone(&self.disk), root),
-            Place::Bucket(_) => {
-                create_folders(&*self.disk, &store.staging, PRIVATE_MODE)?;
-                Ok(store)
-            }
+        if let Place::Folder(root) = place {
+            return Store::open(Arc::clone(&self.disk), root);
         }
+        let store = self.existing(place)?;
+        create_folders(&*self.disk, &store.staging, PRIVATE_MODE)?;
+        Ok(store)
     }
 
     /// A dataset, to be read: nothing is created, and where there is nothing it is empty.
