@@ -1,4 +1,4 @@
-"""vcq every night by Airflow 3: one task exports, the next one loads what the reports say is new.
+"""vcq every night by Airflow 3.2 or newer: one task exports, the next one loads what the reports say is new.
 
 Exit codes become what Airflow does next:
 
@@ -48,7 +48,11 @@ def export(dates, name):
 
 
 def waiting():
-    """The reports that have not been taken in, the oldest first, with the files of samples that each brought."""
+    """The reports that have not been taken in, the oldest first, with the files of samples that each brought.
+
+    Two runs at the same time list what became visible meanwhile both, and a name is that of one file for ever: it is given once.
+    """
+    given = {file["name"] for path in REPORTS.glob("*.loaded") for file in json.loads(path.read_text())["files"]}
     for path in sorted(REPORTS.glob("*.json"), key=lambda path: path.stat().st_mtime):
         report = json.loads(path.read_text())
         complete = {date["date"]: date["complete"] for date in report["dates"]}
@@ -60,7 +64,9 @@ def waiting():
                 "complete": complete.get(file["date"], False),
             }
             for file in report["files"]
+            if file["name"] not in given
         ]
+        given |= {file["name"] for file in report["files"]}
         yield path, report, files
 
 

@@ -4,7 +4,8 @@
     vcq archive export 2026-01-01..2026-03-31 pages.parquet        # or one file a month, into a bucket
     spark-submit --files $(command -v vcq) spark_decode.py s3a://bucket/pages/ s3a://bucket/quality/
 
-writes the same rows that `vcq rebuild` would publish, partitioned by `date`. It needs pyarrow and pandas beside PySpark, and vcq on every
+writes the rows of all pages, partitioned by `date`: those that `vcq rebuild` publishes, where each date is in one archive that was
+exported when it was complete (DECODE.md). It needs pyarrow and pandas beside PySpark, and vcq on every
 executor: as a wheel in their Python (`pip install vcq-….whl`), on their PATH, or by `--files` as above. Spark's own fault
 handling holds: where a child fails, its task fails with what the child said, and is tried again.
 
@@ -81,7 +82,7 @@ def decode_batches(batches, vcq, arguments):
         try:
             with pyarrow.ipc.open_stream(child.stdout) as rows:
                 yield from rows
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, OSError) as error:
             unread = error
         child.stdout.close()
         code = child.wait()

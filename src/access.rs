@@ -20,7 +20,7 @@ use self::{given::TokenFile, sign_in::Ends, signed_in::SignedIn};
 use crate::{
     config::{AuthAs, Config},
     credentials::credentials,
-    error::Error,
+    error::{Chain, Error},
     feishu::{
         Bearer,
         answer::Remedy,
@@ -50,6 +50,16 @@ pub enum NoToken {
     Refused(TokenError),
     /// This machine could not read or keep what is needed.
     Local(Error),
+}
+
+impl NoToken {
+    /// For log lines.
+    fn why(&self) -> String {
+        match self {
+            Self::Refused(error) => error.why(),
+            Self::Local(error) => Chain(error).to_string(),
+        }
+    }
 }
 
 impl From<TokenError> for NoToken {
@@ -128,6 +138,17 @@ impl Asker {
             Self::User(signed_in) => signed_in.token(transport, start, refused).await,
             Self::Given(file) => file.token(refused).await,
         }
+    }
+
+    /// Renews a sign-in that is due although nothing was asked for: nights without work must not let it lapse. A failure is told
+    /// and ends nothing, for nothing needs it yet. True if it was renewed.
+    pub async fn keep(&self, transport: &dyn Transport, start: &Start) -> bool {
+        let Self::User(signed_in) = self else { return false };
+        let before = signed_in.ends();
+        if let Err(error) = signed_in.token(transport, start, None).await {
+            tracing::warn!("the sign-in could not be renewed: {}", error.why());
+        }
+        signed_in.ends() != before
     }
 
     /// True while an answer is under way that nobody can ask for a second time: whoever drops it has lost the sign-in.

@@ -132,6 +132,9 @@ pub enum ArchiveError {
          `vcq archive export FILE.ndjson`"
     )]
     ParquetStream,
+    /// The stream is of a form that is not read.
+    #[error("is {0}")]
+    NotAStream(&'static str),
     /// The stream is no Arrow IPC, is cut, or has a batch that is too large.
     #[error("cannot be read as an Arrow stream after row {after_row}")]
     Arrow {
@@ -152,11 +155,14 @@ impl ArchiveError {
     /// Whether the file is not an archive, or not there at all: nothing of it can be read, on no disk.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Open(error) | Self::Read { source: error, .. } => error.kind() == io::ErrorKind::IsADirectory,
+            Self::Open(error) | Self::Read { source: error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
+            }
             Self::Missing
             | Self::OtherForm(_)
             | Self::Utf16
             | Self::ParquetStream
+            | Self::NotAStream(_)
             | Self::MissingColumn(_)
             | Self::Column(_) => true,
             Self::Parquet { .. } | Self::Arrow { .. } => false,
@@ -412,6 +418,14 @@ impl ArchiveReader {
         let told = match head.as_slice() {
             arrow::CONTINUATION => StreamForm::Arrow,
             b"PAR1" => return Err(ArchiveError::ParquetStream),
+            [0x1f, 0x8b, ..] => {
+                return Err(ArchiveError::NotAStream("gzip: decompress it on the way (`gzip -d | vcq decode`)"));
+            }
+            b"ARRO" => {
+                return Err(ArchiveError::NotAStream(
+                    "an Arrow file, which no pipe can give: hand its rows on as an Arrow stream",
+                ));
+            }
             _ => StreamForm::Ndjson,
         };
         let is_zstd = ndjson::is_zstd(&head);

@@ -257,7 +257,7 @@ With DuckDB, Polars and Spark: config/DECODE.md")]
     /// keeps what that brings in the state folder
     #[command(after_help = "Examples:
   vcq login
-  vcq login --paste < address.txt")]
+  vcq login --paste")]
     Login(LoginArgs),
     /// Remove the sign-in from the state folder
     #[command(after_help = "Example: vcq logout")]

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use url::Url;
 
-pub use self::notify::{NoticeForm, NoticeOf, Notify};
+pub use self::{
+    auth::{Auth, AuthAs},
+    notify::{NoticeForm, NoticeOf, Notify},
+};
 use crate::{
     dataset::Dataset,
     place::{PLACE_RULE, Place},
@@ -18,6 +21,7 @@ use crate::{
     tables::personal_columns,
 };
 
+mod auth;
 mod notify;
 
 /// Every key with its documentation and default: the file that users copy.
@@ -106,43 +110,6 @@ pub struct Limits {
     pub video_framerate_fps: f64,
     /// The least frame rate of a shared screen.
     pub screen_sharing_framerate_fps: f64,
-}
-
-/// Who asks, and how somebody signs in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Auth {
-    /// Whose access token is used.
-    pub identity: AuthAs,
-    /// The file that holds the access token, if somebody else keeps it.
-    pub access_token_file: Option<PathBuf>,
-    /// Where the consent page sends the browser afterwards; the app's settings must name it.
-    pub redirect_uri: Url,
-    /// The host of the consent page; none: it is not known, and has to be said before anybody can sign in.
-    pub accounts_url: Option<Url>,
-    /// What a person is asked to consent to besides `offline_access`.
-    pub scopes: Vec<String>,
-}
-
-/// Whose access token is used. It is never changed for another one by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthAs {
-    /// The app's own.
-    Tenant,
-    /// That of the person who signed in by `vcq login`.
-    User,
-    /// One that stands in a file.
-    Given,
-}
-
-impl AuthAs {
-    /// The word of the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::User => "user",
-            Self::Given => "given",
-        }
-    }
 }
 
 /// The API's host and how to talk to it.
@@ -439,30 +406,6 @@ impl Layers {
         })
     }
 
-    fn check_auth(&self) -> Result<Auth, ConfigError> {
-        let all = [AuthAs::Tenant, AuthAs::User, AuthAs::Given];
-        let identity = self.read("auth.as", "`tenant`, `user` or `given`", |value| {
-            all.into_iter().find(|identity| value.as_str() == Some(identity.name()))
-        })?;
-        let accounts_url = self.read(
-            "auth.accounts_url",
-            "an https URL of a host without path, query or user (http on a loopback address only), or empty",
-            |value| if value.as_str() == Some("") { Some(None) } else { base_url(value).map(Some) },
-        )?;
-        let api = self.read("api.base_url", BASE_URL_RULE, base_url)?;
-        Ok(Auth {
-            identity,
-            access_token_file: self.optional_file("auth.access_token_file")?,
-            redirect_uri: self.read(
-                "auth.redirect_uri",
-                "an https URL without a fragment (http on a loopback address with a port only)",
-                redirect_uri,
-            )?,
-            accounts_url: accounts_url.or_else(|| accounts_of(&api)),
-            scopes: self.read("auth.scopes", "a list of scopes without blanks, one at least", scopes)?,
-        })
-    }
-
     fn check_rate(&self) -> Result<Rate, ConfigError> {
         let per_month: u64 =
             self.integer("rate.requests_per_month", "a number from 0 (no limit) up", 0..=u64::MAX >> 1)?;
@@ -709,35 +652,6 @@ fn naive_times(value: &Value) -> Option<Option<FixedOffset>> {
 
 /// What is accepted as `api.base_url`.
 const BASE_URL_RULE: &str = "an https URL of a host without path, query or user (http on a loopback address only)";
-
-/// The consent page's host of each host of the API; that of a loopback address is itself, where a simulated tenant has both.
-fn accounts_of(api: &Url) -> Option<Url> {
-    match api.host_str()? {
-        "open.feishu.cn" => "https://accounts.feishu.cn".parse().ok(),
-        "open.larksuite.com" => "https://accounts.larksuite.com".parse().ok(),
-        _ if is_loopback(api) => Some(api.clone()),
-        _ => None,
-    }
-}
-
-/// The code that comes with it is good for a token, so it must not leave this machine over plain http.
-fn redirect_uri(value: &Value) -> Option<Url> {
-    let url: Url = value.as_str()?.parse().ok()?;
-    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url) && url.port().is_some());
-    let is_plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    (scheme_fits && is_plain).then_some(url)
-}
-
-/// A list of scopes, or a text with blanks or commas between them, as the environment gives it.
-fn scopes(value: &Value) -> Option<Vec<String>> {
-    let named: Vec<&str> = match value {
-        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>()?,
-        Value::String(text) => text.split([' ', ',']).filter(|scope| !scope.is_empty()).collect(),
-        _ => return None,
-    };
-    let is_scope = |scope: &&str| !scope.is_empty() && scope.chars().all(|c| c.is_ascii_graphic());
-    (!named.is_empty() && named.iter().all(is_scope)).then(|| named.into_iter().map(str::to_owned).collect())
-}
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {

@@ -2,6 +2,74 @@
 //!
 //! What the endpoints do not share stands in a file for each of them, and in the table here.
 
+/// What to do where somebody may not list `$what` at `$endpoint`.
+macro_rules! permission_to_list {
+    ($what:literal, $endpoint:literal) => {
+        Remedies {
+            tenant: Remedy(concat!(
+                "listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`, and the person who created the app the \
+                 admin right \"Video conferencing > Meeting management\"; many tenants let only a signed-in user list ",
+                $what,
+                ", not an app: then somebody with that right signs in with `vcq login`, and `[auth] as = \"user\"`; `vcq check` tells \
+                 which is missing",
+            )),
+            user: Remedy(concat!(
+                "listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) needs the admin right \"Video conferencing > Meeting management\" of the person who signed in: let an \
+                 administrator give it, or let somebody who has it sign in with `vcq login`",
+            )),
+            given: Remedy(concat!(
+                "for listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) the access token in `auth.access_token_file` must be that of a person with the admin right \"Video conferencing \
+                 > Meeting management\", or of an app that such a person created",
+            )),
+        }
+    };
+}
+
+/// What to do where there is no scope for it.
+macro_rules! scope_to_list {
+    ($what:literal, $endpoint:literal) => {
+        Remedies {
+            tenant: Remedy(concat!(
+                "listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`: grant it to the app and publish a version \
+                 of the app; where your console offers it for users only, let somebody sign in with `vcq login`, and set `[auth] as = \
+                 \"user\"`",
+            )),
+            user: Remedy(concat!(
+                "listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`: give it to the app for users and publish a \
+                 version of it, name it in `auth.scopes`, and sign in again with `vcq login`",
+            )),
+            given: Remedy(concat!(
+                "for listing ",
+                $what,
+                " (`",
+                $endpoint,
+                "`) the access token in `auth.access_token_file` must have the scope `vc:room:readonly` or \
+                 `vc:rooms.room.detailinfo:read`",
+            )),
+        }
+    };
+}
+
 pub mod answer;
 pub mod auth;
 pub mod body;

@@ -123,6 +123,8 @@ pub fn refuse_input(what: &str, path: &Path, inputs: &[PathBuf], config: &Config
         ("the configuration", &config.file),
         ("the app's secret", &config.app_secret_file),
         ("the access token", &config.auth.access_token_file),
+        ("the address for notices", &config.notify.url_file),
+        ("the secret of a bot", &config.notify.secret_file),
     ];
     let named = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
     for (name, input) in inputs.iter().map(|input| ("a manifest of this run", input)).chain(named) {

@@ -54,7 +54,7 @@ use vcq::{
     event::Emit,
     feishu::transport::HttpTransport,
     file,
-    journal::JournalError,
+    journal::{JournalError, Lane},
     observe::{
         Observers,
         progress::{Progress, counts},
@@ -137,9 +137,11 @@ fn run(cli: Cli, start: &Start) -> Result<ExitCode, Error> {
         | Command::Schema { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => Config::load(None, [], &[])?,
-        Command::Decode(_) if !cli.global.overrides().is_empty() => {
+        Command::Decode(_) if !cli.global.overrides().is_empty() || is_config_flag_given() => {
             return Err(Error::Usage(
-                "`vcq decode` reads standard input and writes standard output, and nothing else".into(),
+                "`vcq decode` reads no configuration: what decides how pages are read are its own flags, as --timezone, \
+                 --naive-utc-offset and --personal"
+                    .into(),
             ));
         }
         // Nothing but its flags: it must do the same on every machine.
@@ -250,6 +252,19 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
     }
 }
 
+/// Who is told what happens in a run of a lane, which reads `inputs`.
+fn observers(
+    progress: Progress,
+    (lane, inputs): (Lane, &[PathBuf]),
+    config: &Config,
+    start: &Start,
+) -> Result<Observers, Error> {
+    let observers = Observers::new(progress);
+    let Some(path) = config.metrics_textfile.clone() else { return Ok(observers) };
+    file::refuse_input("metrics.textfile", &path, inputs, config)?;
+    Ok(observers.with_metrics(path, lane, config, start))
+}
+
 /// Runs an export, shows it, and tells how it has ended.
 async fn export_observed(
     args: &ExportArgs,
@@ -257,21 +272,21 @@ async fn export_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let mut observers = Observers::new(progress);
-    if let Some(path) = config.metrics_textfile.clone() {
-        file::refuse_input("metrics.textfile", &path, &args.files, config)?;
-        observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
-    }
-    args.html.as_ref().map(|path| prepare_page(path, &args.files, config)).transpose()?;
+    let observers = observers(progress, (args.lane, &args.files), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
-    let outcome = run_export(args, config, start, &|event| observers.take(&event)).await;
+    let prepared = args.html.as_ref().map_or(Ok(()), |path| prepare_page(path, &args.files, config));
+    let outcome = match prepared {
+        Ok(()) => run_export(args, config, start, &|event| observers.take(&event)).await,
+        Err(error) => Err(error),
+    };
     observers.end(code_of(&outcome), start);
     let text = |outcome: &Conclusion| if args.json { json(&outcome.report) } else { outcome.report.to_string() };
-    let printed = outcome.as_ref().map_or(Ok(()), |outcome| print(&text(outcome)));
-    notify(notifier.as_ref(), &Notice::of_run("export", args.lane, outcome.as_ref()), start).await;
-    let outcome = outcome?;
-    printed?;
-    conclude_with_page(args, &outcome, config, start)
+    let exited = match &outcome {
+        Ok(outcome) => print(&text(outcome)).and_then(|()| conclude_with_page(args, outcome, config, start)),
+        Err(error) => Ok(error.exit_code()),
+    };
+    notify(notifier.as_ref(), &Notice::of_run("export", args.lane, outcome.as_ref(), exited.as_ref()), start).await;
+    outcome.and(exited)
 }
 
 /// Runs a discovery, shows it, and tells how it has ended.
@@ -281,21 +296,23 @@ async fn discover_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let mut observers = Observers::new(progress);
-    if let Some(path) = config.metrics_textfile.clone() {
-        file::refuse_input("metrics.textfile", &path, &[], config)?;
-        observers = observers.with_metrics(path, args.lane, config.rate.requests_per_minute, start);
-    }
+    let observers = observers(progress, (args.lane, &[]), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
     let discovered = run_discover(args, config, start, &|event| observers.take(&event)).await;
     let ended = discovered.as_ref().map(|found| &found.outcome);
     observers.end(ended.map_or_else(Error::exit_code, |outcome| outcome.exit_code), start);
     let text = |found: &Discovered| if args.json { json(&found.outcome.report) } else { found.to_string() };
-    let printed = discovered.as_ref().map_or(Ok(()), |found| print(&text(found)));
-    notify(notifier.as_ref(), &Notice::of_run("discover", args.lane, ended), start).await;
-    let discovered = discovered?;
-    printed?;
-    Ok(conclude(&discovered.outcome))
+    let exited = match &discovered {
+        Ok(found) => print(&text(found)).map(|()| conclude(&found.outcome)),
+        Err(error) => Ok(error.exit_code()),
+    };
+    notify(notifier.as_ref(), &Notice::of_run("discover", args.lane, ended, exited.as_ref()), start).await;
+    discovered.and(exited)
+}
+
+/// Whether `--config` stands on the command line; the environment may have it for other commands.
+fn is_config_flag_given() -> bool {
+    env::args_os().any(|argument| argument.to_string_lossy().starts_with("--config"))
 }
 
 /// Begins to show what happens: log lines, and the progress above which they stand.
@@ -476,12 +493,9 @@ async fn run_login(args: &LoginArgs, config: &Config, start: &Start) -> Result<E
     let credentials = credentials(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let listener = if args.paste { None } else { login::listen(config).await? };
-    let reads = listener.is_none() || io::stdin().is_terminal();
     let (sender, pasted) = mpsc::channel(1);
-    if reads {
-        // A thread of its own: what nobody types keeps nothing waiting, and ends with the process.
-        thread::spawn(move || send_lines(&sender));
-    }
+    // A thread of its own: what nobody types keeps nothing waiting, and ends with the process.
+    thread::spawn(move || send_lines(&sender));
     let tell = |line: &str| tell(line);
     let task = Login { config, credentials: &credentials, transport: &transport, start, tell: &tell, print: &print };
     print(&login::login(&task, listener, pasted).await?.to_string())?;

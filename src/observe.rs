@@ -12,6 +12,7 @@ use std::{cell::RefCell, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
+    config::Config,
     error::{Chain, ExitCode},
     event::Event,
     file::{self, Readers},
@@ -36,8 +37,8 @@ impl Observers {
 
     /// The metrics of a run of `lane` at `path` besides; they are written at once, so that it can be seen that it runs.
     #[must_use]
-    pub fn with_metrics(self, path: PathBuf, lane: Lane, requests_per_minute: u32, start: &Start) -> Self {
-        let metrics = Metrics::new(lane, requests_per_minute, start.now());
+    pub fn with_metrics(self, path: PathBuf, lane: Lane, config: &Config, start: &Start) -> Self {
+        let metrics = Metrics::new(lane, config, start.now());
         let mut textfile = Textfile { path: Some(path), metrics, written: Instant::now() };
         textfile.write();
         Self { textfile: RefCell::new(Some(textfile)), ..self }

@@ -554,7 +554,7 @@ fn parquet_of_other_writers_is_read_by_its_columns() {
 
 fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)]) {
     let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
-    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -748,7 +748,7 @@ fn what_is_no_archive_is_usage_and_what_the_disk_refuses_is_not() {
     home.write("cut.parquet", "PAR1");
     home.write("empty.ndjson.zst", "");
     for (name, code, expected) in [
-        ("none.ndjson", ExitCode::Usage, "cannot be opened: No such file"),
+        ("none.ndjson", ExitCode::Usage, "there is no such file"),
         ("folder.ndjson", ExitCode::Usage, "cannot be read after line 0: Is a directory"),
         ("utf16.ndjson", ExitCode::Usage, "is UTF-16, must be UTF-8"),
         ("text.ndjson.zst", ExitCode::Usage, "is no zstd"),
@@ -768,7 +768,7 @@ fn what_is_no_archive_is_usage_and_what_the_disk_refuses_is_not() {
     assert!(matches!(broken, Err(Error::Archive { .. })), "found before anything lands");
     assert_eq!(home.import_lines(&[line("1", 0, 1, None)]).landed, 1);
     for (number, code) in [(5, ExitCode::Disk), (13, ExitCode::Disk), (2, ExitCode::Usage)] {
-        let source = ArchiveError::Read { after_line: 7, source: std::io::Error::from_raw_os_error(number) };
+        let source = ArchiveError::Read { after_line: 7, source: io::Error::from_raw_os_error(number) };
         assert_eq!(Error::Archive { file: "pages.ndjson".into(), source }.exit_code(), code);
     }
 }
@@ -884,7 +884,7 @@ fn stays_that_are_absent_do_not_count_as_pending() {
 
 /// No column chunk has an encoding that an old reader refuses or bends.
 fn assert_readable_by_all(path: &Path) {
-    let file = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let file = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
     for chunk in file.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let known = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY];
         let unknown: Vec<_> = chunk.encodings().filter(|encoding| !known.contains(encoding)).collect();
@@ -993,7 +993,7 @@ fn the_commands_say_what_they_did() {
             "",
             "`pages.txt` ends in none of .ndjson, .ndjson.zst and .parquet",
         ),
-        (vec!["archive", "import", "none.ndjson"], 2, "", "archive `none.ndjson`: cannot be opened: No such file"),
+        (vec!["archive", "import", "none.ndjson"], 2, "", "archive `none.ndjson`: there is no such file"),
         (vec!["archive", "import", "pages.ndjson"], 65, "refused    pages.ndjson:2: the line is not", ""),
         (vec!["archive", "prune", "--before", "2026-01-01"], 0, "kept      date=2025-03-03", ""),
         (vec!["archive", "import", "rest.ndjson"], 0, "published  date=2025-03-03/part-", ""),

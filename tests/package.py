@@ -84,6 +84,7 @@ def check_dockerfile(vcq, work):
     [user] = [text for word, text in steps() if word == "USER"]
     ids = user.split(":")
     assert all(id_.isdigit() and int(id_) > 0 for id_ in ids), f"{user} may be root"
+    assert ("RUN", f"install -d -o {ids[0]} -g {ids[1]} /data") in steps(), "the user cannot write in /data"
     assert ("WORKDIR", "/data") in steps() and ("ENTRYPOINT", '["vcq"]') in steps()
 
     # COPY . . as .dockerignore leaves it, and cargo finds all that it names.

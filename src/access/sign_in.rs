@@ -191,11 +191,15 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// There is none that could be used.
+    pub fn unusable(warning: String, zone: Tz) -> Self {
+        Self { name: None, open_id: None, ends_at: None, consent_ends_at: None, warning: Some(warning), zone }
+    }
+
     /// That of `sign_in` for somebody who has work for so many seconds from `now` on.
     pub fn of(sign_in: Option<&SignIn>, zone: Tz, now: DateTime<Utc>, work_s: u64) -> Self {
         let Some(sign_in) = sign_in else {
-            let warning = Some("nobody is signed in, and `auth.as` is `user`: `vcq login`".to_owned());
-            return Self { name: None, open_id: None, ends_at: None, consent_ends_at: None, warning, zone };
+            return Self::unusable("nobody is signed in, and `auth.as` is `user`: `vcq login`".to_owned(), zone);
         };
         let ends = sign_in.ends();
         let person = sign_in.person.as_ref();
@@ -216,7 +220,10 @@ fn warning(sign_in: &SignIn, zone: Tz, now: DateTime<Utc>, work_s: u64) -> Optio
     let done_at = now.checked_add_signed(work).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let shown = |at: DateTime<Utc>| shown(at, zone);
     if let Some(Refused { at, said, .. }) = &sign_in.refused {
-        return Some(format!("it was refused on {} ({said}): sign in again with `vcq login`", shown(*at)));
+        return Some(format!(
+            "it was refused on {} ({said}): `vcq check` tries it again and says what to do, or sign in again with `vcq login`",
+            shown(*at)
+        ));
     }
     if ends.idle() <= now {
         return Some("by this machine's clock it is over: sign in again with `vcq login`".into());

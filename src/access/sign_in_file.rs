@@ -242,7 +242,7 @@ impl Locked<'_> {
     }
 
     /// Says that nothing was begun, or that it is known how it ended.
-    pub(super) fn forget_next(&self) -> Result<(), Error> {
+    pub fn forget_next(&self) -> Result<(), Error> {
         self.take_away(NEXT)
     }
 

@@ -325,11 +325,8 @@ impl Question<'_> {
             }
             Outcome::Denied(said, remedy) => Err(Error::Access { what: said.text, remedy }),
             Outcome::Throttled { wait } => found("not known: the API refuses requests for now", Some(wait)),
-            Outcome::TokenRefused(said) if asker.bearer() != Bearer::Tenant => {
-                Err(Error::Access { what: said.text, remedy: asker.refused_again_remedy() })
-            }
+            Outcome::TokenRefused(said) => Err(Error::Access { what: said.text, remedy: asker.refused_again_remedy() }),
             Outcome::MonthUsedUp(said)
-            | Outcome::TokenRefused(said)
             | Outcome::Transient(said)
             | Outcome::Judged(Judgement::OffContract | Judgement::Failed, said) => Err(Error::Upstream(said.text)),
         }

@@ -142,6 +142,15 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
         Err(error) => (None, Some(error)),
     };
     let who = (around.asker.app_id(), config.api.user_id_type);
+    if matches!(end.ended, Ok(Ended::Complete)) {
+        if around.asker.keep(around.transport, around.start).await {
+            emit(Event::TokenRenewed);
+        }
+        if let Some(ends) = around.asker.ends() {
+            let (unless_renewed, at_the_latest) = (ends.unless_renewed, ends.at_the_latest);
+            emit(Event::SignedIn { unless_renewed, at_the_latest });
+        }
+    }
     if let Some(why) = end.stopped(who).filter(|_| !account.is_stopped()) {
         emit(Event::Stopping { why: &why });
     }
@@ -153,7 +162,13 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
         account.close(&journal, task, &published_before, &mut rejects, (is_cut, fetched_for))?;
     let (exit_code, hint) = end.exit(counted, task.planned_end, who);
     report.spot_checked(spot_check);
-    let exit_code = if found.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
+    let (exit_code, hint) = match (&found, exit_code) {
+        // What is damaged is not looked at again for weeks: nobody may miss it.
+        (Some(error), ExitCode::Complete | ExitCode::SomeFailed | ExitCode::Again) => {
+            (ExitCode::Disk, error.hint().or(hint))
+        }
+        _ => (exit_code, hint),
+    };
     report.exit_with(exit_code);
     write_report(task, &report)?;
     let command = if task.fetches_samples { "export" } else { "discover" };

@@ -123,9 +123,18 @@ pub async fn login(
     let _held = task.start.hold();
     let file = SignInFile::new(&config.state);
     let locked = file.lock().await.map_err(error_of)?;
-    let before = before(&locked)?;
+    let (before, is_cut) = before(&locked)?;
     locked.make_room()?;
-    let tokens = exchange(task, &question, &code).await?;
+    let tokens = match exchange(task, &question, &code).await {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            // The sign-in of before is as good as it was; that a renewal of it was cut stays known.
+            if !is_cut {
+                locked.forget_next()?;
+            }
+            return Err(error);
+        }
+    };
     let sign_in = SignIn::new(config, tokens, task.start.now());
     let sign_in = sign_in.after(before.as_ref());
     locked.put(&sign_in)?;
@@ -157,11 +166,11 @@ fn instructions(config: &Config, listens: bool) -> String {
     }
 }
 
-/// What was kept before; what cannot be read is given up, for it is to be replaced.
-fn before(locked: &Locked<'_>) -> Result<Option<SignIn>, Error> {
+/// What was kept before, and whether a renewal of it was cut; what cannot be read is given up, for it is to be replaced.
+fn before(locked: &Locked<'_>) -> Result<(Option<SignIn>, bool), Error> {
     match locked.load() {
-        Ok(found) => Ok(found.sign_in),
-        Err(Error::Access { .. }) => locked.remove().map(|_| None),
+        Ok(found) => Ok((found.sign_in, found.is_cut)),
+        Err(Error::Access { .. }) => locked.remove().map(|_| (None, false)),
         Err(error) => Err(error),
     }
 }
@@ -200,7 +209,7 @@ async fn answer(
         match last {
             _ if listens => std::future::pending().await,
             Some(no) => Err(no),
-            None => Err(NoAnswer::WithoutCode),
+            None => Err(NoAnswer::Nothing),
         }
     };
     let mut stop = task.start.stop.clone();

@@ -30,6 +30,9 @@ const NOTIFY_VERSION: u32 = 1;
 /// Longest wait for an answer: a run has ended, and whoever started it waits.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// What a bot answers that is told too much at a time.
+const TOO_MANY: i64 = 11_232;
+
 /// Waits before further attempts.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
@@ -69,9 +72,14 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// The end of `command` in a lane.
-    pub fn of_run(command: &str, lane: Lane, ended: Result<&Conclusion, &Error>) -> Self {
-        let code = ended.map_or_else(Error::exit_code, |conclusion| conclusion.exit_code);
+    /// The end of `command` in a lane: what the run came to, and what became of telling it.
+    pub fn of_run(
+        command: &str,
+        lane: Lane,
+        ended: Result<&Conclusion, &Error>,
+        exited: Result<&ExitCode, &Error>,
+    ) -> Self {
+        let code = exited.copied().unwrap_or_else(Error::exit_code);
         let is_problem = !matches!(code, ExitCode::Complete | ExitCode::Planned);
         let mut lines = vec![format!("vcq {command} ({}): {}, exit {}", lane.name(), code.meaning(), code as u8)];
         let hint = match ended {
@@ -87,6 +95,7 @@ impl Notice {
                 error.hint()
             }
         };
+        lines.extend(exited.err().map(|error| Chain(error).to_string()));
         lines.extend(hint.map(|hint| format!("hint: {}", Printable(hint))));
         let json = json!({
             "notify_version": NOTIFY_VERSION,
@@ -214,10 +223,14 @@ impl Notifier {
 
     /// Why an answer says that the notice was not taken, and whether it will not be taken either when it is sent again.
     fn judge(&self, answer: &Answer) -> Result<(), (String, bool)> {
-        let passes = answer.status >= 500 || answer.status == 429;
         let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let code = said["code"].as_i64().unwrap_or_default();
-        if self.form == NoticeForm::Bot && code != 0 {
+        let code = said["code"].as_i64().or_else(|| said["StatusCode"].as_i64());
+        let passes = answer.status >= 500 || answer.status == 429 || code == Some(TOO_MANY);
+        let is_good = (200..300).contains(&answer.status);
+        if self.form == NoticeForm::Bot && is_good && code.is_none() {
+            return Err(("the answer is not that of a bot: check the address".into(), true));
+        }
+        if let Some(code) = code.filter(|code| self.form == NoticeForm::Bot && *code != 0) {
             let remedy = match code {
                 19_021 => {
                     ": check the bot's secret (VCQ_NOTIFY_SECRET or `notify.secret_file`) and this machine's clock"
@@ -229,7 +242,7 @@ impl Notifier {
             let message = said["msg"].as_str().unwrap_or_default();
             return Err((format!("the bot answers with {code} {}{remedy}", Printable(message)), !passes));
         }
-        if (200..300).contains(&answer.status) { Ok(()) } else { Err((format!("HTTP {}", answer.status), !passes)) }
+        if is_good { Ok(()) } else { Err((format!("HTTP {}", answer.status), !passes)) }
     }
 }
 

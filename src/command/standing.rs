@@ -56,14 +56,21 @@ pub struct DateStatus {
 
 /// How the sign-in stands for work of so many seconds from now on; none: nobody who signs in asks.
 ///
+/// A sign-in that cannot be used is a warning: neither `plan` nor `status` needs one.
+///
 /// # Errors
 ///
-/// If the sign-in that is there cannot be read.
+/// If the disk refuses.
 pub fn sign_in(config: &Config, start: &Start, work_s: u64) -> Result<Option<Standing>, Error> {
     if config.auth.identity != AuthAs::User {
         return Ok(None);
     }
-    let sign_in = SignInFile::new(&config.state).read()?;
+    let sign_in = match SignInFile::new(&config.state).read() {
+        Err(Error::Access { what, remedy }) => {
+            return Ok(Some(Standing::unusable(format!("{what}: {remedy}"), config.timezone)));
+        }
+        read => read?,
+    };
     Ok(Some(Standing::of(sign_in.as_ref(), config.timezone, start.now(), work_s)))
 }
 

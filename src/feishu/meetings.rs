@@ -20,37 +20,8 @@ const PATH: &str = "/open-apis/vc/v1/meeting_list";
 /// What of the protocol is this endpoint's own.
 pub(super) const ROW: Row = Row {
     read_page,
-    no_permission: Remedies {
-        tenant: Remedy(
-            "listing meetings (`meeting_list`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`, and the person who \
-             created the app the admin right \"Video conferencing > Meeting management\"; many tenants let only a signed-in user \
-             list meetings, not an app: then somebody with that right signs in with `vcq login`, and `[auth] as = \"user\"`; \
-             `vcq check` tells which is missing",
-        ),
-        user: Remedy(
-            "listing meetings (`meeting_list`) needs the admin right \"Video conferencing > Meeting management\" of the person who signed \
-             in: let an administrator give it, or let somebody who has it sign in with `vcq login`",
-        ),
-        given: Remedy(
-            "for listing meetings (`meeting_list`) the access token in `auth.access_token_file` must be that of a person with the admin \
-             right \"Video conferencing > Meeting management\", or of an app that such a person created",
-        ),
-    },
-    no_scope: Remedies {
-        tenant: Remedy(
-            "listing meetings (`meeting_list`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`: grant it to the app \
-             and publish a version of the app; where your console offers it for users only, let somebody sign in with `vcq login`, \
-             and set `[auth] as = \"user\"`",
-        ),
-        user: Remedy(
-            "listing meetings (`meeting_list`) needs the scope `vc:room:readonly` or `vc:rooms.room.detailinfo:read`: give it to the app for \
-             users and publish a version of it, name it in `auth.scopes`, and sign in again with `vcq login`",
-        ),
-        given: Remedy(
-            "for listing meetings (`meeting_list`) the access token in `auth.access_token_file` must have the scope `vc:room:readonly` or \
-             `vc:rooms.room.detailinfo:read`",
-        ),
-    },
+    no_permission: permission_to_list!("meetings", "meeting_list"),
+    no_scope: scope_to_list!("meetings", "meeting_list"),
 };
 
 /// The path and query that ask for the page at `page_token`, or for the first one, of the ended meetings within a span of unix

@@ -12,6 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
+    config::{AuthAs, Config},
     endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Wait},
@@ -76,14 +77,17 @@ pub struct Metrics {
     quota_waited_s: f64,
     /// When the sign-in ends, and when its consent does, by metric; empty if the run is nobody's who signed in.
     sign_in: BTreeMap<&'static str, i64>,
+    /// Whether somebody who signed in asks: otherwise what is known of a sign-in is of no use any more.
+    signs_in: bool,
 }
 
 impl Metrics {
     /// Metrics of a run of `lane` that begins.
-    pub fn new(lane: Lane, requests_per_minute: u32, now: DateTime<Utc>) -> Self {
+    pub fn new(lane: Lane, config: &Config, now: DateTime<Utc>) -> Self {
         Self {
             lane,
-            requests_per_minute,
+            requests_per_minute: config.rate.requests_per_minute,
+            signs_in: config.auth.identity == AuthAs::User,
             started_s: now.timestamp(),
             ended: None,
             stays_pending: 0,
@@ -202,7 +206,8 @@ impl Metrics {
         }
         for name in [SIGN_IN_ENDS, CONSENT_ENDS] {
             // A run that ended before it had a token leaves what the one before it knew: the alarm is to ring all the more.
-            if let Some(at_s) = self.sign_in.get(name).copied().or_else(|| outlived(name, &own)) {
+            let before = || outlived(name, &own).filter(|_| self.signs_in);
+            if let Some(at_s) = self.sign_in.get(name).copied().or_else(before) {
                 lines.push(format!("{name}{own} {at_s}"));
             }
         }
@@ -257,8 +262,12 @@ mod tests {
         "2026-11-01T00:00:00Z".parse().unwrap()
     }
 
+    fn config(identity: &str) -> Config {
+        Config::load(None, [], &[("auth.as", identity.to_owned())]).unwrap()
+    }
+
     fn nightly() -> Metrics {
-        Metrics::new(Lane::Nightly, 100, now())
+        Metrics::new(Lane::Nightly, &config("user"), now())
     }
 
     #[test]
@@ -298,11 +307,13 @@ mod tests {
         assert!(text.contains("\nvcq_sign_in_consent_ends_timestamp_seconds{lane=\"nightly\"} 1825027200\n"), "{text}");
         check_form(&text);
         assert!(!nightly().to_text("").contains("sign_in"));
+        let of_app = Metrics::new(Lane::Nightly, &config("tenant"), now()).to_text(&text);
+        assert!(!of_app.contains("sign_in_ends_timestamp_seconds{"), "nobody signs in any more: {of_app}");
     }
 
     #[test]
     fn runs_of_two_lanes_keep_each_others_lines() {
-        let mut backfill = Metrics::new(Lane::Backfill, 100, now());
+        let mut backfill = Metrics::new(Lane::Backfill, &config("user"), now());
         backfill.take(&Event::Sent { endpoint: Endpoint::Quality });
         let mut text = backfill.to_text("");
         let mut night = nightly();

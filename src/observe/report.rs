@@ -127,7 +127,7 @@ impl SpotCheck {
     /// What is not as it should be, in a line; none: nothing.
     pub fn problems(&self) -> Option<String> {
         let others = self.problems.len().checked_sub(1)?;
-        let more = if others > 0 { format!("; {others} more in the report") } else { String::new() };
+        let more = if others > 0 { format!("; and {others} more") } else { String::new() };
         Some(format!("what was published or has landed before is not what it was: {}{more}", self.problems[0]))
     }
 }

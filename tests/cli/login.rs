@@ -163,7 +163,7 @@ fn each_way_in_which_nobody_signs_in_has_its_message() {
     for (line, said) in [
         ("http://127.0.0.1:8360/?code=c&state=another", "answers another sign-in than the one that waits"),
         ("https://example.com/?code=c", "this is not the address of `auth.redirect_uri`"),
-        ("", "this answer has no code"),
+        ("", "standard input ended before an address came"),
     ] {
         let mut login = AtLogin::begin(&world, "login --paste", REDIRECT);
         login.type_line(line);

@@ -210,7 +210,7 @@ fn keys(value: &Value, path: &str, into: &mut BTreeSet<String>) {
 
 #[test]
 fn json_has_the_documented_keys_and_runs_are_kept() {
-    let world = World::new(Settings { faults: vec![parse("unknown-code=0.1").unwrap()], ..small() });
+    let world = World::new(Settings { faults: vec![parse("unknown-code@quality=0.1").unwrap()], ..small() });
     let ran = world.run("export --manifest manifest.csv --json --report reports/{lane}-{date}.json");
     assert_eq!(ran.code, Some(65), "{}", ran.err);
     let reports: Vec<_> =

@@ -58,7 +58,7 @@ fn secret_and_token_are_nowhere() {
 /// The tokens of a sign-in are in the one file of mode 0600, and the code and what proves it in none.
 #[test]
 fn the_tokens_of_a_sign_in_are_in_one_file_alone() {
-    let sign_in = SignInSettings { consent: ConsentPage::Allow, access_life_s: 2, ..SignInSettings::default() };
+    let sign_in = SignInSettings { consent: ConsentPage::Allow, access_life_s: 1, ..SignInSettings::default() };
     let world = World::new(Settings { sign_in, ..small() });
     let mut said = String::new();
     let mut canaries = Vec::new();

@@ -108,6 +108,25 @@ fn a_backfill_of_weeks_renews_its_sign_in_by_itself() {
     check_complete(&world);
 }
 
+/// What renews a sign-in lives for a week: nights on which there is nothing to ask for must not let it lapse.
+#[test]
+fn nights_without_work_keep_the_sign_in() {
+    let mut world = world(SignInSettings::default(), &[], 4);
+    sign_in(&mut world).unwrap();
+    let empty = world.write_manifest("empty.csv", std::iter::empty());
+    for night in 1..=21 {
+        world.rest(TimeDelta::days(1));
+        let life = world.live_one(Orders { manifest: empty.clone(), ..world.orders() });
+        assert_eq!((life.exit, life.sent), (Some(0), 0));
+        assert_eq!(world.server().sign_in_books().renewals, night);
+        assert_eq!(life.report["requests"]["token_renewals"], 1);
+    }
+    let life = world.export();
+    assert_eq!(life.exit, Some(0));
+    check_complete(&world);
+    check_kept(&world);
+}
+
 #[test]
 fn nobody_else_asks_where_nobody_is_signed_in() {
     let mut world = world(SignInSettings::default(), &[], 5);

@@ -1,7 +1,8 @@
 //! Pages of listings → batches with the columns of `meetings` or `participants`, and `date`.
 //!
 //! A page says what one listing said. Which listing counts is told by all pages of an archive together, so that the rows carry what
-//! decides it: `landed`, the place in the order of landing, of which the highest counts, and `begun_at`.
+//! decides it: when the listing began, and the page's place in the archive's order of landing. Of each meeting, and of each
+//! attendance, the latest counts.
 
 use std::{io, io::Write, sync::Arc};
 

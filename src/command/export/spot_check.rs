@@ -15,8 +15,9 @@ use crate::{
     },
 };
 
-/// Of so many dates, and of so many stays, one is looked at: in four weeks of nights each has had its turn.
-const ONE_IN: u32 = 28;
+/// Of so many dates, and of so many stays, one is looked at: in so many nights each has had its turn. No multiple of seven, so that
+/// each has it too where runs are of some days of the week alone.
+const ONE_IN: u32 = 29;
 
 /// Compares the files of the dates whose turn it is with the journal, byte by byte and row by row (in a bucket by the digests that
 /// it keeps), and a share of the landed pages with their digests. None if another process is publishing, or if it was told to stop.

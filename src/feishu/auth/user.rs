@@ -183,6 +183,8 @@ pub enum NoAnswer {
     Denied(String),
     /// It has neither a code nor an error.
     WithoutCode,
+    /// There is none.
+    Nothing,
 }
 
 impl fmt::Display for NoAnswer {
@@ -196,6 +198,7 @@ impl fmt::Display for NoAnswer {
             }
             Self::Denied(error) => write!(f, "the consent page says no: {error}"),
             Self::WithoutCode => f.write_str("this answer has no code: was all of the address copied?"),
+            Self::Nothing => f.write_str("standard input ended before an address came"),
         }
     }
 }

@@ -102,18 +102,18 @@ impl fmt::Display for Discovery {
         for (why, count) in &self.rejected_attendances {
             writeln!(f, "           {} without a stay: {why}", Count(*count, "attendance"))?;
         }
-        for (count, what) in [
-            (self.too_long, "meetings are longer than a day: the API cannot be asked who took part"),
-            (self.not_over, "meetings were not over; a later run lists them again"),
-            (self.broken_meetings, "meetings end before they begin, and are not asked for"),
-            (self.unreadable_meetings, "meetings have no number or start that can be read"),
-            (self.external_refused, "stays are of other tenants, whose ids the API lets no app use"),
-            (self.listings_young, "meetings have no participants so far; later runs ask again"),
-            (self.listings_failed, "listings failed; a run that names their dates asks again"),
-            (self.listings_pending, "listings are pending"),
+        for (count, what, how) in [
+            (self.too_long, "meeting", "longer than a day: the API cannot be asked who took part"),
+            (self.not_over, "meeting", "not over; a later run lists the date again"),
+            (self.broken_meetings, "meeting", "that would end before the begin, not asked for"),
+            (self.unreadable_meetings, "meeting", "without a number or a start that can be read"),
+            (self.external_refused, "stay", "of other tenants, whose ids the API lets no app use"),
+            (self.listings_young, "meeting", "without participants so far; later runs ask again"),
+            (self.listings_failed, "listing", "given up; a run that names the date asks again"),
+            (self.listings_pending, "listing", "pending"),
         ] {
             if count > 0 {
-                writeln!(f, "           {count} {what}")?;
+                writeln!(f, "           {} {how}", Count(count, what))?;
             }
         }
         Ok(())

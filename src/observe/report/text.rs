@@ -32,7 +32,7 @@ impl fmt::Display for Report {
             let SpotCheck { dates, landed_pages, problems, .. } = check;
             let found = if problems.is_empty() { "sound".into() } else { Count(problems.len(), "PROBLEM").to_string() };
             let (dates, pages) = (Count(dates.len(), "date"), Count(*landed_pages, "landed page"));
-            writeln!(f, "verified   {dates} and {pages} of before: {found}")?;
+            writeln!(f, "verified   {dates} and {pages}, as every night some others: {found}")?;
         }
         self.write_verdict(f)
     }
