@@ -17,6 +17,7 @@ use self::{
     end::End,
     run::Run,
     spot_check::spot_check,
+    told::Told,
 };
 use super::{runs, standing::closes_at_s};
 use crate::{
@@ -103,7 +104,7 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     let mut rejects = prepare(task, around)?;
     let publisher = Publisher::of(&around.start.stores(config), config)?;
-    let mut journal = begin(task, around, &publisher)?;
+    let mut journal = begin(task, around, &publisher, &emit)?;
     let published_before = Published::by_now(&journal)?;
     // What may have to wait for its writer has nothing to land yet.
     let on_disk = task.manifests.are_on_disk().then(|| around.start.hold());
@@ -209,7 +210,7 @@ fn tell_discovered(
 
 /// Opens the journal, settles what an earlier process left of publishing, and makes sure that there is nothing in the way
 /// of the run; none of it sends a request.
-fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Result<Journal, Error> {
+fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: Emit<'_>) -> Result<Journal, Error> {
     let mut journal = Journal::open(&around.config.state, &Identity::of(around.config))?;
     let publishing = publisher.try_begin(&journal)?;
     if let Some(publishing) = &publishing {
@@ -217,9 +218,10 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
         drop(publishing.settle_intents(&mut journal));
     }
     let has_manifest = !task.manifests.files.is_empty();
-    look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest && task.discover.is_none()))?;
+    let refreshed = task.refresh.filter(|_| !has_manifest && task.discover.is_none());
+    unless_away(look::check(&journal, publisher.store(), refreshed), emit)?;
     if let Some(dates) = task.discover {
-        publisher.check_listed(&journal)?;
+        unless_away(publisher.check_listed(&journal), emit)?;
         check_begun(dates, around)?;
         // What is listed again is folded over what was listed before, which has to be there.
         if let Some(dates) = task.refresh {
@@ -232,6 +234,18 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
     task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates)).transpose()?;
     journal.own_none()?;
     Ok(journal)
+}
+
+/// Tells that a bucket has not answered, instead of failing: a night's requests are not to be lost to that, for what they bring is
+/// kept in the journal.
+fn unless_away(looked: Result<(), Error>, emit: Emit<'_>) -> Result<(), Error> {
+    match looked {
+        Err(error) if matches!(&error, Error::Disk(disk) if disk.is_away()) => {
+            Told::failed(None, &error).emit(emit);
+            Ok(())
+        }
+        looked => looked,
+    }
 }
 
 /// Makes sure that all dates have begun: the API lists no meetings that are still to be held.

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 
-use super::bucket::BucketError;
+use super::bucket::{BucketError, Trouble};
 
 /// What the dataset does to a disk. Tests put another one in its place, which fails where it is told to.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -159,6 +159,11 @@ impl DiskError {
     /// True if what was to be made visible is not, and may be all the same once a request that is under way arrives.
     pub fn is_unclear(&self) -> bool {
         matches!(self, Self::Bucket { source, .. } if source.is_unclear())
+    }
+
+    /// True if a bucket has not answered: what was asked of it can be asked later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Bucket { source, .. } if source.trouble == Trouble::Away)
     }
 
     /// What the operator can do about it.

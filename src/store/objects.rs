@@ -113,7 +113,13 @@ impl Objects {
         let prefix = format!("{}/", self.place.prefix());
         for (name, bytes) in self.bucket.list_all(&prefix).map_err(self.failed("list", &prefix))? {
             let (first, rest) = name.split_once('/').map_or((name.as_str(), None), |(first, rest)| (first, Some(rest)));
-            let Some((date, rest)) = parse_folder_name(first.as_ref()).zip(rest) else {
+            let date = parse_folder_name(first.as_ref());
+            // What some programs put to have an empty folder; its name has lost the slash at its end.
+            if let Some(date) = date.filter(|_| rest.is_none() && bytes == 0) {
+                seen.dates.entry(date).or_default();
+                continue;
+            }
+            let Some((date, rest)) = date.zip(rest) else {
                 seen.strangers.push(self.address(&format!("{prefix}{first}")));
                 continue;
             };

@@ -29,6 +29,7 @@ use object_store::{
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    time::timeout,
 };
 
 use super::bucket::{Bucket, BucketError, Buckets, Entry, Object, Trouble, Upload};
@@ -43,14 +44,19 @@ const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait for a whole answer, to a part as well: it is sent within this time over a line of 1 Mbit/s.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(150);
+/// What an answer of 400 says by its code where the store does not know the condition that a put was sent with.
+const UNKNOWN_CONDITION: [&str; 3] = ["NotImplemented", "InvalidArgument", "InvalidRequest"];
 
-/// How often a request is sent again that the store was too busy for, or that did not arrive.
-const RETRIES_MAX: usize = 4;
+/// What an answer of 400 says by its code where the request was cut or bent on its way.
+const BENT_ON_ITS_WAY: [&str; 4] = ["RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"];
 
-/// How long after its first try a request is no longer sent again.
-const RETRIES_FOR: Duration = Duration::from_secs(60);
+/// What names whoever gives credentials, or is one; where none of them is set, the instance is asked.
+const GIVE_CREDENTIALS: [AmazonS3ConfigKey; 4] = [
+    AmazonS3ConfigKey::AccessKeyId,
+    AmazonS3ConfigKey::WebIdentityTokenFile,
+    AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+    AmazonS3ConfigKey::ContainerCredentialsFullUri,
+];
 
 /// The metadata that holds an object's digest, in hexadecimal.
 const SHA256: &str = "sha256";
@@ -58,10 +64,36 @@ const SHA256: &str = "sha256";
 /// The longest text of a store that is told, in characters.
 const SAID_CHARS_MAX: usize = 200;
 
+/// How long a store is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Longest wait for whoever gives credentials, each time that there are none at hand.
+    pub credentials: Duration,
+    /// Longest wait for a whole answer.
+    pub answer: Duration,
+    /// How often a request is sent again that the store was too busy for, or that did not arrive.
+    pub retries_max: usize,
+    /// How long after its first try a request is no longer sent again.
+    pub retries_for: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            credentials: Duration::from_secs(5),
+            // A part is sent within this time over a line of 1 Mbit/s.
+            answer: Duration::from_secs(150),
+            retries_max: 4,
+            retries_for: Duration::from_secs(60),
+        }
+    }
+}
+
 /// S3 buckets, each opened once.
 #[derive(Default)]
 pub struct S3Buckets {
     opened: Mutex<HashMap<String, Arc<S3>>>,
+    patience: Patience,
     /// What the environment says of credentials and the like: secrets too.
     environment: Vec<(AmazonS3ConfigKey, String)>,
 }
@@ -73,7 +105,13 @@ impl S3Buckets {
             let key = name.strip_prefix("AWS_").and(name.to_ascii_lowercase().parse().ok())?;
             Some((key, value))
         };
-        Self { opened: Mutex::default(), environment: environment.into_iter().filter_map(known).collect() }
+        Self { environment: environment.into_iter().filter_map(known).collect(), ..Self::default() }
+    }
+
+    /// The same, waited for differently.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 }
 
@@ -89,7 +127,7 @@ impl Buckets for S3Buckets {
         if let Some(bucket) = opened.get(bucket) {
             return Ok(Arc::clone(bucket) as Arc<dyn Bucket>);
         }
-        let new = Arc::new(S3::open(bucket, settings, &self.environment)?);
+        let new = Arc::new(S3::open(bucket, settings, (&self.environment, self.patience))?);
         opened.insert(bucket.to_owned(), Arc::clone(&new));
         Ok(new)
     }
@@ -98,6 +136,15 @@ impl Buckets for S3Buckets {
 /// One bucket.
 struct S3 {
     client: Arc<AmazonS3>,
+    /// The same, that sends nothing twice.
+    hasty: Arc<AmazonS3>,
+    /// Whether the last request has ended without an answer, for all its tries: further ones are not made to wait as long, each of
+    /// them, until one is answered.
+    is_away: AtomicBool,
+    /// Longest wait for credentials; none: the environment says that none are needed.
+    credentials_wait: Option<Duration>,
+    /// Whether nothing but the instance can give any.
+    asks_instance: bool,
     sender: Sender,
     /// The store has refused to put only where there is nothing, and taken the same put without that condition.
     refuses_condition: AtomicBool,
@@ -113,20 +160,74 @@ impl S3 {
     fn open(
         bucket: &str,
         settings: &ObjectStores,
-        environment: &[(AmazonS3ConfigKey, String)],
+        (environment, patience): (&[(AmazonS3ConfigKey, String)], Patience),
     ) -> Result<Self, BucketError> {
-        let client = client(bucket, settings, environment)
-            .map_err(|error| BucketError::new(Trouble::Setup, plain(&innermost(&error))))?;
+        let failed = |error| BucketError::new(Trouble::Setup, plain(&innermost(&error)));
+        let built = || builder(bucket, settings, environment, patience);
+        let client = built().build().map_err(failed)?;
+        // One asks for credentials, for both.
+        let credentials = Arc::clone(client.credentials());
+        let hasty = built().with_credentials(credentials).with_retry(retry(Patience { retries_max: 0, ..patience }));
         let sender = Sender::start().map_err(|error| BucketError::new(Trouble::Other, error.to_string()))?;
-        Ok(Self { client: Arc::new(client), sender, refuses_condition: AtomicBool::new(false) })
+        let is_unsigned =
+            environment.iter().any(|(key, value)| *key == AmazonS3ConfigKey::SkipSignature && value != "false");
+        Ok(Self {
+            client: Arc::new(client),
+            hasty: Arc::new(hasty.build().map_err(failed)?),
+            is_away: AtomicBool::new(false),
+            credentials_wait: (!is_unsigned).then_some(patience.credentials),
+            asks_instance: !environment.iter().any(|(key, _)| GIVE_CREDENTIALS.contains(key)),
+            sender,
+            refuses_condition: AtomicBool::new(false),
+        })
     }
 
     /// Sends what `ask` makes of the client, and waits for what comes of it.
     fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(Arc<AmazonS3>) -> BoxFuture<'static, object_store::Result<T>>,
+        ask: impl FnOnce(Arc<AmazonS3>) -> BoxFuture<'static, object_store::Result<T>> + Send + 'static,
     ) -> Result<T, BucketError> {
-        self.sender.wait_for(ask(Arc::clone(&self.client)))?.map_err(|error| read_error(&error))
+        self.send(ask)?.map_err(|error| read_error(&error))
+    }
+
+    /// The same, with the library's own errors.
+    fn send<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<AmazonS3>) -> BoxFuture<'static, object_store::Result<T>> + Send + 'static,
+    ) -> Result<object_store::Result<T>, BucketError> {
+        let client = if self.is_away.load(Ordering::Relaxed) { &self.hasty } else { &self.client };
+        let (client, wait) = (Arc::clone(client), self.credentials_wait);
+        let sent = self.sender.wait_for(Box::pin(async move {
+            if let Some(wait) = wait {
+                // The library would wait for each of its tries.
+                match timeout(wait, client.credentials().get_credential()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return Err(Some(error)),
+                    Err(_) => return Err(None),
+                }
+            }
+            Ok(ask(client).await)
+        }))?;
+        let sent = sent.map_err(|refused| self.without_credentials(refused.as_ref()));
+        let is_away = match &sent {
+            Ok(Ok(_)) => false,
+            Ok(Err(error)) => read_error(error).trouble == Trouble::Away,
+            Err(error) => error.trouble == Trouble::Away,
+        };
+        self.is_away.store(is_away, Ordering::Relaxed);
+        sent
+    }
+
+    /// What it means that there are no credentials; none: nobody has answered.
+    fn without_credentials(&self, refused: Option<&object_store::Error>) -> BucketError {
+        let refused = refused.map(read_error);
+        let said = refused.as_ref().map_or("nobody has answered in time", |refused| &refused.said);
+        if self.asks_instance {
+            let said = format!("the environment names no credentials, and the instance gives none: {said}");
+            return BucketError::new(Trouble::Setup, plain(&said));
+        }
+        let said = plain(&format!("whoever gives credentials does not: {said}"));
+        BucketError::new(refused.map_or(Trouble::Away, |refused| refused.trouble), said)
     }
 
     fn put_whole(&self, upload: &Upload<'_>, mode: PutMode) -> Result<(), BucketError> {
@@ -179,7 +280,7 @@ impl Bucket for S3 {
             return self.put_whole(upload, PutMode::Overwrite);
         }
         match self.put_whole(upload, PutMode::Create) {
-            Err(error) if matches!(error.trouble, Trouble::Unsupported | Trouble::Refused) => {
+            Err(error) if error.trouble == Trouble::Unsupported => {
                 self.put_whole(upload, PutMode::Overwrite)?;
                 self.refuses_condition.store(true, Ordering::Relaxed);
                 Ok(())
@@ -191,10 +292,7 @@ impl Bucket for S3 {
     fn look(&self, key_text: &str) -> Result<Option<Object>, BucketError> {
         let key = key(key_text)?;
         let options = GetOptions { head: true, ..GetOptions::default() };
-        match self.sender.wait_for({
-            let client = Arc::clone(&self.client);
-            Box::pin(async move { client.get_opts(&key, options).await })
-        })? {
+        match self.send(|client| Box::pin(async move { client.get_opts(&key, options).await }))? {
             Ok(found) => {
                 let kept = found.attributes.get(&Attribute::Metadata(SHA256.into()));
                 Ok(Some(Object { bytes: found.meta.size, sha256: kept.and_then(|text| read_sha256(text)) }))
@@ -247,11 +345,7 @@ impl Bucket for S3 {
 
     fn delete(&self, key_text: &str) -> Result<(), BucketError> {
         let key = key(key_text)?;
-        let deleted = self.sender.wait_for({
-            let client = Arc::clone(&self.client);
-            Box::pin(async move { client.delete(&key).await })
-        })?;
-        match deleted {
+        match self.send(|client| Box::pin(async move { client.delete(&key).await }))? {
             Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(read_error(&error)),
         }
@@ -282,30 +376,26 @@ impl Sender {
     }
 }
 
-fn client(
+/// What the client of a bucket is made of.
+fn builder(
     bucket: &str,
     settings: &ObjectStores,
     environment: &[(AmazonS3ConfigKey, String)],
-) -> object_store::Result<AmazonS3> {
+    patience: Patience,
+) -> AmazonS3Builder {
     let agent = HeaderValue::from_static(concat!("vcq/", env!("CARGO_PKG_VERSION")));
     let is_http = settings.endpoint.as_ref().is_some_and(|endpoint| endpoint.scheme() == "http");
     let options = ClientOptions::new()
         .with_user_agent(agent)
         .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_timeout(REQUEST_TIMEOUT)
+        .with_timeout(patience.answer)
         .with_allow_http(is_http);
-    let backoff = BackoffConfig {
-        init_backoff: Duration::from_millis(100),
-        max_backoff: Duration::from_secs(5),
-        ..BackoffConfig::default()
-    };
-    let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRIES_FOR };
     let new = AmazonS3Builder::new();
     let mut builder = environment
         .iter()
         .fold(new, |builder, (key, value)| builder.with_config(*key, value))
         .with_client_options(options)
-        .with_retry(retry)
+        .with_retry(retry(patience))
         .with_bucket_name(bucket)
         .with_virtual_hosted_style_request(settings.virtual_hosted)
         // One request for each object: what deletes many at once is asked for in a form that not every store knows.
@@ -316,7 +406,16 @@ fn client(
     if let Some(region) = &settings.region {
         builder = builder.with_region(region);
     }
-    builder.build()
+    builder
+}
+
+fn retry(patience: Patience) -> RetryConfig {
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(5),
+        ..BackoffConfig::default()
+    };
+    RetryConfig { backoff, max_retries: patience.retries_max, retry_timeout: patience.retries_for }
 }
 
 /// The address that the library is given: with the bucket in the host's name where the requests are to have it there.
@@ -383,30 +482,23 @@ fn read_error(error: &object_store::Error) -> BucketError {
         (Some(status), None, _) => format!("status {status}"),
         (None, ..) => text,
     };
-    let is_of_instance = || chain(error).any(|error| error.to_string().contains("169.254."));
     let is_of_network = chain(error).any(<dyn error::Error>::is::<HttpError>);
     let trouble = match error {
         E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => Trouble::Taken,
         E::NotFound { .. } => Trouble::NoBucket,
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => Trouble::Denied,
         E::NotImplemented { .. } | E::NotSupported { .. } => Trouble::Unsupported,
-        // Where nothing else has credentials, the instance is asked.
-        _ if is_of_instance() => Trouble::Setup,
         _ => match status {
             Some(501 | 405) => Trouble::Unsupported,
             Some(408 | 429) => Trouble::Away,
-            Some(400..=499) if code == Some("NotImplemented") => Trouble::Unsupported,
+            Some(400..=499) if code.is_some_and(|code| UNKNOWN_CONDITION.contains(&code)) => Trouble::Unsupported,
+            Some(400..=499) if code.is_some_and(|code| BENT_ON_ITS_WAY.contains(&code)) => Trouble::Away,
             Some(400..=499) => Trouble::Refused,
             Some(301 | 307) => Trouble::NoBucket,
             Some(_) => Trouble::Away,
             None if is_of_network => Trouble::Away,
             None => Trouble::Other,
         },
-    };
-    let said = if trouble == Trouble::Setup {
-        format!("there are no credentials, and the instance gives none: {said}")
-    } else {
-        said
     };
     BucketError::new(trouble, plain(&said))
 }
