@@ -326,8 +326,9 @@ impl Bucket for S3 {
         let listed = self.ask(|client| Box::pin(async move { client.list_with_delimiter(Some(&within)).await }))?;
         let folders =
             listed.common_prefixes.iter().filter_map(|path| path.filename()).map(|name| Entry::Folder(name.into()));
+        // What some programs put to have an empty folder has lost the slash at its end, and is none of what stands in it.
         let objects = listed.objects.iter().filter_map(|object| {
-            let name = object.location.filename()?.to_owned();
+            let name = object.location.as_ref().strip_prefix(prefix)?.to_owned();
             Some(Entry::Object { name, bytes: object.size })
         });
         Ok(folders.chain(objects).collect())

@@ -3,8 +3,10 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use vcq::{
     command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
@@ -16,16 +18,22 @@ use crate::{
     frail_buckets::{FrailBuckets, Ill},
     invariants::{check, check_complete, check_idle, check_rebuild},
     oracle::{Files, files},
+    refresh::all_dates,
+    seeds::with_seeds,
     settings, some_stays,
-    world::{Orders, World, until_killed},
+    world::{Kill, Orders, World, until_killed},
 };
 
 const SEED: u64 = 1;
 
 /// A world whose dataset is in a bucket.
 fn world(puts_only_new: bool) -> (World, FrailBuckets) {
-    let settings = settings(SEED);
-    let stays = some_stays(&settings, 5, 1);
+    world_of(settings(SEED), (5, 1), puts_only_new)
+}
+
+/// The same, of so many short and long stays.
+fn world_of(settings: Settings, (short, long): (usize, usize), puts_only_new: bool) -> (World, FrailBuckets) {
+    let stays = some_stays(&settings, short, long);
     let flags = [("output", "s3://lake/vcq/quality"), ("discover.meetings", ""), ("discover.participants", "")];
     let mut world = World::new(settings, &flags, stays);
     let buckets = FrailBuckets::new(world.path("buckets"), puts_only_new);
@@ -176,6 +184,73 @@ fn a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next() {
         assert_eq!(verified.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}: {verified}");
         check_complete(&world);
     }
+}
+
+/// What may happen to the calls of one process.
+fn some_ill(rng: &mut StdRng) -> Ill {
+    let (call, is_done) = (rng.random_range(0..16), rng.random());
+    match rng.random_range(0..4) {
+        0 => Ill::None,
+        1 => Ill::Kill { call, is_done },
+        2 => Ill::Away { from: call, count: rng.random_range(1..12), is_done },
+        _ => Ill::Late { call },
+    }
+}
+
+/// How one process may die besides.
+fn some_kill(rng: &mut StdRng) -> Kill {
+    match rng.random_range(0..3) {
+        0 => Kill::After(Duration::from_millis(rng.random_range(0..30_000))),
+        1 => Kill::AtEvent(rng.random_range(0..60)),
+        _ => Kill::Never,
+    }
+}
+
+/// Processes that publish, publish a half, rebuild or ask again, each of them killed or its store away at some moment, and what was
+/// on its way there arrives once they have gone.
+#[test]
+fn after_random_kills_and_outages_every_row_is_there_once() {
+    with_seeds(|seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut settings = settings(seed);
+        settings.tenant.other_forms = 0.0005;
+        let (mut world, buckets) = world_of(settings.clone(), (12, 2), rng.random());
+        let half = world.write_manifest("half.csv", world.stays.iter().step_by(2));
+        let half = Orders { manifest: half, ..world.orders() };
+        for _ in 0..14 {
+            buckets.meet(some_ill(&mut rng));
+            let orders = if rng.random() { half.clone() } else { world.orders() };
+            match rng.random_range(0..3) {
+                0 => {
+                    let work = AssertUnwindSafe(|| rebuild(&world.config, (None, None), &world.start(), |_| ()));
+                    drop(until_killed(catch_unwind(work)));
+                }
+                _ => drop(world.live_one(Orders { kill: some_kill(&mut rng), ..orders })),
+            }
+            buckets.arrive();
+        }
+        let orders = world.orders();
+        finish(&mut world, &buckets, orders);
+        settings.tenant.other_forms = 0.01;
+        world.serve_anew(settings);
+        let again = Orders { refresh: Some(all_dates()), ..world.orders() };
+        for _ in 0..8 {
+            buckets.meet(some_ill(&mut rng));
+            world.live_one(Orders { kill: some_kill(&mut rng), ..again.clone() });
+            buckets.arrive();
+        }
+        finish(&mut world, &buckets, again);
+        check_rebuild(&world);
+    });
+}
+
+/// Nothing happens any more: all is there, cell by cell, and nothing else.
+fn finish(world: &mut World, buckets: &FrailBuckets, orders: Orders) {
+    buckets.meet(Ill::None);
+    let life = world.live_one(orders);
+    assert_eq!((life.exit, life.error.as_deref()), (Some(0), None), "{:#}", life.report);
+    check(world, &life);
+    check_complete(world);
 }
 
 #[test]
