@@ -24,14 +24,16 @@ use vcq::{
 
 use self::server::{Condition, Fault, Faults, Server};
 
+mod black_box;
 mod commands;
 mod kills;
 mod lake;
-mod moto;
 mod server;
 
 #[path = "../support/canary.rs"]
 mod canary;
+#[path = "../support/moto.rs"]
+mod moto;
 #[path = "../support/python.rs"]
 mod python;
 #[path = "../support/seeds.rs"]
