@@ -10,6 +10,7 @@ use std::{
     fmt,
     fs::{self, File},
     io::{self, Seek},
+    ops::Range,
     path::{self, Path, PathBuf},
     sync::Arc,
 };
@@ -109,6 +110,32 @@ pub struct Store {
     at: At,
     staging: PathBuf,
     disk: Arc<dyn Disk>,
+}
+
+/// A visible file, of which some bytes are read: of one in a bucket these alone are fetched.
+#[derive(Debug)]
+pub struct Parts {
+    part: PartFile,
+    file: File,
+    /// Where it is, if that is not here.
+    away: Option<Objects>,
+}
+
+impl Parts {
+    /// Its size, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.part.bytes
+    }
+
+    /// Brings these bytes here, unless all are.
+    pub fn bring(&self, range: Range<u64>) -> Result<(), DiskError> {
+        self.away.as_ref().map_or(Ok(()), |objects| objects.bring(&self.part, range, &self.file))
+    }
+
+    /// The file. What was not brought of it reads as zeros.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Where a dataset lies.
@@ -254,6 +281,14 @@ impl Store {
             At::Folder(folder) => folder.open_file(date, name),
             At::Bucket(objects) => objects.fetch(date, name),
         }
+    }
+
+    /// Opens a file that is visible, to read some of its bytes.
+    pub fn open_parts(&self, part: PartFile) -> Result<Parts, DiskError> {
+        Ok(match &self.at {
+            At::Folder(folder) => Parts { file: folder.open_file(part.date, part.name)?, part, away: None },
+            At::Bucket(objects) => Parts { file: objects.unread(&part)?, part, away: Some(objects.clone()) },
+        })
     }
 
     /// SHA-256 of a file that is visible.
