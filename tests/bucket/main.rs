@@ -317,6 +317,26 @@ fn a_check_tries_all_and_leaves_nothing() {
     }
 }
 
+/// Each section that stands commented in the example.
+#[test]
+fn the_examples_of_stores_can_be_read() {
+    let example = include_str!("../../config/stores.example.toml");
+    let sections = example.split("# [store]\n").skip(1).map(|section| {
+        let keys = section.lines().take_while(|line| line.contains(" = ")).map(|line| line.trim_start_matches("# "));
+        format!("output = \"s3://lake/vcq/quality\"\n[store]\n{}\n", keys.collect::<Vec<_>>().join("\n"))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for section in sections {
+        let file = folder.path().join("vcq.toml");
+        std::fs::write(&file, &section).unwrap();
+        let config = Config::load(Some(&file), [], &[]).unwrap_or_else(|error| panic!("{section}: {}", Chain(&error)));
+        assert!(config.store.endpoint.is_some() || config.store.region.is_some(), "{section}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
+
 #[test]
 fn no_secret_is_shown() {
     let home = Home::new(Condition::Kept, calm());
