@@ -291,13 +291,14 @@ impl Store {
         })
     }
 
-    /// SHA-256 of a file that is visible.
-    pub fn sha256(&self, date: NaiveDate, name: FileName, trust: Trust) -> Result<[u8; 32], DiskError> {
+    /// SHA-256 of a file; none if it is not visible.
+    pub fn sha256(&self, date: NaiveDate, name: FileName, trust: Trust) -> Result<Option<[u8; 32]>, DiskError> {
         match &self.at {
             At::Bucket(objects) if trust == Trust::Kept => objects.kept_sha256(date, name),
+            _ if !self.is_visible(date, name)? => Ok(None),
             _ => {
                 let path = self.path_of(date, name);
-                sha256_of(&self.open_file(date, name)?).map_err(DiskError::io("read", &path))
+                sha256_of(&self.open_file(date, name)?).map(Some).map_err(DiskError::io("read", &path))
             }
         }
     }

@@ -190,7 +190,7 @@ impl Target<'_> {
             self.lock.finish_replace(file.date, name, &BTreeSet::from([name_of(&before)?]))?;
         }
         journal.published_listed(file)?;
-        if found == file.sha256 { Ok(()) } else { Err(changed(self.dataset, file)) }
+        if found == Some(file.sha256) { Ok(()) } else { Err(changed(self.dataset, file)) }
     }
 
     /// Publishes a date; `None` if what is visible says the same already, or nothing was listed. What is visible and not what was
@@ -289,8 +289,7 @@ impl Target<'_> {
 
     /// Whether a published file is there as it was published.
     fn is_sound(&self, file: &ListedFile) -> Result<bool, Error> {
-        let name = name_of(file)?;
-        Ok(self.store.is_visible(file.date, name)? && self.store.sha256(file.date, name, Trust::Kept)? == file.sha256)
+        Ok(self.store.sha256(file.date, name_of(file)?, Trust::Kept)? == Some(file.sha256))
     }
 
     /// The name of a file with these rows. A visible name never gets other bytes: what takes the place of a damaged file has another.
@@ -455,7 +454,7 @@ pub fn look(
             }
             Some(_) if depth == Depth::Names => None,
             Some(_) if depth == Depth::Kept && store.is_in_bucket() => {
-                let is_same = store.sha256(date, name, Trust::Kept)? == file.sha256;
+                let is_same = store.sha256(date, name, Trust::Kept)? == Some(file.sha256);
                 let what = || changed(dataset, &file).to_string();
                 (!is_same).then(|| Fault::Changed { what: what(), can_be_rebuilt })
             }
@@ -476,7 +475,7 @@ pub fn look(
 fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, Error> {
     let Some(table) = table(file.dataset) else { return Ok(None) };
     let name = name_of(file)?;
-    if store.sha256(file.date, name, Trust::Bytes)? != file.sha256 {
+    if store.sha256(file.date, name, Trust::Bytes)? != Some(file.sha256) {
         return Ok(Some(changed(file.dataset, file).to_string()));
     }
     Ok(match read_back(store.open_file(file.date, name)?, table) {

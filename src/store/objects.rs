@@ -258,13 +258,11 @@ impl Objects {
         if is_same { Ok(true) } else { Err(DiskError::Exists { path: self.address(upload.key) }) }
     }
 
-    /// The digest that the store keeps of a visible file; of one that it keeps none of, the digest of its bytes.
-    pub(super) fn kept_sha256(&self, date: NaiveDate, name: FileName) -> Result<[u8; 32], DiskError> {
-        let key = self.key_of(date, name);
+    /// The digest that the store keeps of a file, if that is visible; of one that it keeps none of, the digest of its bytes.
+    pub(super) fn kept_sha256(&self, date: NaiveDate, name: FileName) -> Result<Option<[u8; 32]>, DiskError> {
         match self.look(date, name)? {
-            Some(Object { sha256: Some(sha256), .. }) => Ok(sha256),
-            Some(Object { bytes, sha256: None }) => self.read_sha256(&key, bytes),
-            None => Err(DiskError::io("look at", &self.address(&key))(io::ErrorKind::NotFound.into())),
+            Some(Object { bytes, sha256: None }) => self.read_sha256(&self.key_of(date, name), bytes).map(Some),
+            looked => Ok(looked.and_then(|object| object.sha256)),
         }
     }
 

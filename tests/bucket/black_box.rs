@@ -5,7 +5,7 @@ use vcq::store::{Store, Trust, disk::DiskError};
 use crate::{NAME, date, moto::Moto, publish, store_at};
 
 fn digests(store: &Store) -> [[u8; 32]; 2] {
-    [Trust::Kept, Trust::Bytes].map(|trust| store.sha256(date(), NAME, trust).unwrap())
+    [Trust::Kept, Trust::Bytes].map(|trust| store.sha256(date(), NAME, trust).unwrap().unwrap())
 }
 
 #[test]

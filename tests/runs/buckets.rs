@@ -1,16 +1,21 @@
 //! Datasets in a bucket: killed at every request to it, without answers, without conditions, nothing is lost, doubled or left.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use vcq::{
     command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
-    simulator::{Settings, tenant::TenantSettings},
+    simulator::{
+        Settings,
+        tenant::{SimulatedStay, Tenant, TenantSettings},
+    },
 };
 
 use crate::{
@@ -34,6 +39,11 @@ fn world(puts_only_new: bool) -> (World, FrailBuckets) {
 /// The same, of so many short and long stays.
 fn world_of(settings: Settings, (short, long): (usize, usize), puts_only_new: bool) -> (World, FrailBuckets) {
     let stays = some_stays(&settings, short, long);
+    world_with(settings, stays, puts_only_new)
+}
+
+/// The same, of these stays.
+fn world_with(settings: Settings, stays: Vec<SimulatedStay>, puts_only_new: bool) -> (World, FrailBuckets) {
     let flags = [("output", "s3://lake/vcq/quality"), ("discover.meetings", ""), ("discover.participants", "")];
     let mut world = World::new(settings, &flags, stays);
     let buckets = FrailBuckets::new(world.path("buckets"), puts_only_new);
@@ -75,17 +85,70 @@ fn a_run_publishes_to_a_bucket_what_it_publishes_to_a_folder() {
     assert_eq!(files(&again.output()), files(&local.output()));
 }
 
-/// Three for a file: one look before it is put, the put, and one look after it; the rest is the beginning and the end of a run.
+/// How often each kind of call was made since the last time.
+fn asked(buckets: &FrailBuckets) -> BTreeMap<&'static str, usize> {
+    let mut counted = BTreeMap::new();
+    for (kind, _) in buckets.asked() {
+        *counted.entry(kind).or_default() += 1;
+    }
+    buckets.meet(Ill::None);
+    counted
+}
+
+/// A call is a request, but for listings of more than a thousand objects, and for objects of more than 16 MiB or, when they are
+/// read, of 8.
 #[test]
-fn a_run_asks_the_bucket_a_known_number_of_times() {
+fn the_store_is_asked_as_often_as_is_documented() {
+    let is_documented = |what: &str, count: usize| {
+        let line = format!("| {what} | {count} |");
+        assert!(include_str!("../../config/BUCKETS.md").contains(&line), "{line}");
+    };
     let (mut world, buckets) = world(true);
+    // A date on which the spot check looks at none of these files.
     assert_eq!(world.export().exit, Some(0));
-    let dates = files(&world.output()).len() as u64;
-    // A listing before the first request and one for the report, three for each file, and two for a spot check.
-    assert!(buckets.calls() <= 2 + 3 * dates + 2, "{} calls for {dates} dates", buckets.calls());
+    let files = files(&world.output()).len();
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 2), ("look", 2 * files), ("put_new", files)]));
+    is_documented("a run, for each dataset that it publishes", 2);
+    is_documented("a file that is published, of at most 16 MiB", 3);
+    assert_eq!(world.export().exit, Some(0));
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 2)]), "a night without anything new");
+
+    let (world, buckets) = world_of_two_runs();
+    let before = self::files(&world.output());
     buckets.meet(Ill::None);
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
-    assert!(buckets.calls() <= 5 * dates, "{} calls to rebuild {dates} dates", buckets.calls());
+    let after = self::files(&world.output());
+    let replaced = before.keys().filter(|name| !after.contains_key(*name)).count();
+    let (dates, new) = (after.len(), after.keys().filter(|name| !before.contains_key(*name)).count());
+    let looks = before.len() + (dates - new) + 2 * new;
+    let counted = BTreeMap::from([("look", looks), ("put_new", new), ("delete", replaced)]);
+    assert_eq!(asked(&buckets), counted, "{} files of {dates} dates", before.len());
+    is_documented("besides, for each file that it replaces", 2);
+
+    verify(&world.config, &world.start()).unwrap();
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 1), ("look", dates)]));
+    is_documented("`verify`, besides a listing, for each file", 1);
+}
+
+/// What the journal knows is not listed.
+#[test]
+fn a_rebuild_of_a_year_lists_nothing() {
+    let tenant = TenantSettings { days: 365, stays: 4000, ..settings(SEED).tenant };
+    let settings = Settings { tenant, ..settings(SEED) };
+    let mut dates = BTreeSet::new();
+    let date = |stay: &SimulatedStay| (stay.meeting_start_s + 8 * 3600) / 86_400;
+    let short = |stay: &SimulatedStay| (1..40).contains(&stay.sample_count);
+    let stays = Tenant::new(settings.tenant.clone()).stays().filter(|stay| short(stay) && dates.insert(date(stay)));
+    let (mut world, buckets) = world_with(settings.clone(), stays.collect(), true);
+    world.now += TimeDelta::days(365);
+    assert_eq!(world.export().exit, Some(0));
+    let files = files(&world.output()).len();
+    assert!(files > 300, "{files} dates");
+    buckets.meet(Ill::None);
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+    assert_eq!(asked(&buckets), BTreeMap::from([("look", 2 * files)]));
+    let line = "| a date that a rebuild finds as it would make it | 2 |";
+    assert!(include_str!("../../config/BUCKETS.md").contains(line));
 }
 
 #[test]
