@@ -56,7 +56,7 @@ pub(crate) fn out(world: &World, store: &Server, line: &str) -> String {
 
 /// Runs it until it ends or the store kills it; whether it was killed.
 pub(crate) fn run_as_victim(world: &World, store: &Server, line: &str) -> bool {
-    let mut child: Child = vcq(world, store, line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child: Child = vcq(world, store, line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     store.name_victim(Pid::from_child(&child));
     let mut running = Running(child);
     running.0.wait().unwrap().code().is_none()

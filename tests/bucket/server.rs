@@ -79,7 +79,7 @@ impl Victim {
         let unnamed = self.process.lock().unwrap();
         let mut named = self.is_named.wait_while(unnamed, |process| process.is_none()).unwrap();
         // It may have ended, which its test sees.
-        drop(kill_process(named.take().unwrap(), Signal::KILL));
+        let _ = kill_process(named.take().unwrap(), Signal::KILL);
     }
 }
 

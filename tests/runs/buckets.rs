@@ -133,13 +133,14 @@ fn the_store_is_asked_as_often_as_is_documented() {
 /// What the journal knows is not listed.
 #[test]
 fn a_rebuild_of_a_year_lists_nothing() {
-    let tenant = TenantSettings { days: 365, stays: 4000, ..settings(SEED).tenant };
-    let settings = Settings { tenant, ..settings(SEED) };
+    let mut settings = settings(SEED);
+    (settings.tenant.days, settings.tenant.stays) = (365, 4000);
     let mut dates = BTreeSet::new();
     let date = |stay: &SimulatedStay| (stay.meeting_start_s + 8 * 3600) / 86_400;
     let short = |stay: &SimulatedStay| (1..40).contains(&stay.sample_count);
-    let stays = Tenant::new(settings.tenant.clone()).stays().filter(|stay| short(stay) && dates.insert(date(stay)));
-    let (mut world, buckets) = world_with(settings.clone(), stays.collect(), true);
+    let tenant = Tenant::new(settings.tenant.clone());
+    let stays = tenant.stays().filter(|stay| short(stay) && dates.insert(date(stay))).collect();
+    let (mut world, buckets) = world_with(settings, stays, true);
     world.now += TimeDelta::days(365);
     assert_eq!(world.export().exit, Some(0));
     let files = files(&world.output()).len();
