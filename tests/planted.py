@@ -195,13 +195,13 @@ DEFECTS = [
         "what a put object was to replace stays",
         "runs",
         "buckets::a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next",
-        [("src/publish/turn.rs", "                self.finish_replace(journal, file)?;\n", "")],
+        [("src/store/objects.rs", "        self.retire(date, put.name, known)?;\n", "")],
     ),
     Defect(
         "a bucket that is away keeps a run from fetching",
         "bucket",
         "kills::while_the_store_is_away_a_run_fetches_says_so_and_the_next_one_publishes",
-        [("src/command/export.rs", "if disk.is_away()) =>", "if disk.is_refusal()) =>")],
+        [("src/publish.rs", "Err(error) if error.is_away() => {", "Err(error) if error.is_away() && with_lists => {")],
     ),
     Defect(
         "a folder marker passes for a stranger",

@@ -199,6 +199,20 @@ fn while_the_bucket_is_away_a_run_fetches_and_the_next_one_publishes() {
     check_complete(&world);
 }
 
+/// What was published by a journal that is no more is looked at once the store answers, before anything is published.
+#[test]
+fn a_store_that_was_away_when_a_run_began_is_looked_at_before_anything_is_published() {
+    let (mut world, buckets) = world_of_two_runs();
+    let before = files(&world.output());
+    std::fs::remove_dir_all(&world.config.state).unwrap();
+    world.rest(TimeDelta::minutes(2));
+    buckets.meet(Ill::Away { from: 0, count: 2, is_done: false });
+    let life = world.export();
+    assert_eq!(life.exit, Some(ExitCode::Disk as u8), "{:#}", life.report);
+    assert!(life.sent > 0 && life.report["stopped"].as_str().is_some_and(|why| why.contains("is not in this journal")));
+    assert!(files(&world.output()) == before, "published beside what the journal does not know");
+}
+
 #[test]
 fn an_object_that_arrives_after_its_sender_gave_it_up_is_the_one_that_was_meant() {
     let (expected, calls) = calm();
