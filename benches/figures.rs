@@ -18,7 +18,7 @@ use vcq::{
     },
     start::Stop,
     stay::{MeetingNo, Participant, Stay},
-    store::disk::{Disk, LocalDisk},
+    store::{Stores, disk::LocalDisk, s3::S3Buckets},
 };
 
 use self::page::{SAMPLES_PER_PAGE, page};
@@ -91,8 +91,8 @@ fn reading(criterion: &mut Criterion) {
         ("discover.participants", String::new()),
     ];
     let config = Config::load(None, [], &settings).expect("the settings are good");
-    let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
-    let datasets = Datasets::existing(&config, &disk).expect("a folder to read");
+    let stores = Stores::new(Arc::new(LocalDisk), Arc::new(S3Buckets::default()), &config);
+    let datasets = Datasets::existing(&config, &stores).expect("a folder to read");
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let terms = Terms { limits: &config.report.limits, minutes_min: 30, zone: Tz::Asia__Shanghai, workers };
     let dates_read = Dates { first: day(0), last: day(dates - 1) };

@@ -433,6 +433,10 @@ pub struct VerifyArgs {
     /// Compare the dataset with the journal only; without this, the journal's structure and its landed pages are read too
     #[arg(long)]
     pub quick: bool,
+    /// Fetch and read the files of a dataset in a bucket too; without this, of these the names, the sizes and the digests are
+    /// compared that the store keeps
+    #[arg(long)]
+    pub deep: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

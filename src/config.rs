@@ -2,11 +2,7 @@
 //!
 //! The defaults are `config/vcq.toml` itself, so that a key, its default and its documentation stand in one place.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use chrono::FixedOffset;
 use chrono_tz::Tz;
@@ -18,7 +14,12 @@ pub use self::{
     auth::{Auth, AuthAs},
     notify::{NoticeForm, NoticeOf, Notify},
 };
-use crate::{dataset::Dataset, printable::Printable, tables::personal_columns};
+use crate::{
+    dataset::Dataset,
+    place::{PLACE_RULE, Place},
+    printable::Printable,
+    tables::personal_columns,
+};
 
 mod auth;
 mod notify;
@@ -32,6 +33,9 @@ static DEFAULT_KEYS: LazyLock<Vec<(String, Value)>> =
 
 /// What is accepted as `discover.personal`.
 static PERSONAL_RULE: LazyLock<String> = LazyLock::new(|| format!("a list of {}", personal_columns().join(", ")));
+
+/// What is accepted as the place of a dataset that need not be published.
+static OPTIONAL_PLACE_RULE: LazyLock<String> = LazyLock::new(|| format!("{PLACE_RULE}, or empty"));
 
 /// The highest rate that can be configured: requests a minute.
 pub const REQUESTS_PER_MINUTE_MAX: u32 = 10_000;
@@ -49,8 +53,8 @@ pub struct Config {
     pub timezone: Tz,
     /// Folder of the journal.
     pub state: PathBuf,
-    /// Folder of the dataset.
-    pub output: PathBuf,
+    /// Where the dataset lies.
+    pub output: Place,
     /// Folder with a marker for each complete date, if they are wanted.
     pub complete_markers: Option<PathBuf>,
     /// How long after a meeting's end an absent stay is asked for again.
@@ -69,6 +73,8 @@ pub struct Config {
     pub retry: Retry,
     /// What is discovered, and where it is published.
     pub discover: Discover,
+    /// How object stores are reached.
+    pub store: ObjectStores,
     /// What a time without a zone in a manifest or an archive means; none: it is refused.
     pub naive_times: Option<FixedOffset>,
     /// Where to write metrics for Prometheus, if anywhere.
@@ -135,10 +141,10 @@ pub struct Rate {
 /// What discovery asks for, and what is published of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discover {
-    /// Folder of the dataset of meetings, if it is published.
-    pub meetings: Option<PathBuf>,
-    /// Folder of the dataset of participants, if it is published.
-    pub participants: Option<PathBuf>,
+    /// Where the dataset of meetings lies, if it is published.
+    pub meetings: Option<Place>,
+    /// Where the dataset of participants lies, if it is published.
+    pub participants: Option<Place>,
     /// Whether meetings of other tenants are listed too.
     pub include_external_meetings: bool,
     /// Whether webinars are listed too.
@@ -148,14 +154,26 @@ pub struct Discover {
 }
 
 impl Discover {
-    /// The folder of a dataset that comes from listings, if it is published.
-    pub fn folder(&self, dataset: Dataset) -> Option<&Path> {
+    /// Where a dataset that comes from listings lies, if it is published.
+    pub fn place(&self, dataset: Dataset) -> Option<&Place> {
         match dataset {
             Dataset::Quality => None,
-            Dataset::Meetings => self.meetings.as_deref(),
-            Dataset::Participants => self.participants.as_deref(),
+            Dataset::Meetings => self.meetings.as_ref(),
+            Dataset::Participants => self.participants.as_ref(),
         }
     }
+}
+
+/// How object stores are reached. Credentials are never part of it: they come from the environment, a web identity, the
+/// container or the instance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObjectStores {
+    /// The store's address, without the bucket; none: AWS.
+    pub endpoint: Option<Url>,
+    /// The region that requests are signed for; none: the environment's, or `us-east-1`.
+    pub region: Option<String>,
+    /// Whether the bucket is part of the host's name and not of the path.
+    pub virtual_hosted: bool,
 }
 
 /// What to do about faults that pass.
@@ -332,12 +350,7 @@ impl Layers {
             timezone: self
                 .read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| v.as_str()?.parse().ok())?,
             state: self.placed("state", self.read("state", "a folder's path", path)?),
-            output: self.placed(
-                "output",
-                self.read("output", "a folder's path other than `/`", |v| {
-                    path(v).filter(|path| path.file_name().is_some())
-                })?,
-            ),
+            output: self.placed_at("output", self.read("output", PLACE_RULE, |v| Place::parse(v.as_str()?))?),
             complete_markers: self.optional_file("complete_markers")?,
             absent_retry_for: self.duration("absent_retry_for", "a duration of 0s to 365d", "0s", "365d")?,
             app_id: self.read("app_id", "a text without blanks", |v| {
@@ -353,6 +366,7 @@ impl Layers {
                 stop_on_anomaly: self.flag("retry.stop_on_anomaly")?,
             },
             discover: self.check_discover()?,
+            store: self.check_store()?,
             naive_times: self.read(
                 "manifest.naive_times",
                 "`utc`, a UTC offset such as `+08:00`, or empty",
@@ -407,18 +421,39 @@ impl Layers {
     }
 
     fn check_discover(&self) -> Result<Discover, ConfigError> {
-        let rule = "a folder's path other than `/`, or empty";
-        let folder = |key: &'static str| {
-            let is_below_root = |folder: &PathBuf| folder.file_name().is_some();
-            let read = |value: &Value| optional_path(value).filter(|folder| folder.as_ref().is_none_or(is_below_root));
-            self.read(key, rule, read).map(|folder| folder.map(|folder| self.placed(key, folder)))
+        let place = |key: &'static str| {
+            let read = |value: &Value| optional(value, Place::parse);
+            self.read(key, &OPTIONAL_PLACE_RULE, read).map(|place| place.map(|place| self.placed_at(key, place)))
         };
         Ok(Discover {
-            meetings: folder("discover.meetings")?,
-            participants: folder("discover.participants")?,
+            meetings: place("discover.meetings")?,
+            participants: place("discover.participants")?,
             include_external_meetings: self.flag("discover.include_external_meetings")?,
             include_webinar: self.flag("discover.include_webinar")?,
             personal: self.read("discover.personal", &PERSONAL_RULE, personal)?,
+        })
+    }
+
+    fn check_store(&self) -> Result<ObjectStores, ConfigError> {
+        let allows_http = self.flag("store.allow_http")?;
+        let endpoint = |value: &Value| {
+            optional(value, |text| {
+                let url = bare_url(text)?;
+                (url.scheme() == "https" || (allows_http && is_private_way(&url))).then_some(url)
+            })
+        };
+        let is_region = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        Ok(ObjectStores {
+            endpoint: self.read(
+                "store.endpoint",
+                "an https URL of a host without bucket, path, query or user, or empty (http on a loopback address only, with \
+                 `store.allow_http`)",
+                endpoint,
+            )?,
+            region: self.read("store.region", "a region such as `cn-hangzhou`, or empty", |value| {
+                optional(value, |text| is_region(text).then(|| text.to_owned()))
+            })?,
+            virtual_hosted: self.flag("store.virtual_hosted")?,
         })
     }
 
@@ -428,6 +463,14 @@ impl Layers {
             |file: &&PathBuf| self.0.iter().any(|entry| entry.key == key && file.as_os_str() == &*entry.origin);
         let folder = self.1.as_ref().filter(is_of_file).and_then(|file| file.parent());
         folder.map_or(path.clone(), |folder| folder.join(path))
+    }
+
+    /// The same of what may be in a bucket.
+    fn placed_at(&self, key: &str, place: Place) -> Place {
+        match place {
+            Place::Folder(folder) => Place::Folder(self.placed(key, folder)),
+            place @ Place::Bucket(_) => place,
+        }
     }
 
     fn optional_file(&self, key: &'static str) -> Result<Option<PathBuf>, ConfigError> {
@@ -540,7 +583,8 @@ fn shown(key: &str, value: &Value) -> String {
         Value::Array(_) => "is a list".into(),
         Value::Table(_) => "is a table".into(),
         Value::String(text) if text.chars().count() > SHOWN_CHARS_MAX => "is a long text".into(),
-        Value::String(text) if BESIDE_SECRETS.contains(&key) && !is_plain_host(text) => {
+        // Whoever writes an address may write a key into it.
+        Value::String(text) if (BESIDE_SECRETS.contains(&key) || text.contains("://")) && !is_plain_host(text) => {
             "is a text that is not shown here".into()
         }
         Value::String(text) => format!("is {}", Printable(format!("{text:?}"))),
@@ -573,6 +617,15 @@ fn path(value: &Value) -> Option<PathBuf> {
 #[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
 fn optional_path(value: &Value) -> Option<Option<PathBuf>> {
     value.as_str().map(|text| (!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// `None` inside for an empty text; `None` outside for what `parse` does not take.
+#[expect(clippy::option_option, reason = "the outer one says whether the value is acceptable")]
+fn optional<T>(value: &Value, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    match value.as_str()? {
+        "" => Some(None),
+        text => parse(text).map(Some),
+    }
 }
 
 /// A list of columns, or a text with commas between them, as the environment gives it; each once, in the order of the table.
@@ -616,13 +669,18 @@ pub fn is_private_way(url: &Url) -> bool {
 
 /// A token must not leave over plain http, so that is accepted on a loopback address alone.
 fn base_url(value: &Value) -> Option<Url> {
-    let url: Url = value.as_str()?.parse().ok()?;
+    bare_url(value.as_str()?).filter(is_private_way)
+}
+
+/// A URL of a host and nothing else.
+fn bare_url(text: &str) -> Option<Url> {
+    let url: Url = text.parse().ok()?;
     let is_bare = url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none();
-    (is_private_way(&url) && is_bare).then_some(url)
+    is_bare.then_some(url)
 }
 
 #[cfg(test)]
@@ -668,6 +726,7 @@ mod tests {
                 include_webinar: false,
                 personal: Vec::new(),
             },
+            store: ObjectStores::default(),
             naive_times: None,
             metrics_textfile: None,
             notify: Notify { url_file: None, secret_file: None, form: NoticeForm::Json, of: NoticeOf::Problems },
@@ -707,7 +766,7 @@ mod tests {
         let file = Some(("/etc/vcq/vcq.toml", text));
         let config = Config::load(file, [], &[]).unwrap();
         assert_eq!(config.state, PathBuf::from("/etc/vcq/s"));
-        assert_eq!(config.output, PathBuf::from("/data/q"));
+        assert_eq!(config.output, "/data/q".into());
         assert_eq!(config.app_secret_file, Some("/etc/vcq/secret".into()));
         assert_eq!(config.discover.meetings, Some("/etc/vcq/../m".into()));
         assert_eq!(config.discover.participants, Some("participants".into()), "a default");
@@ -716,6 +775,41 @@ mod tests {
         assert_eq!((config.state, config.output), ("here".into(), "q".into()));
         let config = Config::load(Some(("vcq.toml", text)), [], &[]).unwrap();
         assert_eq!(config.state, PathBuf::from("s"), "beside it");
+    }
+
+    #[test]
+    fn a_place_in_a_bucket_is_relative_to_nothing() {
+        let text =
+            "output = 's3://lake/q'\n[discover]\nmeetings = 's3://lake/m'\n[store]\nendpoint = 'https://oss.example'";
+        let config = Config::load(Some(("/etc/vcq/vcq.toml", text)), [], &[]).unwrap();
+        assert_eq!(config.output.to_string(), "s3://lake/q");
+        assert_eq!(config.discover.meetings.map(|place| place.to_string()).as_deref(), Some("s3://lake/m"));
+        assert_eq!(config.store.endpoint.unwrap().as_str(), "https://oss.example/");
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused_with_the_way_to_say_it() {
+        for (file, expected) in [
+            (
+                "output = 'oss://lake/q'",
+                "`output` is \"oss://lake/q\", but must be a folder's path other than `/`, or `s3://B",
+            ),
+            ("output = 's3://AK:s3cret@lake/q'", "`output` is a text that is not shown here"),
+            ("[discover]\nmeetings = 's3a://lake/m'", "`discover.meetings` is \"s3a://lake/m\", but must be"),
+            (
+                "[store]\nendpoint = 'https://AK:s3cret@oss.example'",
+                "`store.endpoint` is a text that is not shown here",
+            ),
+            ("[store]\nendpoint = 'https://oss.example/lake'", "must be an https URL of a host without bucket"),
+            ("[store]\nendpoint = 'http://127.0.0.1:9000'", "http on a loopback address only, with `store.allow_http`"),
+            ("[store]\nendpoint = 'http://oss.example'\nallow_http = true", "must be an https URL"),
+            ("[store]\nregion = 'cn hangzhou'", "must be a region such as `cn-hangzhou`, or empty"),
+        ] {
+            let error = load(file).unwrap_err();
+            assert!(error.contains(expected), "{file}: {error}");
+            assert!(!error.contains("s3cret"), "{file}: {error}");
+        }
+        assert!(load("[store]\nendpoint = 'http://127.0.0.1:9000'\nallow_http = true").is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::fs::{Access, OFlags, fcntl_setfl};
 
-use crate::{config::Config, error::Error, printable::Printable, store::staging_of};
+use crate::{config::Config, error::Error, place::Place, printable::Printable, store::staging_of};
 
 /// Links that are followed from one path, as the system does.
 const LINKS_MAX: usize = 40;
@@ -50,8 +50,8 @@ pub fn replace(path: &Path, readers: Readers, bytes: &[u8]) -> Result<(), Error>
 /// another process that writes the same file waits.
 pub fn replace_with<T>(path: &Path, readers: Readers, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
     match place(path)? {
-        Place::Through(path) => write(&mut open_through(&path)?),
-        Place::File(path) => {
+        Target::Through(path) => write(&mut open_through(&path)?),
+        Target::File(path) => {
             let mut partial = Partial::create(&path, readers)?;
             let written = write(&mut partial.file)?;
             partial.put(&path)?;
@@ -64,8 +64,8 @@ pub fn replace_with<T>(path: &Path, readers: Readers, write: impl FnOnce(&mut Fi
 /// comes between reading and writing. A file that is not there, or holds no text, is taken for an empty one.
 pub fn update(path: &Path, readers: Readers, change: impl FnOnce(&str) -> String) -> Result<(), Error> {
     let put = || match place(path)? {
-        Place::Through(path) => open_through(&path)?.write_all(change("").as_bytes()),
-        Place::File(path) => {
+        Target::Through(path) => open_through(&path)?.write_all(change("").as_bytes()),
+        Target::File(path) => {
             let mut partial = Partial::create(&path, readers)?;
             let before = fs::read_to_string(&path).unwrap_or_default();
             partial.file.write_all(change(&before).as_bytes())?;
@@ -78,8 +78,8 @@ pub fn update(path: &Path, readers: Readers, change: impl FnOnce(&str) -> String
 /// Takes away the file at `path`, if there is one; what is no file is left alone.
 pub fn remove(path: &Path) -> Result<(), Error> {
     let remove = || match place(path)? {
-        Place::Through(_) => Ok(()),
-        Place::File(path) => match fs::remove_file(&path) {
+        Target::Through(_) => Ok(()),
+        Target::File(path) => match fs::remove_file(&path) {
             Ok(()) => File::open(folder_of(&path))?.sync_all(),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -91,8 +91,8 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 /// Makes sure, as far as can be known beforehand, that `path` can be written: creates its folder, and tries it.
 pub fn prepare(path: &Path) -> Result<(), Error> {
     let try_out = || match place(path)? {
-        Place::Through(path) => Ok(rustix::fs::access(&path, Access::WRITE_OK)?),
-        Place::File(path) => {
+        Target::Through(path) => Ok(rustix::fs::access(&path, Access::WRITE_OK)?),
+        Target::File(path) => {
             create_folders(folder_of(&path))?;
             tempfile::tempfile_in(folder_of(&path)).map(drop)
         }
@@ -102,7 +102,7 @@ pub fn prepare(path: &Path) -> Result<(), Error> {
 
 /// Whether a file stands at `path`, or would: not a device, a pipe or a descriptor.
 pub fn is_file(path: &Path) -> bool {
-    matches!(place(path), Ok(Place::File(_)))
+    matches!(place(path), Ok(Target::File(_)))
 }
 
 /// The folder that holds `path`: the current one if it has none.
@@ -116,7 +116,7 @@ pub fn folder_of(path: &Path) -> &Path {
 ///
 /// [`Error::Usage`] if it is one of `inputs`, or the configuration or the secret, or lies in the dataset, staging or state.
 pub fn refuse_input(what: &str, path: &Path, inputs: &[PathBuf], config: &Config) -> Result<(), Error> {
-    let Ok(Place::File(file)) = place(path) else { return Ok(()) };
+    let Ok(Target::File(file)) = place(path) else { return Ok(()) };
     let file = settled(&file);
     let refused = |why: String| Err(Error::Usage(format!("{what} `{}` {why}: name another file", path.display())));
     let named = [
@@ -166,33 +166,53 @@ pub fn refuse_overlap(config: &Config) -> Result<(), Error> {
             )));
         }
     }
+    refuse_overlap_in_buckets(config)
+}
+
+/// The same of datasets in one bucket.
+fn refuse_overlap_in_buckets(config: &Config) -> Result<(), Error> {
+    let datasets = [
+        ("`output`", Some(&config.output)),
+        ("`discover.meetings`", config.discover.meetings.as_ref()),
+        ("`discover.participants`", config.discover.participants.as_ref()),
+    ];
+    let places: Vec<_> = datasets.iter().filter_map(|(name, place)| Some((name, (*place)?.bucket()?))).collect();
+    for (position, (first_name, first)) in places.iter().enumerate() {
+        if let Some((other_name, other)) = places[position + 1..].iter().find(|(_, other)| first.overlaps(other)) {
+            return Err(Error::Usage(format!(
+                "{first_name} is `{first}`, and {other_name} is `{other}`, of which one holds the other: give each a prefix of its \
+                 own, such as `quality`, `meetings` and `participants`"
+            )));
+        }
+    }
     Ok(())
 }
 
 /// The folders that are vcq's own, by what they are called, wherever their paths lead: the journal's first, then of each dataset
 /// its own and its staging.
 fn folders(config: &Config) -> Vec<(&'static str, PathBuf)> {
-    let output = settled(&config.output);
-    let staging = staging_of(&output);
-    let mut folders = vec![
-        ("the state folder", settled(&config.state)),
-        ("the dataset's folder", output),
-        ("the staging folder", staging),
-    ];
-    let listed = [
-        (&config.discover.meetings, "the folder of `discover.meetings`", "the staging folder of `discover.meetings`"),
+    let mut folders = vec![("the state folder", settled(&config.state))];
+    let datasets = [
+        (Some(&config.output), "the dataset's folder", "the staging folder"),
         (
-            &config.discover.participants,
+            config.discover.meetings.as_ref(),
+            "the folder of `discover.meetings`",
+            "the staging folder of `discover.meetings`",
+        ),
+        (
+            config.discover.participants.as_ref(),
             "the folder of `discover.participants`",
             "the staging folder of `discover.participants`",
         ),
     ];
-    folders
-        .extend(config.complete_markers.iter().map(|markers| ("the folder of `complete_markers`", settled(markers))));
-    for (folder, name, staging_name) in listed {
-        if let Some(folder) = folder.as_deref().map(settled) {
+    for (position, (place, name, staging_name)) in datasets.into_iter().enumerate() {
+        if let Some(folder) = place.and_then(Place::folder).map(settled) {
             let staging = staging_of(&folder);
             folders.extend([(name, folder), (staging_name, staging)]);
+        }
+        if position == 0 {
+            let markers = config.complete_markers.iter();
+            folders.extend(markers.map(|markers| ("the folder of `complete_markers`", settled(markers))));
         }
     }
     folders
@@ -231,30 +251,30 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// What a path leads to.
-enum Place {
+enum Target {
     /// A file, or nothing yet: here it is replaced.
     File(PathBuf),
     /// A device, a pipe or a descriptor: this is opened and written to.
     Through(PathBuf),
 }
 
-fn place(path: &Path) -> io::Result<Place> {
+fn place(path: &Path) -> io::Result<Target> {
     let mut at = path.to_owned();
     for _ in 0..LINKS_MAX {
         let kind = match fs::symlink_metadata(&at) {
             Ok(metadata) => metadata.file_type(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Place::File(at)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::File(at)),
             Err(error) => return Err(error),
         };
         if kind.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
         }
         if kind.is_file() {
-            return Ok(Place::File(at));
+            return Ok(Target::File(at));
         }
         // What stands there is no name to be given to another file, but an open descriptor.
         if !kind.is_symlink() || fs::canonicalize(folder_of(&at))?.starts_with("/proc") {
-            return Ok(Place::Through(path.to_owned()));
+            return Ok(Target::Through(path.to_owned()));
         }
         at = folder_of(&at).join(fs::read_link(&at)?);
     }

@@ -12,7 +12,7 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | what everybody may know | [`printable`], [`words`], [`guard`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`config`] |
+//! | what everybody may know | [`printable`], [`words`], [`guard`], [`limits`], [`endpoint`], [`dataset`], [`dates`], [`stay`], [`meeting`], [`tables`], [`place`], [`config`] |
 //! | values, pure | [`read`], [`parquet`], [`manifest`], [`listings`] |
 //! | the vendor's protocol | [`feishu`] |
 //! | what outlives a process | [`journal`], [`store`], [`archive`] |
@@ -31,7 +31,7 @@
 //! - Production code does not know the [`simulator`]; only commands do. The simulator shares no code with the pacer, the
 //!   classifier or the unit reader, so that it can convict them.
 //! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport` names reqwest, only `fetch/pace.rs` names
-//!   governor, and only [`journal`] speaks SQL.
+//!   governor, only `store/s3.rs` names `object_store`, and only [`journal`] speaks SQL.
 
 pub mod access;
 pub mod archive;
@@ -58,6 +58,7 @@ pub mod meeting;
 pub mod observe;
 pub mod page;
 pub mod parquet;
+pub mod place;
 pub mod printable;
 pub mod publish;
 pub mod read;

@@ -10,7 +10,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{self, Path, PathBuf},
     process,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
@@ -63,6 +63,7 @@ use vcq::{
     },
     printable::{self, Printable},
     start::{Heard, Signals, Start, Stop},
+    store::s3::S3Buckets,
 };
 
 fn main() -> process::ExitCode {
@@ -209,7 +210,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
         Command::Archive(command) => run_archive(&command, &config, start),
         Command::Verify(args) => {
             let dates = args.dates.map(|dates| dates.at(start.now(), config.timezone));
-            let verified = verify_within(&config, start, Extent { dates, is_quick: args.quick })?;
+            let verified = verify_within(&config, start, Extent { dates, is_quick: args.quick, is_deep: args.deep })?;
             print(&if args.json { json(&verified) } else { verified.to_string() })?;
             Ok(verified.exit_code())
         }
@@ -339,7 +340,7 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
     let task = Report { dates: args.dates, against: args.against };
     let figures = report(&task, config, start)?;
     if figures.complete.files == 0 {
-        let output = Printable(config.output.display()).to_string();
+        let output = Printable(&config.output).to_string();
         tell(&format!("vcq: nothing is published of these dates in `{output}`: is that the `output` that was meant?"));
     }
     if args.json {
@@ -685,7 +686,15 @@ fn is_hang_up_ignored() -> bool {
 #[expect(clippy::disallowed_methods, reason = "main gives everybody else their wall clock")]
 fn start_now(stop: Stop) -> Start {
     let seed = Utc::now().timestamp_subsec_nanos();
-    Start::new(Utc::now, u64::from(seed) ^ u64::from(process::id()), stop)
+    Start::new(Utc::now, u64::from(seed) ^ u64::from(process::id()), stop).in_buckets(Arc::new(buckets()))
+}
+
+/// Buckets, with what the environment says of credentials.
+#[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
+fn buckets() -> S3Buckets {
+    S3Buckets::new(
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )
 }
 
 /// Writes a line to standard error, if that can be written: the exit code says the same.

@@ -12,7 +12,11 @@ pub mod listed;
 pub mod look;
 mod turn;
 
-use std::{num::NonZero, thread};
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
 
 use chrono::FixedOffset;
 use chrono_tz::Tz;
@@ -20,11 +24,12 @@ use chrono_tz::Tz;
 pub use self::turn::Publishing;
 use crate::{
     config::{Config, Discover},
+    dates::Dates,
     error::Error,
     journal::{FileRow, Journal, Lock},
     parquet::{self, SCHEMA_VERSION},
     read::{batch::Unreadable, decode::Unknown},
-    store::Store,
+    store::{Store, Stores},
 };
 
 /// Dates built at the same time: each needs memory for a row group under construction.
@@ -34,12 +39,28 @@ const WORKERS_MAX: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Publisher {
     store: Store,
+    /// Opens those beside it.
+    stores: Stores,
     zone: Tz,
     naive_offset: FixedOffset,
     /// The datasets beside it.
     discover: Discover,
     /// How many dates are built at the same time.
     workers: usize,
+    /// What a bucket has not answered.
+    due: Arc<Mutex<Due>>,
+}
+
+/// What has to be compared with the journal before anything is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Due {
+    /// Nothing: it has been.
+    #[default]
+    Nothing,
+    /// The dataset of samples.
+    Samples,
+    /// Those of discovery too.
+    All,
 }
 
 /// A file that is visible now.
@@ -58,21 +79,68 @@ pub struct Publication {
 }
 
 impl Publisher {
-    /// A publisher into `store`, by the configuration's zone and offset.
-    pub fn new(store: Store, config: &Config) -> Self {
+    /// A publisher into `store`, and beside it into what `stores` opens, by the configuration's zone and offset.
+    pub fn new(store: Store, stores: Stores, config: &Config) -> Self {
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX);
         Self {
             store,
+            stores,
             zone: config.timezone,
             naive_offset: config.api.naive_utc_offset,
             discover: config.discover.clone(),
             workers,
+            due: Arc::default(),
         }
+    }
+
+    /// A publisher of a configuration's datasets, opened to be changed.
+    pub fn of(stores: &Stores, config: &Config) -> Result<Self, Error> {
+        Ok(Self::new(stores.open(&config.output)?, stores.clone(), config))
     }
 
     /// Where they become visible.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Makes sure, before a request is spent, that journal and datasets are of each other: that of samples, and `with_lists` those of
+    /// discovery; see [`look::check`].
+    ///
+    /// A bucket that does not answer is the error that is returned, and no failure: what is there is looked at before anything is
+    /// published, by [`Publisher::make_up`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] with what is missing, changed or not known.
+    pub fn check(&self, journal: &Journal, refreshed: Option<Dates>, with_lists: bool) -> Result<Option<Error>, Error> {
+        let looked = look::check(journal, &self.store, refreshed)
+            .and_then(|()| if with_lists { self.check_listed(journal) } else { Ok(()) });
+        match looked {
+            Err(error) if error.is_away() => {
+                *self.due() = if with_lists { Due::All } else { Due::Samples };
+                Ok(Some(error))
+            }
+            looked => looked.map(|()| None),
+        }
+    }
+
+    /// Looks at what did not answer when it was to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::check`], and if it still does not answer.
+    pub fn make_up(&self, journal: &Journal) -> Result<(), Error> {
+        let due = *self.due();
+        if due == Due::Nothing {
+            return Ok(());
+        }
+        self.check(journal, None, due == Due::All)?.map_or(Ok(()), Err)?;
+        *self.due() = Due::Nothing;
+        Ok(())
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to change the dataset; waits for a process that is publishing or rebuilding.

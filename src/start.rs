@@ -12,7 +12,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::store::disk::{Disk, LocalDisk};
+use crate::{
+    config::Config,
+    store::{
+        Stores,
+        bucket::Buckets,
+        disk::{Disk, LocalDisk},
+        s3::S3Buckets,
+    },
+};
 
 /// The start of a command. Tests replace its parts; production fills it in `main`.
 #[derive(Clone)]
@@ -22,8 +30,10 @@ pub struct Start {
     pub seed: u64,
     /// Asks the command to end.
     pub stop: Stop,
-    /// The disk under the dataset.
+    /// The disk under datasets in folders, and under what is built for buckets.
     pub disk: Arc<dyn Disk>,
+    /// The buckets of datasets that are in some.
+    pub buckets: Arc<dyn Buckets>,
     holds: Arc<AtomicUsize>,
     count: Arc<Count>,
 }
@@ -55,6 +65,7 @@ impl Start {
             seed,
             stop,
             disk: Arc::new(LocalDisk),
+            buckets: Arc::new(S3Buckets::default()),
             holds: Arc::default(),
             count: Arc::new(|_, _, _| ()),
         }
@@ -64,6 +75,17 @@ impl Start {
     #[must_use]
     pub fn on(self, disk: Arc<dyn Disk>) -> Self {
         Self { disk, ..self }
+    }
+
+    /// The same in other buckets.
+    #[must_use]
+    pub fn in_buckets(self, buckets: Arc<dyn Buckets>) -> Self {
+        Self { buckets, ..self }
+    }
+
+    /// Opens the datasets of a configuration.
+    pub fn stores(&self, config: &Config) -> Stores {
+        Stores::new(Arc::clone(&self.disk), Arc::clone(&self.buckets), config)
     }
 
     /// The same, telling `count` how far it is.

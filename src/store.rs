@@ -1,33 +1,48 @@
-//! Published files on disk: `<output>/date=YYYY-MM-DD/part-<16 hex digits>.parquet`, and nothing else under `<output>`.
+//! Published files: `date=YYYY-MM-DD/part-<16 hex digits>.parquet` under a folder or a prefix of a bucket, and nothing else there.
 //!
-//! A file is built in the staging folder beside the dataset, sealed, and becomes visible by one rename, whole and
-//! synced. A visible name never gets other bytes: DuckDB and Spark return mixed or missing rows, and no error, when a
-//! file is renamed over another that they are reading. All IO of the dataset is here; what the files hold is not known
-//! here, nor which files there should be: that is the journal's.
+//! A file is built in a staging folder of this machine, sealed, and becomes visible in one step, whole and durable. A visible name
+//! never gets other bytes: DuckDB and Spark return mixed or missing rows, and no error, when a file is renamed over another
+//! that they are reading. All IO of the dataset is here; what the files hold is not known here, nor which files there should
+//! be: that is the journal's.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     fmt,
-    fs::{self, File, FileType},
-    io,
+    fs::{self, File},
+    io::{self, Seek},
+    ops::Range,
     path::{self, Path, PathBuf},
     sync::Arc,
 };
 
 use chrono::NaiveDate;
 use rustix::fs::Access;
+use sha2::{Digest, Sha256};
 
 use self::{
+    bucket::Buckets,
     disk::{Disk, DiskError, check_one_file_system, create_folder, create_folders, found, open_folder},
+    folder::Folder,
     lock::StoreLock,
+    objects::{Objects, Tried},
+};
+use crate::{
+    config::{Config, ObjectStores},
+    place::Place,
 };
 
+pub mod bucket;
 pub mod disk;
+mod folder;
 pub mod lock;
+mod objects;
+pub mod s3;
 pub mod staging;
 
 /// Permissions of the folders that readers see, less the umask.
 const OPEN_MODE: u32 = 0o777;
+/// The folder, in that of the state, of what is to go into buckets.
+const STAGING: &str = "staging";
 /// Permissions of the staging folder: what is not sealed yet is nobody else's business.
 const PRIVATE_MODE: u32 = 0o700;
 
@@ -37,7 +52,7 @@ pub struct FileName(u64);
 
 impl FileName {
     /// The name with these sixteen digits.
-    pub fn new(digits: u64) -> Self {
+    pub const fn new(digits: u64) -> Self {
         Self(digits)
     }
 
@@ -81,7 +96,7 @@ pub struct Partitions {
 }
 
 /// What stands in one partition, in order.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The published files, by name.
     pub files: Vec<PartFile>,
@@ -89,12 +104,95 @@ pub struct Listing {
     pub strangers: Vec<PathBuf>,
 }
 
-/// The dataset's folder, and the staging folder beside it.
+/// A dataset, and the staging folder in which its files are built.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
+    at: At,
     staging: PathBuf,
     disk: Arc<dyn Disk>,
+}
+
+/// A visible file, of which some bytes are read: of one in a bucket these alone are fetched.
+#[derive(Debug)]
+pub struct Parts {
+    part: PartFile,
+    file: File,
+    /// Where it is, if that is not here.
+    away: Option<Objects>,
+}
+
+impl Parts {
+    /// Its size, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.part.bytes
+    }
+
+    /// Brings these bytes here, unless all are.
+    pub fn bring(&self, range: Range<u64>) -> Result<(), DiskError> {
+        self.away.as_ref().map_or(Ok(()), |objects| objects.bring(&self.part, range, &self.file))
+    }
+
+    /// The file. What was not brought of it reads as zeros.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Where a dataset lies.
+#[derive(Clone, Debug)]
+enum At {
+    Folder(Folder),
+    Bucket(Objects),
+}
+
+/// How far the digest that an object store keeps of a file is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It is taken for that of the bytes. Of a file in a folder nothing is kept, so its bytes are read.
+    Kept,
+    /// Every byte is read.
+    Bytes,
+}
+
+/// Opens datasets wherever they lie.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    disk: Arc<dyn Disk>,
+    buckets: Arc<dyn Buckets>,
+    settings: ObjectStores,
+    /// The state folder, in which what is to go into a bucket is built.
+    state: PathBuf,
+}
+
+impl Stores {
+    /// On this disk, and in these buckets as the configuration says that they are reached.
+    pub fn new(disk: Arc<dyn Disk>, buckets: Arc<dyn Buckets>, config: &Config) -> Self {
+        Self { disk, buckets, settings: config.store.clone(), state: config.state.clone() }
+    }
+
+    /// Opens a dataset that is to be changed; see [`Store::open`]. Of a bucket nothing is asked yet.
+    pub fn open(&self, place: &Place) -> Result<Store, DiskError> {
+        if let Place::Folder(root) = place {
+            return Store::open(Arc::clone(&self.disk), root);
+        }
+        let store = self.existing(place)?;
+        create_folders(&*self.disk, &store.staging, PRIVATE_MODE)?;
+        Ok(store)
+    }
+
+    /// A dataset, to be read: nothing is created, and where there is nothing it is empty.
+    pub fn existing(&self, place: &Place) -> Result<Store, DiskError> {
+        let place = match place {
+            Place::Folder(root) => return Store::existing(Arc::clone(&self.disk), root),
+            Place::Bucket(place) => place,
+        };
+        let failed = |source| DiskError::Bucket { operation: "use", path: place.to_string().into(), source };
+        let bucket = self.buckets.open(place.bucket(), &self.settings).map_err(failed)?;
+        let state = path::absolute(&self.state).map_err(DiskError::io("find", &self.state))?;
+        let staging = state.join(STAGING).join(place.folder_name());
+        let objects = Objects::new(place.clone(), bucket, &state);
+        Ok(Store { at: At::Bucket(objects), staging, disk: Arc::clone(&self.disk) })
+    }
 }
 
 impl Store {
@@ -115,24 +213,34 @@ impl Store {
                 .map_err(|errno| DiskError::io("write in", folder)(errno.into()))?;
         }
         check_one_file_system(&root, &staging)?;
-        Ok(Self { root, staging, disk })
+        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk })
     }
 
     /// The dataset under `root`, to be read: nothing is created, and a folder that is missing holds nothing.
     pub fn existing(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, DiskError> {
         let root = path::absolute(root).map_err(DiskError::io("find", root))?;
         let root = found(fs::canonicalize(&root)).map_err(DiskError::io("find", &root))?.unwrap_or(root);
-        Ok(Self { staging: staging_of(&root), root, disk })
-    }
-
-    /// The disk that it lies on.
-    pub fn disk(&self) -> Arc<dyn Disk> {
-        Arc::clone(&self.disk)
+        let staging = staging_of(&root);
+        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk })
     }
 
     /// Whether there is a staging folder.
     pub fn has_staging(&self) -> bool {
         self.staging.exists()
+    }
+
+    /// Whether it is in a bucket: there a reader can see a date while it is replaced with its new file and its old ones, and
+    /// to read a file is to fetch it.
+    pub fn is_in_bucket(&self) -> bool {
+        matches!(self.at, At::Bucket(_))
+    }
+
+    /// Tries out all that a run does to a bucket, under a name of its own; `None` of a folder, which [`Store::open`] tries.
+    pub fn try_out(&self) -> Result<Option<Tried>, DiskError> {
+        match &self.at {
+            At::Folder(_) => Ok(None),
+            At::Bucket(objects) => objects.try_out().map(Some),
+        }
     }
 
     /// The right to change this dataset, on this machine, until it is dropped or its process ends.
@@ -151,93 +259,92 @@ impl Store {
     /// If it is visible, it is whole, and is made as durable as [`StoreLock::put_if_absent`] would have made it: the cut
     /// may have come between the rename and its sync.
     pub fn confirm(&self, date: NaiveDate, name: FileName) -> Result<Option<PartFile>, DiskError> {
-        let path = self.path_of(date, name);
-        let Some(metadata) = found(fs::symlink_metadata(&path)).map_err(DiskError::io("look at", &path))? else {
-            return Ok(None);
-        };
-        if !metadata.is_file() {
-            return Err(DiskError::Stranger { path });
+        match &self.at {
+            At::Folder(folder) => folder.confirm(date, name),
+            At::Bucket(objects) => {
+                Ok(objects.look(date, name)?.map(|object| PartFile { date, name, bytes: object.bytes }))
+            }
         }
-        self.sync_folder(&self.folder_of(date))?;
-        self.sync_folder(&self.root)?;
-        Ok(Some(PartFile { date, name, bytes: metadata.len() }))
     }
 
     /// Whether anything stands where a file of this name would.
     pub fn is_visible(&self, date: NaiveDate, name: FileName) -> Result<bool, DiskError> {
-        let path = self.path_of(date, name);
-        Ok(found(fs::symlink_metadata(&path)).map_err(DiskError::io("look at", &path))?.is_some())
+        match &self.at {
+            At::Folder(folder) => folder.is_visible(date, name),
+            At::Bucket(objects) => Ok(objects.look(date, name)?.is_some()),
+        }
     }
 
-    /// Opens a file that is visible.
+    /// Opens a file that is visible. One in a bucket is fetched for it.
     pub fn open_file(&self, date: NaiveDate, name: FileName) -> Result<File, DiskError> {
-        let path = self.path_of(date, name);
-        File::open(&path).map_err(DiskError::io("open", &path))
+        match &self.at {
+            At::Folder(folder) => folder.open_file(date, name),
+            At::Bucket(objects) => objects.fetch(date, name),
+        }
     }
 
-    /// Where a published file stands, whether it does or not.
-    pub fn path_of(&self, date: NaiveDate, name: FileName) -> PathBuf {
-        self.folder_of(date).join(name.to_string())
+    /// Opens a file that is visible, to read some of its bytes.
+    pub fn open_parts(&self, part: PartFile) -> Result<Parts, DiskError> {
+        Ok(match &self.at {
+            At::Folder(folder) => Parts { file: folder.open_file(part.date, part.name)?, part, away: None },
+            At::Bucket(objects) => Parts { file: objects.unread(&part)?, part, away: Some(objects.clone()) },
+        })
     }
 
-    /// The partitions under the dataset's folder, empty ones too, and what is neither in them nor one of them.
-    pub fn partitions(&self) -> Result<Partitions, DiskError> {
-        let mut found = Partitions::default();
-        for entry in entries(&self.root)? {
-            match parse_folder_name(&entry.name).filter(|_| entry.kind.is_dir()) {
-                Some(date) => found.dates.push(date),
-                None => found.strangers.push(self.root.join(&entry.name)),
+    /// SHA-256 of a file; none if it is not visible.
+    pub fn sha256(&self, date: NaiveDate, name: FileName, trust: Trust) -> Result<Option<[u8; 32]>, DiskError> {
+        match &self.at {
+            At::Bucket(objects) if trust == Trust::Kept => objects.kept_sha256(date, name),
+            _ if !self.is_visible(date, name)? => Ok(None),
+            _ => {
+                let path = self.path_of(date, name);
+                sha256_of(&self.open_file(date, name)?).map(Some).map_err(DiskError::io("read", &path))
             }
         }
-        found.dates.sort_unstable();
-        found.strangers.sort_unstable();
-        Ok(found)
+    }
+
+    /// Where a published file stands, whether it does or not; of one in a bucket the address.
+    pub fn path_of(&self, date: NaiveDate, name: FileName) -> PathBuf {
+        match &self.at {
+            At::Folder(folder) => folder.path_of(date, name),
+            At::Bucket(objects) => objects.path_of(date, name),
+        }
+    }
+
+    /// The same dataset for a look at many of its dates: in a bucket its listings tell what is there at this moment, for the price
+    /// of one. What seems wrong by them is looked at again, for another process may have published since.
+    pub fn at_once(&self) -> Result<Self, DiskError> {
+        Ok(match &self.at {
+            At::Folder(_) => self.clone(),
+            At::Bucket(objects) => Self { at: At::Bucket(objects.at_once()?), ..self.clone() },
+        })
+    }
+
+    /// The partitions of the dataset, empty ones too, and what is neither in them nor one of them.
+    pub fn partitions(&self) -> Result<Partitions, DiskError> {
+        match &self.at {
+            At::Folder(folder) => folder.partitions(),
+            At::Bucket(objects) => objects.partitions(),
+        }
     }
 
     /// Everything in the partition `date`.
     ///
     /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
     pub fn list(&self, date: NaiveDate) -> Result<Listing, DiskError> {
-        let mut listing = Listing::default();
-        let folder = self.folder_of(date);
-        for entry in entries(&folder)? {
-            let path = folder.join(&entry.name);
-            match entry.name.to_str().and_then(FileName::parse).filter(|_| entry.kind.is_file()) {
-                Some(name) => {
-                    let bytes = fs::metadata(&path).map_err(DiskError::io("look at", &path))?.len();
-                    listing.files.push(PartFile { date, name, bytes });
-                }
-                None => listing.strangers.push(path),
-            }
+        match &self.at {
+            At::Folder(folder) => folder.list(date),
+            At::Bucket(objects) => objects.list(date),
         }
-        listing.files.sort_unstable();
-        listing.strangers.sort_unstable();
-        Ok(listing)
-    }
-
-    fn folder_of(&self, date: NaiveDate) -> PathBuf {
-        self.root.join(folder_name(date))
-    }
-
-    fn sync_folder(&self, path: &Path) -> Result<(), DiskError> {
-        self.disk.sync(&open_folder(path)?).map_err(DiskError::io("sync", path))
     }
 }
 
-struct Entry {
-    name: OsString,
-    /// Of the entry itself: a link is a link, wherever it leads.
-    kind: FileType,
-}
-
-/// What a folder holds: nothing, if it is not there.
-fn entries(folder: &Path) -> Result<Vec<Entry>, DiskError> {
-    let entry = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry?;
-        Ok(Entry { name: entry.file_name(), kind: entry.file_type()? })
-    };
-    let listed = found(fs::read_dir(folder)).and_then(|entries| entries.into_iter().flatten().map(entry).collect());
-    listed.map_err(DiskError::io("list", folder))
+/// SHA-256 of a file's bytes from where it stands, which is put back to its beginning.
+fn sha256_of(mut file: &File) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut hash)?;
+    file.rewind()?;
+    Ok(hash.finalize().into())
 }
 
 fn folder_name(date: NaiveDate) -> String {

@@ -106,7 +106,7 @@ impl Home {
 
     /// Every file of the dataset.
     fn dataset(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let output = &self.config.output;
+        let output = self.config.output.folder().unwrap();
         let dates = fs::read_dir(output).unwrap().map(|date| date.unwrap().path());
         let files = dates.flat_map(|date| fs::read_dir(date).unwrap().map(|file| file.unwrap().path()));
         files.map(|file| (file.strip_prefix(output).unwrap().to_owned(), fs::read(&file).unwrap())).collect()
@@ -122,7 +122,7 @@ impl Home {
 
     /// Runs `vcq` in this home: its exit code, what it printed, and what it said.
     fn vcq(&self, args: &[&str]) -> (i32, String, String) {
-        let (state, output) = (&self.config.state, &self.config.output);
+        let (state, output) = (&self.config.state, self.config.output.folder().unwrap());
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_vcq"));
         let ran = command.current_dir(self.dir.path()).args(args).arg("--state").arg(state).arg("--output").arg(output);
         let ran = ran.output().unwrap();
@@ -233,7 +233,7 @@ async fn every_form_gives_the_same_dataset_byte_for_byte() {
     let dataset = home.dataset();
     assert!(dataset.len() >= 3);
     for file in dataset.keys() {
-        assert_readable_by_all(&home.config.output.join(file));
+        assert_readable_by_all(&home.config.output.folder().unwrap().join(file));
     }
     for name in FORMS {
         let exported = home.export(name).unwrap();
@@ -593,8 +593,12 @@ fn an_archive_goes_through_links_and_pipes_and_leaves_nothing_beside_it() {
     let hidden = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
     assert_eq!(names(home.path("far")).filter(hidden).count(), 0);
     assert_eq!(names(home.path("")).filter(hidden).count(), 0);
-    let inside =
-        export(&home.config, (NaiveDate::MIN, NaiveDate::MAX), &home.config.output.join("pages.ndjson"), &start());
+    let inside = export(
+        &home.config,
+        (NaiveDate::MIN, NaiveDate::MAX),
+        &home.config.output.folder().unwrap().join("pages.ndjson"),
+        &start(),
+    );
     assert_eq!(inside.unwrap_err().exit_code(), ExitCode::Usage);
 }
 

@@ -36,11 +36,12 @@ const IMPURE: [&str; 12] = [
 ];
 
 /// Libraries, and the places that name each.
-const OWNERS: [(&str, &[&str]); 5] = [
+const OWNERS: [(&str, &[&str]); 6] = [
     ("reqwest", &["feishu/transport"]),
     ("governor", &["fetch/pace"]),
     ("rusqlite", &["journal"]),
     ("indicatif", &["observe/"]),
+    ("object_store", &["store/s3"]),
     ("clap", &["cli", "command/simulate"]),
 ];
 

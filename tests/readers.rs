@@ -27,8 +27,11 @@ use vcq::{
     },
 };
 
+use moto::Moto;
 use personal::PERSONAL;
 
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "support/personal.rs"]
 mod personal;
 #[path = "support/python.rs"]
@@ -74,22 +77,56 @@ struct Pruned {
 #[test]
 fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
     let home = tempfile::tempdir().unwrap();
-    let simulator = export(home.path());
-    let mut expected = written_by(&simulator);
+    let simulator = export(home.path(), &[]);
+    let expected = expected_of(&simulator);
+    let place = home.path().display().to_string();
+    let mut engines = read(&place, &[], include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
+    engines.extend(read(&place, &[], include_str!("python/spark.txt"), &["spark"]));
+    check(&engines, &expected);
+}
+
+#[test]
+fn from_a_bucket_they_read_the_same() {
+    let moto = Moto::start();
+    let home = tempfile::tempdir().unwrap();
+    let credentials = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "simulated")];
+    let datasets = [
+        ("VCQ_OUTPUT", "s3://lake/vcq/quality"),
+        ("VCQ_DISCOVER_MEETINGS", "s3://lake/vcq/meetings"),
+        ("VCQ_DISCOVER_PARTICIPANTS", "s3://lake/vcq/participants"),
+        ("VCQ_STORE_ENDPOINT", &*moto.address),
+        ("VCQ_STORE_ALLOW_HTTP", "true"),
+    ];
+    let simulator = export(home.path(), &[&credentials[..], &datasets].concat());
+    let expected = expected_of(&simulator);
+    let store = [&credentials[..], &[("AWS_ENDPOINT_URL", &*moto.address)]].concat();
+    let place = "s3://lake/vcq";
+    let mut engines = read(place, &store, include_str!("python/lake.txt"), &["duckdb", "polars", "pyarrow"]);
+    engines.extend(read(place, &store, include_str!("python/spark.txt"), &["spark"]));
+    check(&engines, &expected);
+}
+
+/// A date of the tenant.
+const DAY: &str = "2025-03-01";
+
+/// What a reader of all files must find, and of a query for [`DAY`] alone.
+fn expected_of(simulator: &Simulator) -> Readings {
+    let mut expected = written_by(simulator);
     let quality = &expected.quality;
     assert!(quality.unparsed.len() > 10 && quality.values.len() == 54, "the tenant leaves columns empty");
     let (meetings, participants) = (&expected.meetings, &expected.participants);
     assert!(!meetings.unparsed.is_empty() && !participants.unparsed.is_empty(), "all texts of lists can be read");
     let all: u64 = expected.joined.values().sum();
     assert!(expected.joined.len() >= 4 && (quality.rows / 2..=quality.rows).contains(&all), "{:?}", expected.joined);
-    let day = quality.dates.keys().next().unwrap().clone();
+    assert_eq!(quality.dates.keys().next().unwrap(), DAY);
     for reading in [&mut expected.quality, &mut expected.meetings, &mut expected.participants] {
-        reading.pruned = Pruned { rows: reading.dates[&day], files_read: 1, files: reading.dates.len() };
+        reading.pruned = Pruned { rows: reading.dates[DAY], files_read: 1, files: reading.dates.len() };
     }
+    expected
+}
 
-    let mut engines =
-        read(home.path(), &day, include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
-    engines.extend(read(home.path(), &day, include_str!("python/spark.txt"), &["spark"]));
+/// Compares what all engines have found.
+fn check(engines: &BTreeMap<String, Readings>, expected: &Readings) {
     assert_eq!(engines.len(), TYPE_NAMES.len());
     let quality_names: Vec<&str> = KEY_COLUMNS
         .iter()
@@ -99,7 +136,7 @@ fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
         .collect();
     let [meetings_names, participants_names] = [&MEETINGS, &PARTICIPANTS]
         .map(|table| table.published(&[]).map(|column| column.name).chain([UNPARSED.name]).collect::<Vec<_>>());
-    for (engine, found) in &engines {
+    for (engine, found) in engines {
         for (dataset, found, expected, names) in [
             ("quality", &found.quality, &expected.quality, &quality_names),
             ("meetings", &found.meetings, &expected.meetings, &meetings_names),
@@ -113,8 +150,8 @@ fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
     }
 }
 
-/// Exports all that a simulated tenant had into `home`: what it lists, and all stays, though some lists do not name them.
-fn export(home: &Path) -> Simulator {
+/// Exports all that a simulated tenant had into `home`, or where the environment says: what it lists, and all stays, though some lists do not name them.
+fn export(home: &Path, environment: &[(&str, &str)]) -> Simulator {
     let tenant = TenantSettings {
         first_day: NaiveDate::from_ymd_opt(2025, 3, 1).unwrap(),
         days: 4,
@@ -133,6 +170,7 @@ fn export(home: &Path) -> Simulator {
         Command::new(env!("CARGO_BIN_EXE_vcq"))
             .current_dir(home)
             .envs([("VCQ_APP_ID", "cli_simulated"), ("VCQ_APP_SECRET", "simulated")])
+            .envs(environment.iter().copied())
             .args(["--base-url", url, "--requests-per-minute", &REQUESTS_PER_MINUTE.to_string()])
             .args(["export", "--discover", "2025-03-01..2025-03-04", "--manifest"])
             .arg(&manifest)
@@ -268,12 +306,18 @@ fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, v
     }
 }
 
-/// Reads the datasets with `engines`, in an environment of the pins in `requirements`.
-fn read(folder: &Path, day: &str, requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
+/// Reads the datasets with `engines`, in an environment of the pins in `requirements` and with these variables.
+fn read(place: &str, variables: &[(&str, &str)], requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
     let pins: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
     let python = python::environment(engines[0], &pins);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/readers.py");
-    let output = Command::new(python).arg(script).arg(folder).arg(day).args(engines).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .args([place, DAY])
+        .args(engines)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{engines:?} cannot read the datasets:\n{errors}");
     serde_json::from_slice(&output.stdout).unwrap()

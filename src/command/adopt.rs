@@ -44,7 +44,7 @@ pub struct Adopted {
 ///
 /// [`Error::Upstream`] while another process fetches. If journal or dataset cannot be read; what was taken stays taken.
 pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
-    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::of(&start.stores(config), config)?;
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal".into()));

@@ -35,6 +35,7 @@ use crate::{
     },
     journal::{Identity, Journal, JournalError},
     meeting::Meeting,
+    place::Place,
     printable::Printable,
     start::Start,
     stay::{MeetingNo, Participant, Stay},
@@ -65,10 +66,10 @@ struct Line {
 pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
     let mut checked = Checked::default();
     checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
-    checked.add("dataset", dataset_finding(&config.output, start).map_err(|error| fault_of(&error)));
+    checked.add("dataset", dataset_finding(&config.output, config, start).map_err(|error| fault_of(&error)));
     for dataset in Dataset::LISTED {
-        if let Some(folder) = config.discover.folder(dataset) {
-            checked.add(dataset.name(), dataset_finding(folder, start).map_err(|error| fault_of(&error)));
+        if let Some(place) = config.discover.place(dataset) {
+            checked.add(dataset.name(), dataset_finding(place, config, start).map_err(|error| fault_of(&error)));
         }
     }
     let journal = open_journal(config).map_err(Error::from);
@@ -117,7 +118,17 @@ fn open_journal(config: &Config) -> Result<Option<Journal>, JournalError> {
     }
 }
 
-fn dataset_finding(folder: &Path, start: &Start) -> Result<String, Error> {
+fn dataset_finding(place: &Place, config: &Config, start: &Start) -> Result<String, Error> {
+    match place {
+        Place::Folder(folder) => folder_finding(folder, start),
+        Place::Bucket(_) => {
+            let tried = start.stores(config).existing(place)?.try_out()?;
+            Ok(tried.map_or_else(|| writable(place), |tried| tried.to_string()))
+        }
+    }
+}
+
+fn folder_finding(folder: &Path, start: &Start) -> Result<String, Error> {
     if !folder.exists() {
         return creatable(folder);
     }

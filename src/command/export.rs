@@ -17,6 +17,7 @@ use self::{
     end::End,
     run::Run,
     spot_check::spot_check,
+    told::Told,
 };
 use super::{runs, standing::closes_at_s};
 use crate::{
@@ -32,9 +33,8 @@ use crate::{
     journal::{Identity, Journal, Lane},
     observe::report::{Report, SpotCheck},
     printable,
-    publish::{Publisher, look},
+    publish::Publisher,
     start::Start,
-    store::Store,
 };
 
 /// What an export is asked to do.
@@ -103,8 +103,8 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     let config = around.config;
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     let mut rejects = prepare(task, around)?;
-    let publisher = Publisher::new(Store::open(around.start.disk.clone(), &config.output)?, config);
-    let mut journal = begin(task, around, &publisher)?;
+    let publisher = Publisher::of(&around.start.stores(config), config)?;
+    let mut journal = begin(task, around, &publisher, &emit)?;
     let published_before = Published::by_now(&journal)?;
     // What may have to wait for its writer has nothing to land yet.
     let on_disk = task.manifests.are_on_disk().then(|| around.start.hold());
@@ -210,7 +210,7 @@ fn tell_discovered(
 
 /// Opens the journal, settles what an earlier process left of publishing, and makes sure that there is nothing in the way
 /// of the run; none of it sends a request.
-fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Result<Journal, Error> {
+fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: Emit<'_>) -> Result<Journal, Error> {
     let mut journal = Journal::open(&around.config.state, &Identity::of(around.config))?;
     let publishing = publisher.try_begin(&journal)?;
     if let Some(publishing) = &publishing {
@@ -218,9 +218,12 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher) -> Res
         drop(publishing.settle_intents(&mut journal));
     }
     let has_manifest = !task.manifests.files.is_empty();
-    look::check(&journal, publisher.store(), task.refresh.filter(|_| !has_manifest && task.discover.is_none()))?;
+    let refreshed = task.refresh.filter(|_| !has_manifest && task.discover.is_none());
+    // A night's requests are not to be lost to a bucket that does not answer: what they bring is kept in the journal.
+    if let Some(away) = publisher.check(&journal, refreshed, task.discover.is_some())? {
+        Told::failed(None, &away).emit(emit);
+    }
     if let Some(dates) = task.discover {
-        publisher.check_listed(&journal)?;
         check_begun(dates, around)?;
         // What is listed again is folded over what was listed before, which has to be there.
         if let Some(dates) = task.refresh {

@@ -14,7 +14,6 @@ use crate::{
     observe::report::Texts,
     publish::{Publication, Publisher, listed::ListedPublication},
     start::Start,
-    store::Store,
     words::Count,
 };
 
@@ -56,7 +55,7 @@ pub fn rebuild(
         return Err(Error::Usage(format!("--from {from} lies after --to {to}")));
     }
     let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
-    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::of(&start.stores(config), config)?;
     let publishing = publisher.begin(&journal)?;
     let mut dates = journal.landed_dates(from, to)?;
     let skipped = if is_of_all { pruned_dates(&journal)? } else { BTreeSet::new() };

@@ -46,7 +46,7 @@ pub struct Report {
 ///
 /// [`Error::Usage`] for more dates than a page holds, and for dates that are to be compared with themselves. [`Error::Stopped`] if it was told to stop: nothing is written then.
 pub fn report(task: &Report, config: &Config, start: &Start) -> Result<Figures, Error> {
-    let datasets = Datasets::existing(config, &start.disk)?;
+    let datasets = Datasets::existing(config, &start.stores(config))?;
     let named = |dates: NamedDates| dates.at(start.now(), config.timezone);
     let dates = match task.dates {
         Some(dates) => named(dates),

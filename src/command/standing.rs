@@ -10,14 +10,14 @@ use crate::{
     config::{AuthAs, Config},
     dataset::Dataset,
     dates::day_begin_s,
-    error::Error,
+    error::{Chain, Error},
     journal::{DateListing, Journal, State},
     publish::{
         listed,
         look::{self, Depth},
     },
     start::Start,
-    store::Store,
+    store::{Store, disk::DiskError},
 };
 
 /// One partition.
@@ -52,6 +52,14 @@ pub struct DateStatus {
     pub problems: Vec<String>,
     /// True if all done stays with samples are in visible files, and nothing is pending, failed or asked for again.
     pub complete: bool,
+}
+
+impl DateStatus {
+    /// Says that a bucket has not answered: whether the date is complete, nobody can tell.
+    fn is_not_seen(&mut self, error: &DiskError) {
+        self.complete = false;
+        self.problems.push(format!("it could not be looked at: {}", Chain(error)));
+    }
 }
 
 /// How the sign-in stands for work of so many seconds from now on; none: nobody who signs in asks.
@@ -99,14 +107,61 @@ fn add_listings(
         dates.entry(day).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() }).meetings = meetings;
     }
     for dataset in Dataset::LISTED {
-        let Some(folder) = config.discover.folder(dataset) else { continue };
-        let store = Store::existing(start.disk.clone(), folder)?;
-        for day in listed::dates(journal, &store, dataset)?.into_iter().filter(|day| is_wanted(*day)) {
-            let faults = listed::look(journal, &store, (dataset, day), Depth::Names)?.faults;
+        let Some(place) = config.discover.place(dataset) else { continue };
+        let store = start.stores(config).existing(place)?;
+        let at_once = match store.at_once() {
+            Err(error) if error.is_away() => {
+                for (day, _) in journal.listed_dates(dataset)?.into_iter().filter(|(day, _)| is_wanted(*day)) {
+                    dates.entry(day).or_default().is_not_seen(&error);
+                }
+                continue;
+            }
+            at_once => at_once?,
+        };
+        for day in listed::dates(journal, &at_once, dataset)?.into_iter().filter(|day| is_wanted(*day)) {
+            let look = |store| listed::look(journal, store, (dataset, day), Depth::Names);
+            let faults = look(&at_once)?.faults;
+            // What another process publishes between two looks is no fault.
+            let faults = if faults.is_empty() { faults } else { look(&store)?.faults };
             let date = dates.entry(day).or_default();
             date.complete &= faults.is_empty();
             date.problems.extend(faults.iter().map(|fault| format!("{}: {fault}", dataset.name())));
         }
+    }
+    Ok(())
+}
+
+/// What is published of each date, by looking.
+fn add_published(
+    journal: &Journal,
+    dataset: &Store,
+    is_wanted: &dyn Fn(NaiveDate) -> bool,
+    dates: &mut BTreeMap<NaiveDate, DateStatus>,
+) -> Result<(), Error> {
+    let at_once = &match dataset.at_once() {
+        Err(error) if error.is_away() => {
+            for day in journal.file_dates()?.into_iter().filter(|day| is_wanted(*day)) {
+                dates.entry(day).or_default();
+            }
+            for date in dates.values_mut() {
+                date.is_not_seen(&error);
+            }
+            return Ok(());
+        }
+        at_once => at_once?,
+    };
+    for day in look::dates(journal, at_once)?.into_iter().filter(|day| is_wanted(*day)) {
+        dates.entry(day).or_default();
+    }
+    for (day, date) in dates {
+        let look = |dataset: &Store| look::look(journal, dataset, *day, dataset.list(*day)?, Depth::Names);
+        // What another process publishes between two looks is no fault.
+        let found = look(at_once)?;
+        let found = if found.faults.is_empty() { found } else { look(dataset)? };
+        date.files = found.sound.len() as u64;
+        date.samples = found.sound.iter().map(|file| file.samples).sum();
+        date.complete &= found.faults.is_empty();
+        date.problems = found.faults.iter().map(ToString::to_string).collect();
     }
     Ok(())
 }
@@ -122,7 +177,7 @@ pub fn standing(
     start: &Start,
     is_wanted: impl Fn(NaiveDate) -> bool,
 ) -> Result<Vec<DateStatus>, Error> {
-    let dataset = &Store::existing(start.disk.clone(), &config.output)?;
+    let dataset = &start.stores(config).existing(&config.output)?;
     let mut dates: BTreeMap<_, DateStatus> = BTreeMap::new();
     for row in journal.coverage()?.into_iter().filter(|row| is_wanted(row.date)) {
         let date = dates.entry(row.date).or_insert_with(|| DateStatus { complete: true, ..DateStatus::default() });
@@ -143,19 +198,7 @@ pub fn standing(
     for (date, stays) in journal.early_ends_by_date()?.into_iter().filter(|(date, _)| is_wanted(*date)) {
         dates.entry(date).or_default().early_ends = stays;
     }
-    for day in look::dates(journal, dataset)?.into_iter().filter(|day| is_wanted(*day)) {
-        dates.entry(day).or_default();
-    }
-    for (day, date) in &mut dates {
-        let look = || look::look(journal, dataset, *day, dataset.list(*day)?, Depth::Names);
-        // What another process publishes between two looks is no fault.
-        let found = look()?;
-        let found = if found.faults.is_empty() { found } else { look()? };
-        date.files = found.sound.len() as u64;
-        date.samples = found.sound.iter().map(|file| file.samples).sum();
-        date.complete &= found.faults.is_empty();
-        date.problems = found.faults.iter().map(ToString::to_string).collect();
-    }
+    add_published(journal, dataset, &is_wanted, &mut dates)?;
     add_listings(journal, config, start, &is_wanted, &mut dates)?;
     Ok(dates.into_iter().map(|(day, date)| DateStatus { date: day, ..date }).collect())
 }

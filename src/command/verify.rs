@@ -23,7 +23,7 @@ use crate::{
         look::{Depth, Fault, Look, look},
     },
     start::Start,
-    store::{Store, disk::IS_STRANGER},
+    store::disk::IS_STRANGER,
     words::Count,
 };
 
@@ -52,9 +52,15 @@ pub struct Extent {
     pub dates: Option<Dates>,
     /// Whether the dataset is compared with the journal, and the journal itself is not looked at.
     pub is_quick: bool,
+    /// Whether files in a bucket are fetched and read too.
+    pub is_deep: bool,
 }
 
 impl Extent {
+    fn depth(&self) -> Depth {
+        if self.is_deep { Depth::Rows } else { Depth::Kept }
+    }
+
     fn has(&self, date: NaiveDate) -> bool {
         self.dates.is_none_or(|dates| dates.contain(date))
     }
@@ -97,9 +103,10 @@ pub fn verify_within(config: &Config, start: &Start, extent: Extent) -> Result<V
 }
 
 fn compare(journal: &Journal, config: &Config, start: &Start, extent: Extent) -> Result<Verified, Error> {
-    let dataset = Store::existing(start.disk.clone(), &config.output)?;
+    let dataset = start.stores(config).existing(&config.output)?;
     // Nothing may be published between the listings.
     let _publishing = journal.lock_publishing()?;
+    let dataset = dataset.at_once()?;
     let found = dataset.partitions()?;
     let mut dates: BTreeSet<NaiveDate> = found.dates.into_iter().collect();
     dates.extend(journal.file_dates()?);
@@ -117,7 +124,7 @@ fn compare(journal: &Journal, config: &Config, start: &Start, extent: Extent) ->
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} dates verified", verified.dates.len())));
         }
-        let mut look = look(journal, &dataset, date, dataset.list(date)?, Depth::Rows)?;
+        let mut look = look(journal, &dataset, date, dataset.list(date)?, extent.depth())?;
         look.faults.retain(|fault| match fault {
             Fault::Unpublished(stays) if is_fetching => {
                 verified.waiting.push((date, *stays));
@@ -141,14 +148,14 @@ fn compare_listed(
     (dataset, extent, is_fetching): (Dataset, Extent, bool),
     verified: &mut Verified,
 ) -> Result<(), Error> {
-    let Some(folder) = config.discover.folder(dataset) else { return Ok(()) };
-    let store = Store::existing(start.disk.clone(), folder)?;
+    let Some(place) = config.discover.place(dataset) else { return Ok(()) };
+    let store = start.stores(config).existing(place)?.at_once()?;
     verified.strangers.extend(store.partitions()?.strangers);
     for date in listed::dates(journal, &store, dataset)?.into_iter().filter(|date| extent.has(*date)) {
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} was not verified to its end", dataset.name())));
         }
-        let mut look = listed::look(journal, &store, (dataset, date), Depth::Rows)?;
+        let mut look = listed::look(journal, &store, (dataset, date), extent.depth())?;
         // A process that is fetching publishes what it has listed.
         look.faults.retain(|fault| !(is_fetching && *fault == Fault::Outdated));
         verified.listed.push((dataset, date, look));

@@ -6,7 +6,7 @@ mod discovery;
 mod text;
 mod texts;
 
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -21,6 +21,7 @@ use crate::{
     event::{Event, Refreshed, Wait},
     journal::{DateListing, State, Tally},
     manifest::{Lines, column::Column, reject::Reject},
+    place::Place,
     stay::Stay,
 };
 
@@ -559,9 +560,9 @@ impl Report {
     }
 
     /// Says that there is no file in the dataset, which most readers take for a mistake in its name.
-    pub fn dataset_is_empty_at(&mut self, folder: &Path) {
+    pub fn dataset_is_empty_at(&mut self, place: &Place) {
         self.dataset_is_empty = true;
-        self.empty_dataset = Some(folder.display().to_string());
+        self.empty_dataset = Some(place.to_string());
     }
 
     /// Lists a file that holds stays of this run and became visible while it ran, unless the run told of it.

@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     journal::{FileRow, Journal},
     parquet::StayRuns,
-    store::{FileName, Store},
+    store::{FileName, Store, Trust},
 };
 
 /// That a published file is not what was built.
@@ -47,8 +47,9 @@ pub fn open(store: &Store, file: &FileRow) -> Result<File, Error> {
 }
 
 /// Whether a visible file has the bytes that were built.
-pub fn has_built_bytes(store: &Store, file: &FileRow) -> Result<bool, Error> {
-    Ok(file.sha256 == Some(sha256(&file.name, open(store, file)?)?))
+pub fn has_built_bytes(store: &Store, file: &FileRow, trust: Trust) -> Result<bool, Error> {
+    let found = store.sha256(file.date, name_of(file)?, trust)?;
+    Ok(found.is_some() && found == file.sha256)
 }
 
 /// Reads a finished file back and compares it, stay by stay, with what the journal has landed.

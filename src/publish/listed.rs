@@ -29,7 +29,7 @@ use crate::{
     },
     start::Stop,
     stay::{MeetingNo, partition_date},
-    store::{FileName, Store, lock::StoreLock},
+    store::{FileName, Store, Trust, lock::StoreLock},
     tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
 };
 
@@ -67,8 +67,8 @@ struct Target<'a> {
 impl Publisher {
     /// A dataset that comes from listings, to be read; none if it is not published.
     pub fn listed_store(&self, dataset: Dataset) -> Result<Option<Store>, Error> {
-        let folder = self.discover.folder(dataset);
-        Ok(folder.map(|folder| Store::existing(self.store.disk(), folder)).transpose()?)
+        let place = self.discover.place(dataset);
+        Ok(place.map(|place| self.stores.existing(place)).transpose()?)
     }
 
     /// Makes sure that the datasets of discovery can be published, and are of this journal by names and sizes, before a request is
@@ -80,9 +80,13 @@ impl Publisher {
     pub fn check_listed(&self, journal: &Journal) -> Result<(), Error> {
         let mut found = Vec::new();
         for dataset in Dataset::LISTED {
-            let Some(folder) = self.discover.folder(dataset) else { continue };
-            let store = Store::open(self.store.disk(), folder)?;
-            for date in dates(journal, &store, dataset)? {
+            let Some(place) = self.discover.place(dataset) else { continue };
+            let store = self.stores.open(place)?;
+            let at_once = store.at_once()?;
+            for date in dates(journal, &at_once, dataset)? {
+                if look(journal, &at_once, (dataset, date), Depth::Names)?.faults.is_empty() {
+                    continue;
+                }
                 let before = journal.listed_file(dataset, date, true)?;
                 let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
                 let is_at_work =
@@ -160,8 +164,8 @@ impl Publishing {
 
     fn target(&self, dataset: Dataset) -> Result<Option<Target<'_>>, Error> {
         let settings = self.settings();
-        let Some((folder, table)) = settings.discover.folder(dataset).zip(table(dataset)) else { return Ok(None) };
-        let store = Store::open(settings.store.disk(), folder)?;
+        let Some((place, table)) = settings.discover.place(dataset).zip(table(dataset)) else { return Ok(None) };
+        let store = settings.stores.open(place)?;
         let lock = store.lock()?;
         Ok(Some(Target { dataset, table, store, lock, settings }))
     }
@@ -181,12 +185,12 @@ impl Target<'_> {
         if self.store.confirm(file.date, name)?.is_none() {
             return Ok(journal.withdraw_listed(file)?);
         }
-        journal.published_listed(file)?;
-        if sha256(&file.name, self.store.open_file(file.date, name)?)? == file.sha256 {
-            Ok(())
-        } else {
-            Err(changed(self.dataset, file))
+        let found = self.store.sha256(file.date, name, Trust::Kept)?;
+        if let Some(before) = journal.listed_file(self.dataset, file.date, true)? {
+            self.lock.finish_replace(file.date, name, &BTreeSet::from([name_of(&before)?]))?;
         }
+        journal.published_listed(file)?;
+        if found == Some(file.sha256) { Ok(()) } else { Err(changed(self.dataset, file)) }
     }
 
     /// Publishes a date; `None` if what is visible says the same already, or nothing was listed. What is visible and not what was
@@ -268,7 +272,7 @@ impl Target<'_> {
         };
         if let Err(error) = moved {
             // What is not visible is not going to be; where the disk does not say, the next process looks.
-            if error.is_refusal() || matches!(self.store.is_visible(date, name), Ok(false)) {
+            if error.is_refusal() || (!error.is_unclear() && matches!(self.store.is_visible(date, name), Ok(false))) {
                 drop(journal.withdraw_listed(&file));
             }
             return Err(error.into());
@@ -285,9 +289,7 @@ impl Target<'_> {
 
     /// Whether a published file is there as it was published.
     fn is_sound(&self, file: &ListedFile) -> Result<bool, Error> {
-        let name = name_of(file)?;
-        Ok(self.store.is_visible(file.date, name)?
-            && sha256(&file.name, self.store.open_file(file.date, name)?)? == file.sha256)
+        Ok(self.store.sha256(file.date, name_of(file)?, Trust::Kept)? == Some(file.sha256))
     }
 
     /// The name of a file with these rows. A visible name never gets other bytes: what takes the place of a damaged file has another.
@@ -451,6 +453,11 @@ pub fn look(
                 Some(Fault::Changed { what, can_be_rebuilt })
             }
             Some(_) if depth == Depth::Names => None,
+            Some(_) if depth == Depth::Kept && store.is_in_bucket() => {
+                let is_same = store.sha256(date, name, Trust::Kept)? == Some(file.sha256);
+                let what = || changed(dataset, &file).to_string();
+                (!is_same).then(|| Fault::Changed { what: what(), can_be_rebuilt })
+            }
             Some(_) => read_and_compare(store, &file)?.map(|what| Fault::Changed { what, can_be_rebuilt }),
         };
         match difference {
@@ -468,7 +475,7 @@ pub fn look(
 fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, Error> {
     let Some(table) = table(file.dataset) else { return Ok(None) };
     let name = name_of(file)?;
-    if sha256(&file.name, store.open_file(file.date, name)?)? != file.sha256 {
+    if store.sha256(file.date, name, Trust::Bytes)? != Some(file.sha256) {
         return Ok(Some(changed(file.dataset, file).to_string()));
     }
     Ok(match read_back(store.open_file(file.date, name)?, table) {

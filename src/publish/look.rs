@@ -12,7 +12,7 @@ use crate::{
     journal::{Astray, FileRow, Journal},
     printable::Printable,
     store::{
-        FileName, Listing, PartFile, Store,
+        FileName, Listing, PartFile, Store, Trust,
         disk::{IS_STRANGER, IS_UNKNOWN},
     },
 };
@@ -62,6 +62,9 @@ pub enum Fault {
 pub enum Depth {
     /// At names and sizes.
     Names,
+    /// At every byte and every row of what lies in a folder; of what is in a bucket at names, sizes and the digests that the
+    /// store keeps.
+    Kept,
     /// At every byte and every row.
     Rows,
 }
@@ -109,9 +112,12 @@ fn difference(
     if depth == Depth::Names {
         return Ok(None);
     }
+    if depth == Depth::Kept && store.is_in_bucket() {
+        return Ok((!has_built_bytes(store, file, Trust::Kept)?).then(|| Chain(&changed(file)).to_string()));
+    }
     // The digest finds any byte that was changed; the rows tell whether the journal still means the same.
     let read_back = || {
-        if !has_built_bytes(store, file)? {
+        if !has_built_bytes(store, file, Trust::Bytes)? {
             return Err(changed(file));
         }
         compare(journal, file, open(store, file)?)
@@ -198,7 +204,11 @@ impl fmt::Display for Fault {
 /// [`Error::Mismatch`] with what is missing, changed or not known.
 pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
-    for date in dates(journal, store)? {
+    let at_once = store.at_once()?;
+    for date in dates(journal, &at_once)? {
+        if look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults.is_empty() {
+            continue;
+        }
         let before = journal.files_on(date)?;
         let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;

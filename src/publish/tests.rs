@@ -12,7 +12,10 @@ use crate::{
     journal::{Identity, Lane, Manifested, NewPage},
     start::Stop,
     stay::{MeetingNo, Participant, Stay},
-    store::disk::{Disk, DiskError, LocalDisk},
+    store::{
+        disk::{Disk, DiskError, LocalDisk},
+        s3::S3Buckets,
+    },
 };
 
 const DATES: u32 = 8;
@@ -63,10 +66,9 @@ fn landed(home: &Path) -> Journal {
 }
 
 fn publisher(disk: Arc<dyn Disk>, home: &Path, workers: usize) -> Publisher {
-    let store = Store::open(disk, &home.join("quality")).unwrap();
-    let discover = Config::load(None, [], &[]).unwrap().discover;
-    let naive_offset = FixedOffset::east_opt(8 * 3600).unwrap();
-    Publisher { store, zone: Tz::Asia__Shanghai, naive_offset, discover, workers }
+    let config = Config::load(None, [], &[("output", home.join("quality").display().to_string())]).unwrap();
+    let stores = Stores::new(disk, Arc::new(S3Buckets::default()), &config);
+    Publisher { workers, ..Publisher::of(&stores, &config).unwrap() }
 }
 
 fn replace(publisher: &Publisher, journal: &mut Journal) -> (Vec<Publication>, Result<(), Error>) {

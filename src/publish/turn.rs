@@ -15,7 +15,7 @@ use chrono::NaiveDate;
 use super::{
     Publication, Publisher,
     build::build,
-    file::{changed, compare, has_built_bytes, name_of, open, refuse_pruned, sha256},
+    file::{changed, compare, name_of, open, refuse_pruned, sha256},
     look::{Depth, Look, look},
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         decode::Unknown,
     },
     start::Stop,
-    store::{Store, disk::DiskError, lock::StoreLock},
+    store::{FileName, Store, Trust, disk::DiskError, lock::StoreLock},
 };
 
 /// The right to change the dataset, held by one process at a time: whoever has it finds no intent but those of processes
@@ -206,15 +206,22 @@ impl Publishing {
 
     /// Whether a published file is there and no longer has the bytes that were published.
     fn is_damaged(&self, file: &FileRow) -> Result<bool, Error> {
-        if !self.settings.store.is_visible(file.date, name_of(file)?)? {
-            return Ok(false);
-        }
-        Ok(!has_built_bytes(&self.settings.store, file)?)
+        let found = self.settings.store.sha256(file.date, name_of(file)?, Trust::Kept)?;
+        Ok(found.is_some_and(|found| file.sha256 != Some(found)))
     }
 
     /// Settles the date's intent, if a process has left one.
     fn settle_on(&self, journal: &mut Journal, date: NaiveDate) -> Result<(), Error> {
         journal.intent_on(date)?.map_or(Ok(()), |file| self.settle(journal, &file))
+    }
+
+    /// Takes away what a visible file was to replace, where it has not been.
+    fn finish_replace(&self, journal: &Journal, file: &FileRow) -> Result<(), Error> {
+        if file.replaces {
+            let known = published_names(journal, file.date)?;
+            self.lock.finish_replace(file.date, name_of(file)?, &known)?;
+        }
+        Ok(())
     }
 
     /// Records that the file is visible, if it is, and forgets that it was to be, if it is not.
@@ -230,9 +237,10 @@ impl Publishing {
             journal.withdraw(file)?;
             return if file.replaces { relearn(journal, &self.settings.store, file.date) } else { Ok(()) };
         };
-        let found = sha256(&file.name, open(&self.settings.store, file)?)?;
+        let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;
         match file.sha256 {
             Some(built) => {
+                self.finish_replace(journal, file)?;
                 journal.published(file)?;
                 if built == found { Ok(()) } else { Err(changed(file)) }
             }
@@ -260,7 +268,10 @@ impl Publishing {
                 // What is not visible is not going to be: nothing is left of the intent. Where the disk does not say, and
                 // where it is visible after all, the next process looks.
                 let is_refused = matches!(&error, Error::Disk(error) if error.is_refusal());
-                if is_refused || matches!(self.settings.store.is_visible(file.date, name_of(&file)?), Ok(false)) {
+                let is_unclear = matches!(&error, Error::Disk(error) if error.is_unclear());
+                let is_absent =
+                    || Ok::<_, Error>(matches!(self.settings.store.is_visible(file.date, name_of(&file)?), Ok(false)));
+                if is_refused || (!is_unclear && is_absent()?) {
                     drop(journal.withdraw(&file));
                 }
                 Err(error)
@@ -280,17 +291,18 @@ impl Publishing {
         compare(journal, file, sealed.reopen()?)?;
         journal.built(file, sealed.bytes(), sha256(&file.name, sealed.reopen()?)?)?;
         let part = if file.replaces {
-            let mut known = BTreeSet::new();
-            for replaced in journal.files_on(file.date)?.iter().filter(|file| file.published) {
-                known.insert(name_of(replaced)?);
-            }
-            self.lock.replace(file.date, sealed, &known)?
+            self.lock.replace(file.date, sealed, &published_names(journal, file.date)?)?
         } else {
             self.lock.put_if_absent(file.date, sealed)?
         };
         journal.published(file)?;
         Ok((part.bytes, unreadable, unknown))
     }
+}
+
+/// The names of the date's published files.
+fn published_names(journal: &Journal, date: NaiveDate) -> Result<BTreeSet<FileName>, Error> {
+    journal.files_on(date)?.iter().filter(|file| file.published).map(name_of).collect()
 }
 
 /// Learns from the published files of a date which stays are in each, where the journal has forgotten it: an older version

@@ -12,6 +12,8 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 
+use super::bucket::{BucketError, Trouble};
+
 /// What the dataset does to a disk. Tests put another one in its place, which fails where it is told to.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Creates one folder with the permissions `mode` less the umask.
@@ -89,6 +91,16 @@ pub enum DiskError {
         /// The system's answer.
         source: io::Error,
     },
+    /// An object store refused, or did not answer.
+    #[error("cannot {operation} `{}`", path.display())]
+    Bucket {
+        /// What was tried, in the imperative.
+        operation: &'static str,
+        /// The address of what it was tried on.
+        path: PathBuf,
+        /// What the store said.
+        source: BucketError,
+    },
     /// A finished file cannot go from staging to the dataset in one step, most likely because `output` is a mount point.
     #[error("`{}` and its staging folder `{}` are not on one file system", output.display(), staging.display())]
     OtherFileSystem {
@@ -140,14 +152,25 @@ impl DiskError {
         match self {
             Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } | Self::NoFolder { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::CrossesDevices,
-            Self::OtherFileSystem { .. } | Self::Busy { .. } => false,
+            Self::OtherFileSystem { .. } | Self::Busy { .. } | Self::Bucket { .. } => false,
         }
+    }
+
+    /// True if what was to be made visible is not, and may be all the same once a request that is under way arrives.
+    pub fn is_unclear(&self) -> bool {
+        matches!(self, Self::Bucket { source, .. } if source.is_unclear())
+    }
+
+    /// True if a bucket has not answered: what was asked of it can be asked later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Bucket { source, .. } if source.trouble == Trouble::Away)
     }
 
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Io { source, .. } => hint_of(source),
+            Self::Bucket { source, .. } => source.hint(),
             Self::OtherFileSystem { .. } => Some("set `output` to a folder inside of the mounted file system"),
             Self::Exists { .. } | Self::Unknown { .. } => Some(
                 "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \

@@ -15,9 +15,10 @@ use std::{
 use chrono::NaiveDate;
 
 use super::{
-    FileName, OPEN_MODE, PartFile, Store,
+    At, FileName, OPEN_MODE, PartFile, Store,
     disk::{DiskError, found, open_folder},
-    entries, folder_name,
+    folder::{Folder, entries},
+    folder_name,
     staging::{PROBE, PROBED, Sealed, Staged, is_name_in_staging},
 };
 
@@ -56,21 +57,29 @@ impl StoreLock {
     ///
     /// # Errors
     ///
-    /// [`DiskError::Exists`] if a file of this name is visible, which stays as it is.
+    /// [`DiskError::Exists`] if a file of this name is visible, which stays as it is; in a bucket, if it has other bytes.
     pub fn put_if_absent(&self, date: NaiveDate, part: Sealed) -> Result<PartFile, DiskError> {
+        match &self.store.at {
+            At::Folder(dataset) => self.put_in_folder(dataset, date, part),
+            At::Bucket(objects) => objects.put_if_absent(date, &part),
+        }
+    }
+
+    fn put_in_folder(&self, dataset: &Folder, date: NaiveDate, part: Sealed) -> Result<PartFile, DiskError> {
         let (name, bytes) = (part.name(), part.bytes());
-        let target = self.store.path_of(date, name);
-        let folder = self.date_folder(date)?;
+        let target = dataset.path_of(date, name);
+        let folder = self.date_folder(dataset, date)?;
         let disk = &self.store.disk;
         part.move_into(&folder).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => DiskError::Exists { path: target.clone() },
             _ => DiskError::io("publish", &target)(source),
         })?;
-        disk.sync(&folder).map_err(DiskError::io("sync", &self.store.folder_of(date)))?;
+        disk.sync(&folder).map_err(DiskError::io("sync", &dataset.folder_of(date)))?;
         Ok(PartFile { date, name, bytes })
     }
 
-    /// Puts `part` in the place of all that the partition `date` holds, in one step: of the files `known`, and of no other.
+    /// Puts `part` in the place of the files `known` of the partition `date`: in a folder of all that it holds, in one step; in a
+    /// bucket by putting it and then taking them away, which [`StoreLock::finish_replace`] finishes where it was cut.
     ///
     /// A reader at work sees the old partition or the new one, or gets an error about a missing file. The old files stay
     /// in staging until the dataset is locked again: a reader that had opened the old folder, but not listed it, would find
@@ -80,13 +89,34 @@ impl StoreLock {
     ///
     /// [`DiskError::Exists`] if the part has the name of a visible file and other bytes, [`DiskError::Stranger`] and
     /// [`DiskError::Unknown`] if the partition holds something else than the files `known`: it would be lost. The
-    /// partition stays as it is in these cases.
+    /// partition stays as it is in these cases. In a bucket what is not known stays where it is.
     pub fn replace(&self, date: NaiveDate, part: Sealed, known: &BTreeSet<FileName>) -> Result<PartFile, DiskError> {
+        match &self.store.at {
+            At::Folder(dataset) => self.exchange(dataset, date, part, known),
+            At::Bucket(objects) => objects.replace(date, &part, known),
+        }
+    }
+
+    /// Takes away what the file `name`, which is visible, was to replace and has not yet. In a folder nothing is left of that.
+    pub fn finish_replace(&self, date: NaiveDate, name: FileName, known: &BTreeSet<FileName>) -> Result<(), DiskError> {
+        match &self.store.at {
+            At::Folder(_) => Ok(()),
+            At::Bucket(objects) => objects.retire(date, name, known),
+        }
+    }
+
+    fn exchange(
+        &self,
+        dataset: &Folder,
+        date: NaiveDate,
+        part: Sealed,
+        known: &BTreeSet<FileName>,
+    ) -> Result<PartFile, DiskError> {
         let disk = &self.store.disk;
-        let live = self.store.folder_of(date);
-        let replaces = self.check_replaceable(date, &part, known)?;
+        let live = dataset.folder_of(date);
+        let replaces = check_replaceable(dataset, date, &part, known)?;
         let (fresh, file) = self.gather(date, part)?;
-        let root = open_folder(&self.store.root)?;
+        let root = open_folder(&dataset.root)?;
         if replaces {
             let exchanged = disk.exchange(&fresh, &root, &folder_name(date));
             if exchanged.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::CrossesDevices) {
@@ -97,7 +127,7 @@ impl StoreLock {
         } else {
             disk.rename(&fresh, &root, &folder_name(date)).map_err(DiskError::io("publish", &live))?;
         }
-        disk.sync(&root).map_err(DiskError::io("sync", &self.store.root))?;
+        disk.sync(&root).map_err(DiskError::io("sync", &dataset.root))?;
         disk.sync(&self.staging).map_err(DiskError::io("sync", &self.store.staging))?;
         Ok(file)
     }
@@ -105,7 +135,8 @@ impl StoreLock {
     /// Makes sure that the partition's folder can be exchanged, without doing it: one that lies in a lower layer of an
     /// overlay file system cannot, which has to be known before requests are spent on what is to take its place.
     pub fn check_exchangeable(&self, date: NaiveDate) -> Result<(), DiskError> {
-        let live = self.store.folder_of(date);
+        let At::Folder(dataset) = &self.store.at else { return Ok(()) };
+        let live = dataset.folder_of(date);
         if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
             return Ok(());
         }
@@ -128,29 +159,6 @@ impl StoreLock {
         }
     }
 
-    /// Whether the partition has a folder, all of whose files may go.
-    fn check_replaceable(&self, date: NaiveDate, part: &Sealed, known: &BTreeSet<FileName>) -> Result<bool, DiskError> {
-        let live = self.store.folder_of(date);
-        if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
-            return Ok(false);
-        }
-        open_folder(&live)?;
-        let mut listing = self.store.list(date)?;
-        if let Some(path) = listing.strangers.pop() {
-            return Err(DiskError::Stranger { path });
-        }
-        for file in listing.files {
-            let path = live.join(file.name.to_string());
-            if !known.contains(&file.name) {
-                return Err(DiskError::Unknown { path });
-            }
-            if file.name == part.name() && !same_bytes(part.path(), &path)? {
-                return Err(DiskError::Exists { path });
-            }
-        }
-        Ok(true)
-    }
-
     /// Moves a sealed file into a folder of its own in staging: the partition as it will be.
     fn gather(&self, date: NaiveDate, part: Sealed) -> Result<(PathBuf, PartFile), DiskError> {
         let disk = &self.store.disk;
@@ -166,8 +174,8 @@ impl StoreLock {
     }
 
     /// The partition's folder, created if need be. A link in its place is refused: it leads out of the dataset.
-    fn date_folder(&self, date: NaiveDate) -> Result<File, DiskError> {
-        let path = self.store.folder_of(date);
+    fn date_folder(&self, dataset: &Folder, date: NaiveDate) -> Result<File, DiskError> {
+        let path = dataset.folder_of(date);
         match self.store.disk.create_folder(&path, OPEN_MODE) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(DiskError::io("create", &path)(error));
@@ -175,7 +183,7 @@ impl StoreLock {
             _ => {}
         }
         // Also if it stands already: whoever created it may have been killed before this.
-        self.store.sync_folder(&self.store.root)?;
+        dataset.sync_folder(&dataset.root)?;
         open_folder(&path)
     }
 
@@ -207,6 +215,34 @@ impl StoreLock {
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         self.store.disk.remove(path).map_err(DiskError::io("remove", path))
     }
+}
+
+/// Whether the partition has a folder, all of whose files may go.
+fn check_replaceable(
+    dataset: &Folder,
+    date: NaiveDate,
+    part: &Sealed,
+    known: &BTreeSet<FileName>,
+) -> Result<bool, DiskError> {
+    let live = dataset.folder_of(date);
+    if found(fs::symlink_metadata(&live)).map_err(DiskError::io("look at", &live))?.is_none() {
+        return Ok(false);
+    }
+    open_folder(&live)?;
+    let mut listing = dataset.list(date)?;
+    if let Some(path) = listing.strangers.pop() {
+        return Err(DiskError::Stranger { path });
+    }
+    for file in listing.files {
+        let path = live.join(file.name.to_string());
+        if !known.contains(&file.name) {
+            return Err(DiskError::Unknown { path });
+        }
+        if file.name == part.name() && !same_bytes(part.path(), &path)? {
+            return Err(DiskError::Exists { path });
+        }
+    }
+    Ok(true)
 }
 
 fn same_bytes(left: &Path, right: &Path) -> Result<bool, DiskError> {

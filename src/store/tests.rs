@@ -349,8 +349,10 @@ fn a_reader_sees_the_old_partition_or_the_new_one() {
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| (1..=GENERATION_COUNT).for_each(replace));
         while !writer.is_finished() {
-            let names: Vec<_> =
-                fs::read_dir(dataset.folder_of(day)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            let names: Vec<_> = fs::read_dir(dataset.path_of(day, FIRST).parent().unwrap())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect();
             let contents: io::Result<Vec<String>> = names.iter().map(fs::read_to_string).collect();
             match contents {
                 Ok(contents) => assert!(contents.len() == 1 || contents == ["0", "0"], "{contents:?}"),

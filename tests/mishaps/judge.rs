@@ -85,7 +85,7 @@ impl Stage {
     /// Reads every file of the dataset.
     fn see(&self) -> Result<Sight, String> {
         let mut sight = Sight::default();
-        let output = &self.world.config.output;
+        let output = self.world.config.output.folder().unwrap();
         if !output.exists() {
             return Ok(sight);
         }

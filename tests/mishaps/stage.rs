@@ -487,7 +487,7 @@ impl Stage {
     fn happen(&mut self, mishap: Mishap) {
         match mishap {
             Mishap::Stranger { day } => {
-                let folder = self.world.config.output.join(format!("date={}", date_of(day)));
+                let folder = self.world.config.output.folder().unwrap().join(format!("date={}", date_of(day)));
                 fs::create_dir_all(&folder).unwrap();
                 let path = folder.join("notes.txt");
                 fs::write(&path, "not a file of ours").unwrap();
@@ -543,7 +543,7 @@ impl Stage {
     }
 
     fn harm_file(&mut self, day: usize, harm: Harm) {
-        let folder = self.world.config.output.join(format!("date={}", date_of(day)));
+        let folder = self.world.config.output.folder().unwrap().join(format!("date={}", date_of(day)));
         let is_whole = |path: &PathBuf| !self.harmed.contains_key(path);
         let Some(path) = parts(&folder).into_iter().find(is_whole) else { return };
         let mut bytes = fs::read(&path).unwrap();

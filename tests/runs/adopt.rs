@@ -74,7 +74,7 @@ fn a_file_that_cannot_be_read_or_doubles_rows_is_refused() {
     let mut world = crate::world(settings(33), 20, 0);
     let life = world.export();
     check(&world, &life);
-    let date = fs::read_dir(&world.config.output).unwrap().next().unwrap().unwrap().path();
+    let date = fs::read_dir(world.config.output.folder().unwrap()).unwrap().next().unwrap().unwrap().path();
     let part = fs::read_dir(&date).unwrap().next().unwrap().unwrap().path();
     let bytes = fs::read(&part).unwrap();
     fs::write(date.join("part-00000000000000aa.parquet"), &bytes).unwrap();

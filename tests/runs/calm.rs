@@ -131,7 +131,7 @@ fn each_date_and_page_is_verified_within_a_month_of_nights() {
     };
     let sound = nights(&mut world, &empty);
     assert!(sound.iter().all(|(exit, check)| *exit == Some(0) && check["problems"] == json!([])), "{sound:#?}");
-    let dates = fs::read_dir(&world.config.output).unwrap().map(|date| date.unwrap().path());
+    let dates = fs::read_dir(world.config.output.folder().unwrap()).unwrap().map(|date| date.unwrap().path());
     let files: Vec<_> = dates.flat_map(|date| fs::read_dir(date).unwrap()).map(|file| file.unwrap().path()).collect();
     assert_eq!((sum(&sound, "dates"), sum(&sound, "files")), (files.len() as u64, files.len() as u64));
     assert_eq!(sum(&sound, "landed_pages"), world.books().pages().count() as u64);

@@ -191,8 +191,8 @@ fn a_month_of_nights_beside_the_backfill_of_a_year_loses_nothing() {
 /// What the three datasets hold.
 pub(crate) fn datasets(world: &World) -> [Files; 3] {
     let listed = [&world.config.discover.meetings, &world.config.discover.participants];
-    let [meetings, participants] = listed.map(|folder| files(folder.as_deref().unwrap()));
-    [files(&world.config.output), meetings, participants]
+    let [meetings, participants] = listed.map(|place| files(place.as_ref().unwrap().folder().unwrap()));
+    [files(world.config.output.folder().unwrap()), meetings, participants]
 }
 
 #[test]

@@ -28,10 +28,10 @@ fn calm(mut world: World) -> Calm {
     let start = world.now;
     let life = world.export();
     assert_eq!(life.exit, Some(0));
-    let published = files(&world.config.output);
+    let published = files(&world.output());
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     let duration = (world.now - start).to_std().unwrap();
-    Calm { events: life.events, duration, published, rebuilt: files(&world.config.output) }
+    Calm { events: life.events, duration, published, rebuilt: files(&world.output()) }
 }
 
 /// Lets a killed world be finished by one more process, and compares what comes of it with the calm run.
@@ -40,13 +40,13 @@ fn finish(mut world: World, calm: &Calm, what: &str) {
     assert_eq!(life.exit, Some(0), "{what}");
     check(&world, &life);
     check_complete(&world);
-    for (name, bytes) in files(&world.config.output) {
+    for (name, bytes) in files(&world.output()) {
         let same_stays = calm.published.get(&name);
         assert!(same_stays.is_none_or(|calm| *calm == bytes), "{what}: {name} has other bytes");
     }
     check_idle(&mut world, &life);
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
-    assert!(files(&world.config.output) == calm.rebuilt, "{what}: a rebuild gives other bytes");
+    assert!(files(&world.output()) == calm.rebuilt, "{what}: a rebuild gives other bytes");
 }
 
 #[test]

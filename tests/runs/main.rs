@@ -19,6 +19,7 @@ use crate::world::World;
 
 mod adopt;
 mod archive;
+mod buckets;
 mod calm;
 mod clock;
 mod discover;
@@ -35,6 +36,8 @@ mod refresh;
 mod sign_in;
 mod upgrade;
 
+#[path = "../support/buckets.rs"]
+mod frail_buckets;
 #[path = "../support/invariants.rs"]
 mod invariants;
 #[path = "../support/listed.rs"]

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// All dates of the tenant.
-fn all_dates() -> Dates {
+pub(crate) fn all_dates() -> Dates {
     Dates { first: "2025-03-03".parse().unwrap(), last: "2025-03-05".parse().unwrap() }
 }
 
@@ -78,13 +78,13 @@ fn what_has_changed_is_published_in_the_place_of_what_was_there() {
 #[test]
 fn what_is_the_same_changes_no_file() {
     let mut world = exported(21);
-    let files_before = files(&world.config.output);
+    let files_before = files(world.config.output.folder().unwrap());
     world.serve_anew(before(21));
     let orders = world.orders();
     let life = refresh(&mut world, orders);
     assert_eq!((life.exit, refreshed(&life)), (Some(0), [0, 46, 0, 0]));
     assert!(life.sent > 46 && life.report["files"].as_array().unwrap().is_empty());
-    assert!(files(&world.config.output) == files_before);
+    assert!(files(world.config.output.folder().unwrap()) == files_before);
     check(&world, &life);
     let life = world.export();
     check_idle(&mut world, &life);
@@ -101,13 +101,13 @@ fn what_the_api_no_longer_has_is_kept() {
         (FaultKind::Reset, 65, [0, 0, 0, 46]),
     ] {
         let mut world = exported(22);
-        let files_before = files(&world.config.output);
+        let files_before = files(world.config.output.folder().unwrap());
         world.serve_anew(Settings { faults: vec![Fault { kind, when: When::Rate(1.0) }], ..before(22) });
         let orders = world.orders();
         let life = refresh(&mut world, orders);
         assert_eq!((life.exit, refreshed(&life)), (Some(exit), expected), "{kind:?}");
         assert_eq!(life.report["failures"].as_array().unwrap().len() as u64, expected[3], "{kind:?}");
-        assert!(files(&world.config.output) == files_before, "{kind:?}");
+        assert!(files(world.config.output.folder().unwrap()) == files_before, "{kind:?}");
         world.serve_anew(before(22));
         let life = world.export();
         assert_eq!((life.sent, life.exit), (0, Some(0)), "{kind:?}: no stay is undone by it");

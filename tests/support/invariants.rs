@@ -23,7 +23,7 @@ pub(crate) fn check(world: &World, life: &Life) {
     let Some(exit) = life.exit else { return };
     check_report(life, exit);
     check_published(world, life, &found);
-    let staging = world.config.output.with_extension("staging");
+    let staging = world.staging();
     // What a refresh has replaced stays in folders of staging until the next publication begins.
     let replaced = |name: &String| name.contains('/') && life.report["refreshed"].is_object();
     assert!(files(&staging).keys().all(replaced), "staging is not empty");
@@ -42,10 +42,10 @@ pub(crate) fn check_complete(world: &World) {
 
 /// The same command again asks for nothing and changes no file.
 pub(crate) fn check_idle(world: &mut World, life: &Life) {
-    let before = (files(&world.config.output), world.books().token_requests);
+    let before = (files(&world.output()), world.books().token_requests);
     let again = world.export();
     assert_eq!((again.sent, again.exit, again.account()), (0, life.exit, life.account()));
-    assert!(before == (files(&world.config.output), world.books().token_requests), "an idle run left a trace");
+    assert!(before == (files(&world.output()), world.books().token_requests), "an idle run left a trace");
     check(world, &again);
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn check_rebuild(world: &World) {
     let before = check_rows(world);
     let rebuilt = [(); 2].map(|()| {
         rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
-        files(&world.config.output)
+        files(&world.output())
     });
     assert!(rebuilt[0] == rebuilt[1], "two rebuilds differ");
     let dates: BTreeSet<_> = rebuilt[0].keys().map(|name| name.split_once('/').unwrap().0).collect();

@@ -115,8 +115,12 @@ pub(crate) fn check_listed(world: &World, seen_early: bool) {
             expected_participants.push(expected(world, attendance.cells(), date(world, meeting.start_s)));
         }
     }
-    compare("meetings", &rows(world.config.discover.meetings.as_deref().unwrap()), &expected_meetings);
-    compare("participants", &rows(world.config.discover.participants.as_deref().unwrap()), &expected_participants);
+    compare("meetings", &rows(world.config.discover.meetings.as_ref().unwrap().folder().unwrap()), &expected_meetings);
+    compare(
+        "participants",
+        &rows(world.config.discover.participants.as_ref().unwrap().folder().unwrap()),
+        &expected_participants,
+    );
 }
 
 /// Tells the first rows that are on one side alone.

@@ -62,9 +62,9 @@ pub(crate) fn files(folder: &Path) -> Files {
 pub(crate) fn check_rows(world: &World) -> BTreeSet<StayKey> {
     let stays: BTreeMap<StayOrder, &SimulatedStay> = world.stays.iter().map(|stay| (order_of(stay), stay)).collect();
     let mut found = BTreeSet::new();
-    for name in files(&world.config.output).keys() {
+    for name in files(&world.output()).keys() {
         let date = date_of(name);
-        for stay in check_file(world, &world.config.output.join(name), &stays) {
+        for stay in check_file(world, &world.output().join(name), &stays) {
             let start = DateTime::from_timestamp(stay.meeting_start_s, 0).unwrap();
             assert_eq!(start.with_timezone(&world.config.timezone).date_naive(), date, "partition of {stay:?}");
             assert!(found.insert(stay.key), "twice in the dataset: {stay:?}");

@@ -37,6 +37,7 @@ use vcq::{
     fetch::Until,
     intake::Manifests,
     journal::Lane,
+    place::Place,
     simulator::{
         Settings, SharedSimulator, Simulator,
         books::Books,
@@ -45,7 +46,11 @@ use vcq::{
         tenant::{SimulatedStay, TenantSettings, UserIdType},
     },
     start::{Start, Stop},
-    store::disk::{Disk, LocalDisk},
+    store::{
+        bucket::Buckets,
+        disk::{Disk, LocalDisk},
+        s3::S3Buckets,
+    },
 };
 
 /// One tenant, one state folder, one dataset.
@@ -71,6 +76,8 @@ pub(crate) struct World {
     pub(crate) abandoned: u64,
     /// The disk under the dataset.
     pub(crate) disk: Arc<dyn Disk>,
+    /// The buckets of a dataset that is in one.
+    pub(crate) buckets: Arc<dyn Buckets>,
     seed: u64,
 }
 
@@ -234,6 +241,7 @@ impl World {
             restarted_pages: 0,
             abandoned: 0,
             disk: Arc::new(LocalDisk),
+            buckets: Arc::new(S3Buckets::default()),
             seed,
         };
         world.write_manifest("manifest.csv", world.stays.iter());
@@ -261,7 +269,23 @@ impl World {
     /// The start of a command that neither waits nor fetches.
     pub(crate) fn start(&self) -> Start {
         let now = self.now;
-        Start::new(move || now, self.seed, Stop::new().1).on(self.disk.clone())
+        Start::new(move || now, self.seed, Stop::new().1).on(self.disk.clone()).in_buckets(self.buckets.clone())
+    }
+
+    /// Where the files of the dataset lie; of one in a bucket, where the tests' buckets have them.
+    pub(crate) fn output(&self) -> PathBuf {
+        match &self.config.output {
+            Place::Folder(folder) => folder.clone(),
+            Place::Bucket(place) => self.path("buckets").join(place.bucket()).join(place.prefix()),
+        }
+    }
+
+    /// Where its files are built.
+    pub(crate) fn staging(&self) -> PathBuf {
+        match &self.config.output {
+            Place::Folder(folder) => folder.with_extension("staging"),
+            Place::Bucket(place) => self.config.state.join("staging").join(place.folder_name()),
+        }
     }
 
     /// A path in the world's folder.
@@ -335,7 +359,9 @@ impl World {
     ) -> Life {
         sleep(orders.starts_after).await;
         let (stop_sender, stop) = Stop::new();
-        let start = Start::new(jumping(wall.clone(), orders.clock_jump), self.seed, stop).on(self.disk.clone());
+        let start = Start::new(jumping(wall.clone(), orders.clock_jump), self.seed, stop)
+            .on(self.disk.clone())
+            .in_buckets(self.buckets.clone());
         let own_sent = Cell::new(0);
         let inner = InProcess::new(self.simulator.clone(), wall.clone(), self.config.api.request_timeout)
             .seen_by(self.witnesses.clone());

@@ -26,7 +26,6 @@ use crate::{
     read::decode::Unknown,
     start::Start,
     stay::partition_date,
-    store::Store,
     words::Count,
 };
 
@@ -97,7 +96,7 @@ pub fn import(archives: &[PathBuf], config: &Config, start: &Start) -> Result<Im
     for (path, form) in archives.iter().zip(&forms).filter(|(path, _)| !path.exists() || path.is_file()) {
         ArchiveReader::open(*form, path, &rules).map_err(|source| unreadable(path, source))?;
     }
-    let publisher = Publisher::new(Store::open(start.disk.clone(), &config.output)?, config);
+    let publisher = Publisher::of(&start.stores(config), config)?;
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
         return Err(Error::Upstream("another process is fetching into this journal, or importing".into()));

@@ -18,7 +18,6 @@ use crate::{
         look::{Depth, Fault, look},
     },
     start::Start,
-    store::Store,
     words::Count,
 };
 
@@ -87,7 +86,7 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
     let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let mut pruned = Pruned::default();
     let Some(last) = before.pred_opt() else { return Ok(pruned) };
-    let dataset = Store::existing(start.disk.clone(), &config.output)?;
+    let dataset = start.stores(config).existing(&config.output)?;
     let publishing = journal.lock_publishing()?;
     // A date that is begun is finished.
     let _held = start.hold();
@@ -127,7 +126,8 @@ fn prune_listings(
     (before, start): (NaiveDate, &Start),
     pruned: &mut Pruned,
 ) -> Result<(), Error> {
-    let publisher = Publisher::new(Store::existing(start.disk.clone(), &config.output)?, config);
+    let stores = start.stores(config);
+    let publisher = Publisher::new(stores.existing(&config.output)?, stores, config);
     let mut prunable = Vec::new();
     for date in journal.listing_dates_before(before)? {
         if start.stop.is_requested() {

@@ -13,15 +13,14 @@ use crate::{
         listed::{self, ListedLook},
         look::{Depth, Fault, Look, look},
     },
-    store::Store,
 };
 
 /// Of so many dates, and of so many stays, one is looked at: in so many nights each has had its turn. No multiple of seven, so that
 /// each has it too where runs are of some days of the week alone.
 const ONE_IN: u32 = 29;
 
-/// Compares the files of the dates whose turn it is with the journal, byte by byte and row by row, and a share of the landed
-/// pages with their digests. None if another process is publishing, or if it was told to stop.
+/// Compares the files of the dates whose turn it is with the journal, byte by byte and row by row (in a bucket by the digests that
+/// it keeps), and a share of the landed pages with their digests. None if another process is publishing, or if it was told to stop.
 pub(super) fn spot_check(
     journal: &Journal,
     publisher: &Publisher,
@@ -36,18 +35,18 @@ pub(super) fn spot_check(
             return Ok(None);
         }
         let Look { sound, faults } =
-            look(journal, publisher.store(), date, publisher.store().list(date)?, Depth::Rows)?;
+            look(journal, publisher.store(), date, publisher.store().list(date)?, Depth::Kept)?;
         check.files += sound.len() as u64;
         take(&mut check, date, &faults);
     }
     for dataset in Dataset::LISTED {
-        let Some(folder) = around.config.discover.folder(dataset) else { continue };
-        let store = Store::existing(start.disk.clone(), folder)?;
+        let Some(place) = around.config.discover.place(dataset) else { continue };
+        let store = start.stores(around.config).existing(place)?;
         for (date, _) in journal.listed_dates(dataset)?.into_iter().filter(|(date, _)| share.has(*date)) {
             if start.stop.is_requested() {
                 return Ok(None);
             }
-            let ListedLook { sound, faults } = listed::look(journal, &store, (dataset, date), Depth::Rows)?;
+            let ListedLook { sound, faults } = listed::look(journal, &store, (dataset, date), Depth::Kept)?;
             check.files += u64::from(sound.is_some());
             take(&mut check, date, &faults);
         }
