@@ -34,10 +34,13 @@ mod matrix;
 mod quota;
 mod refresh;
 mod sign_in;
+mod tables;
 mod upgrade;
 
 #[path = "../support/buckets.rs"]
 mod frail_buckets;
+#[path = "../support/frail.rs"]
+mod frail;
 #[path = "../support/invariants.rs"]
 mod invariants;
 #[path = "../support/listed.rs"]
