@@ -11,6 +11,7 @@ use std::{
     fmt,
     fs::{self, File},
     io::{self, Seek},
+    ops::Range,
     path::{self, Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -122,6 +123,32 @@ pub struct Store {
     table: Option<Arc<Table>>,
     /// What the table was at one moment, if listings are answered from that.
     seen: Option<Arc<TableState>>,
+}
+
+/// A visible file, of which some bytes are read: of one in a bucket these alone are fetched.
+#[derive(Debug)]
+pub struct Parts {
+    part: PartFile,
+    file: File,
+    /// Where it is, if that is not here.
+    away: Option<Objects>,
+}
+
+impl Parts {
+    /// Its size, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.part.bytes
+    }
+
+    /// Brings these bytes here, unless all are.
+    pub fn bring(&self, range: Range<u64>) -> Result<(), DiskError> {
+        self.away.as_ref().map_or(Ok(()), |objects| objects.bring(&self.part, range, &self.file))
+    }
+
+    /// The file. What was not brought of it reads as zeros.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Where a dataset lies.
@@ -345,13 +372,22 @@ impl Store {
         }
     }
 
-    /// SHA-256 of a file that is visible.
-    pub fn sha256(&self, date: NaiveDate, name: FileName, trust: Trust) -> Result<[u8; 32], DiskError> {
+    /// Opens a file that is visible, to read some of its bytes.
+    pub fn open_parts(&self, part: PartFile) -> Result<Parts, DiskError> {
+        Ok(match &self.at {
+            At::Folder(folder) => Parts { file: folder.open_file(part.date, part.name)?, part, away: None },
+            At::Bucket(objects) => Parts { file: objects.unread(&part)?, part, away: Some(objects.clone()) },
+        })
+    }
+
+    /// SHA-256 of a file; none if it is not visible.
+    pub fn sha256(&self, date: NaiveDate, name: FileName, trust: Trust) -> Result<Option<[u8; 32]>, DiskError> {
         match &self.at {
             At::Bucket(objects) if trust == Trust::Kept => objects.kept_sha256(date, name),
+            _ if !self.is_visible(date, name)? => Ok(None),
             _ => {
                 let path = self.path_of(date, name);
-                sha256_of(&self.open_file(date, name)?).map_err(DiskError::io("read", &path))
+                sha256_of(&self.open_file(date, name)?).map(Some).map_err(DiskError::io("read", &path))
             }
         }
     }

@@ -4,12 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use chrono::{DateTime, NaiveDate};
 use serde::Deserialize;
@@ -32,14 +27,19 @@ use vcq::{
     },
 };
 
+use moto::Moto;
 use personal::PERSONAL;
 
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "support/personal.rs"]
 mod personal;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/server.rs"]
 mod server;
+#[path = "readers/tables.rs"]
+mod tables;
 
 /// The most that the configuration allows, so that the export takes a second or two.
 const REQUESTS_PER_MINUTE: u32 = 10_000;
@@ -80,21 +80,55 @@ struct Pruned {
 fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
     let home = tempfile::tempdir().unwrap();
     let simulator = export(home.path(), &[]);
-    let mut expected = written_by(&simulator);
+    let expected = expected_of(&simulator);
+    let place = home.path().display().to_string();
+    let mut engines = read(&place, &[], include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
+    engines.extend(read(&place, &[], include_str!("python/spark.txt"), &["spark"]));
+    check(&engines, &expected);
+}
+
+#[test]
+fn from_a_bucket_they_read_the_same() {
+    let moto = Moto::start();
+    let home = tempfile::tempdir().unwrap();
+    let credentials = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "simulated")];
+    let datasets = [
+        ("VCQ_OUTPUT", "s3://lake/vcq/quality"),
+        ("VCQ_DISCOVER_MEETINGS", "s3://lake/vcq/meetings"),
+        ("VCQ_DISCOVER_PARTICIPANTS", "s3://lake/vcq/participants"),
+        ("VCQ_STORE_ENDPOINT", &*moto.address),
+        ("VCQ_STORE_ALLOW_HTTP", "true"),
+    ];
+    let simulator = export(home.path(), &[&credentials[..], &datasets].concat());
+    let expected = expected_of(&simulator);
+    let store = [&credentials[..], &[("AWS_ENDPOINT_URL", &*moto.address)]].concat();
+    let place = "s3://lake/vcq";
+    let mut engines = read(place, &store, include_str!("python/lake.txt"), &["duckdb", "polars", "pyarrow"]);
+    engines.extend(read(place, &store, include_str!("python/spark.txt"), &["spark"]));
+    check(&engines, &expected);
+}
+
+/// A date of the tenant.
+const DAY: &str = "2025-03-01";
+
+/// What a reader of all files must find, and of a query for [`DAY`] alone.
+fn expected_of(simulator: &Simulator) -> Readings {
+    let mut expected = written_by(simulator);
     let quality = &expected.quality;
     assert!(quality.unparsed.len() > 10 && quality.values.len() == 54, "the tenant leaves columns empty");
     let (meetings, participants) = (&expected.meetings, &expected.participants);
     assert!(!meetings.unparsed.is_empty() && !participants.unparsed.is_empty(), "all texts of lists can be read");
     let all: u64 = expected.joined.values().sum();
     assert!(expected.joined.len() >= 4 && (quality.rows / 2..=quality.rows).contains(&all), "{:?}", expected.joined);
-    let day = quality.dates.keys().next().unwrap().clone();
+    assert_eq!(quality.dates.keys().next().unwrap(), DAY);
     for reading in [&mut expected.quality, &mut expected.meetings, &mut expected.participants] {
-        reading.pruned = Pruned { rows: reading.dates[&day], files_read: 1, files: reading.dates.len() };
+        reading.pruned = Pruned { rows: reading.dates[DAY], files_read: 1, files: reading.dates.len() };
     }
+    expected
+}
 
-    let mut engines =
-        read(home.path(), &day, include_str!("python/requirements.txt"), &["duckdb", "polars", "pyarrow"]);
-    engines.extend(read(home.path(), &day, include_str!("python/spark.txt"), &["spark"]));
+/// Compares what all engines have found.
+fn check(engines: &BTreeMap<String, Readings>, expected: &Readings) {
     assert_eq!(engines.len(), TYPE_NAMES.len());
     let quality_names: Vec<&str> = KEY_COLUMNS
         .iter()
@@ -104,7 +138,7 @@ fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
         .collect();
     let [meetings_names, participants_names] = [&MEETINGS, &PARTICIPANTS]
         .map(|table| table.published(&[]).map(|column| column.name).chain([UNPARSED.name]).collect::<Vec<_>>());
-    for (engine, found) in &engines {
+    for (engine, found) in engines {
         for (dataset, found, expected, names) in [
             ("quality", &found.quality, &expected.quality, &quality_names),
             ("meetings", &found.meetings, &expected.meetings, &meetings_names),
@@ -118,119 +152,7 @@ fn duckdb_polars_pyarrow_and_spark_read_what_the_tenant_wrote() {
     }
 }
 
-/// What a reader finds in a table, by the log; `tables.py` tells it in this form.
-#[derive(Debug, Deserialize)]
-struct TableReading {
-    rows: u64,
-    sums: BTreeMap<String, f64>,
-    dates: BTreeMap<String, u64>,
-}
-
-/// What `tables.py` saw of a table that others were changing.
-#[derive(Debug, Deserialize)]
-struct Watched {
-    queries: u64,
-    seen: Vec<(u64, String, String)>,
-}
-
-/// How many rebuilds a reader of the table is at work beside: `VCQ_TABLE_REBUILDS=1000` tries more.
-fn rebuilds() -> usize {
-    std::env::var("VCQ_TABLE_REBUILDS").map_or(100, |count| count.parse().unwrap())
-}
-
-#[test]
-fn duckdb_polars_deltalake_and_spark_read_the_tables() {
-    let home = tempfile::tempdir().unwrap();
-    // Of files with other bytes, old ones among them: a pattern would find each row twice.
-    let simulator = export(home.path(), &[("VCQ_TABLE", "delta"), ("VCQ_API_NAIVE_UTC_OFFSET", "+07:00")]);
-    vcq(home.path(), &["rebuild"], &[("VCQ_TABLE", "delta")]);
-    let old = home.path().join("quality").read_dir().unwrap().map(Result::unwrap);
-    let parts = old.filter(|entry| entry.file_name() != "_delta_log").map(|entry| entry.path().read_dir().unwrap().count());
-    assert!(parts.sum::<usize>() > 4, "no file was replaced");
-
-    let python = python::environment("tables", &pins(include_str!("python/tables.txt")));
-    let mut read: BTreeMap<String, BTreeMap<String, TableReading>> =
-        run_tables(&python, &["read", home.path().to_str().unwrap(), "duckdb", "polars", "deltalake"]);
-    let files: serde_json::Value = run_tables(&python, &["files", home.path().to_str().unwrap()]);
-    let listed = home.path().join("files.json");
-    std::fs::write(&listed, files.to_string()).unwrap();
-    let spark = python::environment("spark", &pins(include_str!("python/spark.txt")));
-    read.extend(run_tables::<BTreeMap<_, _>>(&spark, &["spark", listed.to_str().unwrap()]));
-    assert_eq!(read.len(), 4);
-    let expected = written_by(&simulator);
-    for (engine, tables) in &read {
-        for (dataset, expected) in
-            [("quality", &expected.quality), ("meetings", &expected.meetings), ("participants", &expected.participants)]
-        {
-            let (place, found) = (format!("{engine}, {dataset}"), &tables[dataset]);
-            assert_eq!((found.rows, &found.dates), (expected.rows, &expected.dates), "{place}");
-            check_sums(&place, &found.sums, &expected.sums);
-        }
-    }
-}
-
-/// Rebuilds by turns with one offset and another: the table is one of two, and every query sees one of them.
-#[test]
-fn a_reader_of_a_table_sees_one_of_two_numbers() {
-    let home = tempfile::tempdir().unwrap();
-    export(home.path(), &[("VCQ_TABLE", "delta")]);
-    let python = python::environment("tables", &pins(include_str!("python/tables.txt")));
-    let table = home.path().join("quality");
-    let watch = |engine: &str| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/tables.py");
-        let mut watch = Command::new(&python);
-        watch.arg(script).arg("watch").arg(&table).arg(engine).stdin(Stdio::piped()).stdout(Stdio::piped());
-        watch.spawn().unwrap()
-    };
-    let seen = |child: Child| -> Watched {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "the reader's own errors stand above");
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let offsets = ["+07:00", "+08:00"];
-    let rebuild = |turn: usize| {
-        let environment = [("VCQ_TABLE", "delta"), ("VCQ_API_NAIVE_UTC_OFFSET", offsets[turn % 2])];
-        vcq(home.path(), &["rebuild", "2025-03-02"], &environment);
-    };
-    let states: Vec<_> = (0..2)
-        .map(|turn| {
-            rebuild(turn);
-            let mut seen = seen(watch("duckdb")).seen;
-            assert_eq!(seen.len(), 1);
-            seen.remove(0)
-        })
-        .collect();
-    assert!(states[0].0 == states[1].0 && states[0] != states[1], "{states:?}");
-    let readers = ["duckdb", "deltalake"].map(watch);
-    (0..rebuilds()).for_each(rebuild);
-    for watched in readers.map(seen) {
-        assert!(watched.queries > 2 && watched.seen.iter().all(|seen| states.contains(seen)), "{watched:?}, {states:?}");
-    }
-}
-
-fn pins(requirements: &str) -> Vec<&str> {
-    requirements.lines().filter(|line| !line.starts_with('#')).collect()
-}
-
-fn run_tables<T: serde::de::DeserializeOwned>(python: &Path, arguments: &[&str]) -> T {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/tables.py");
-    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn vcq(home: &Path, arguments: &[&str], environment: &[(&str, &str)]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_vcq"))
-        .current_dir(home)
-        .envs([("VCQ_APP_ID", "cli_simulated"), ("VCQ_APP_SECRET", "simulated")])
-        .envs(environment.iter().copied())
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Exports all that a simulated tenant had into `home`: what it lists, and all stays, though some lists do not name them.
+/// Exports all that a simulated tenant had into `home`, or where the environment says: what it lists, and all stays, though some lists do not name them.
 fn export(home: &Path, environment: &[(&str, &str)]) -> Simulator {
     let tenant = TenantSettings {
         first_day: NaiveDate::from_ymd_opt(2025, 3, 1).unwrap(),
@@ -386,11 +308,22 @@ fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, v
     }
 }
 
-/// Reads the datasets with `engines`, in an environment of the pins in `requirements`.
-fn read(folder: &Path, day: &str, requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
+/// The pins in a file of requirements.
+fn pins(requirements: &str) -> Vec<&str> {
+    requirements.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+/// Reads the datasets with `engines`, in an environment of the pins in `requirements` and with these variables.
+fn read(place: &str, variables: &[(&str, &str)], requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
     let python = python::environment(engines[0], &pins(requirements));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/readers.py");
-    let output = Command::new(python).arg(script).arg(folder).arg(day).args(engines).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .args([place, DAY])
+        .args(engines)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{engines:?} cannot read the datasets:\n{errors}");
     serde_json::from_slice(&output.stdout).unwrap()

@@ -143,7 +143,9 @@ fn add_published(
             for day in journal.file_dates()?.into_iter().filter(|day| is_wanted(*day)) {
                 dates.entry(day).or_default();
             }
-            dates.values_mut().for_each(|date| date.is_not_seen(&error));
+            for date in dates.values_mut() {
+                date.is_not_seen(&error);
+            }
             return Ok(());
         }
         at_once => at_once?,

@@ -1,6 +1,11 @@
 //! The published files that figures come from, and their columns.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, MapArray, PrimitiveArray, RecordBatch, StringArray},
@@ -9,9 +14,12 @@ use arrow::{
 };
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+use parquet::{
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
+    file::metadata::ParquetMetaData,
 };
 
 use crate::{
@@ -21,9 +29,16 @@ use crate::{
     error::Error,
     parquet::ParquetFileError,
     place::Place,
-    store::{FileName, Store, Stores},
+    store::{PartFile, Parts, Store, Stores},
     tables::quality::UNPARSED,
 };
+
+/// How much of the end of a file is asked for before it is known how much of it says what stands where: a small file is here as a
+/// whole then.
+const END_BYTES: u64 = 256 * 1024;
+
+/// What is not wanted and read all the same, because asking once more takes longer.
+const GAP_BYTES: u64 = 256 * 1024;
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 8192;
@@ -74,7 +89,7 @@ impl Datasets {
     /// The files of a date, in the order of their names.
     pub(super) fn files(&self, dataset: Dataset, date: NaiveDate) -> Result<Vec<Part<'_>>, Error> {
         let Some(store) = self.store(dataset) else { return Ok(Vec::new()) };
-        Ok(store.readable(date)?.into_iter().map(|file| Part { store, dataset, date, name: file.name }).collect())
+        Ok(store.readable(date)?.into_iter().map(|file| Part { store, dataset, file }).collect())
     }
 
     /// The zone that decided the dates, as a file says it; `None` without a file that does.
@@ -103,8 +118,7 @@ fn named_by(dataset: Dataset) -> &'static [&'static str] {
 pub(super) struct Part<'a> {
     store: &'a Store,
     dataset: Dataset,
-    date: NaiveDate,
-    name: FileName,
+    file: PartFile,
 }
 
 impl Part<'_> {
@@ -114,7 +128,7 @@ impl Part<'_> {
     ///
     /// If the file has not even the columns that name its rows: it is no file of vcq's.
     pub(super) fn read<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Batches, Error> {
-        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        let (parts, builder) = self.open()?;
         if let Some(lacking) =
             named_by(self.dataset).iter().find(|name| builder.schema().field_with_name(name).is_err())
         {
@@ -122,36 +136,83 @@ impl Part<'_> {
             return Err(Error::Parquet { name: self.path(), source: ParquetFileError::Contents(what) });
         }
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        for range in ranges(builder.metadata(), &mask, parts.bytes()) {
+            parts.bring(range)?;
+        }
         let reader = self.parquet(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
         Ok(Batches { reader, path: self.path() })
     }
 
     /// How many rows it has.
     pub(super) fn rows(&self) -> Result<u64, Error> {
-        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        let (_, builder) = self.open()?;
         Ok(builder.metadata().file_metadata().num_rows().max(0).cast_unsigned())
     }
 
     /// The zone in the file's metadata.
     fn zone(&self) -> Result<Option<Tz>, Error> {
-        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(self.open()?))?;
+        let (_, builder) = self.open()?;
         let pairs = builder.metadata().file_metadata().key_value_metadata();
         let named = pairs.into_iter().flatten().find(|pair| pair.key == "vcq.timezone");
         Ok(named.and_then(|pair| pair.value.as_ref()?.parse().ok()))
     }
 
-    fn open(&self) -> Result<File, Error> {
-        Ok(self.store.open_file(self.date, self.name)?)
+    /// The file, of which so far the end is here, which says what stands where.
+    fn open(&self) -> Result<(Parts, ParquetRecordBatchReaderBuilder<File>), Error> {
+        let parts = self.store.open_parts(self.file)?;
+        let bytes = parts.bytes();
+        parts.bring(bytes.saturating_sub(END_BYTES)..bytes)?;
+        let failed = |source| Error::File { operation: "read", path: self.path(), source };
+        let end_bytes = u64::from(end_bytes(parts.file(), bytes).map_err(failed)?);
+        if end_bytes > END_BYTES {
+            parts.bring(bytes.saturating_sub(end_bytes)..bytes.saturating_sub(END_BYTES))?;
+        }
+        let file = parts.file().try_clone().map_err(failed)?;
+        let builder = self.parquet(ParquetRecordBatchReaderBuilder::try_new(file))?;
+        Ok((parts, builder))
     }
 
     /// Where it stands, for messages.
     pub(super) fn path(&self) -> String {
-        self.store.path_of(self.date, self.name).display().to_string()
+        self.store.path_of(self.file.date, self.file.name).display().to_string()
     }
 
     fn parquet<T>(&self, done: Result<T, parquet::errors::ParquetError>) -> Result<T, Error> {
         done.map_err(|error| Error::Parquet { name: self.path(), source: error.into() })
     }
+}
+
+/// How many bytes at the end of a file say what stands where, the last eight among them.
+fn end_bytes(mut file: &File, bytes: u64) -> io::Result<u32> {
+    const LAST_BYTES: u32 = 8;
+    let mut length = [0; 4];
+    if bytes >= u64::from(LAST_BYTES) {
+        file.seek(SeekFrom::Start(bytes - u64::from(LAST_BYTES)))?;
+        file.read_exact(&mut length)?;
+    }
+    Ok(u32::from_le_bytes(length).saturating_add(LAST_BYTES))
+}
+
+/// Where these columns stand in a file of `bytes` bytes, without what is here already; what is near to each other is one.
+fn ranges(metadata: &ParquetMetaData, mask: &ProjectionMask, bytes: u64) -> Vec<Range<u64>> {
+    let begin_of_end = bytes.saturating_sub(END_BYTES);
+    let mut wanted: Vec<Range<u64>> = metadata
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf)))
+        .map(|(_, column)| column.byte_range())
+        .map(|(from, length)| from..from.saturating_add(length).min(begin_of_end))
+        .filter(|range| range.start < range.end)
+        .collect();
+    wanted.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in wanted {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// The rows of a file, some at a time.

@@ -48,7 +48,8 @@ pub fn open(store: &Store, file: &FileRow) -> Result<File, Error> {
 
 /// Whether a visible file has the bytes that were built.
 pub fn has_built_bytes(store: &Store, file: &FileRow, trust: Trust) -> Result<bool, Error> {
-    Ok(file.sha256 == Some(store.sha256(file.date, name_of(file)?, trust)?))
+    let found = store.sha256(file.date, name_of(file)?, trust)?;
+    Ok(found.is_some() && found == file.sha256)
 }
 
 /// Reads a finished file back and compares it, stay by stay, with what the journal has landed.

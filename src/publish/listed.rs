@@ -201,11 +201,11 @@ impl Target<'_> {
         let known = self.known(journal, file.date)?;
         // Whatever else the table has of the date is of an earlier file, also where the journal does not know it.
         let claim = Claim { number: journal.listed_intent(self.dataset, file.date)?, replaces: true, is_first: false };
-        match self.shelf().settle(journal, (part, found == file.sha256), claim, &known)? {
+        match self.shelf().settle(journal, (part, found == Some(file.sha256)), claim, &known)? {
             Settled::Published => journal.published_listed(file)?,
             Settled::Superseded => journal.withdraw_listed(file)?,
         }
-        if found == file.sha256 { Ok(()) } else { Err(changed(self.dataset, file)) }
+        if found == Some(file.sha256) { Ok(()) } else { Err(changed(self.dataset, file)) }
     }
 
     /// Publishes a date; `None` if what is visible says the same already, or nothing was listed. What is visible and not what was
@@ -304,8 +304,7 @@ impl Target<'_> {
 
     /// Whether a published file is there as it was published.
     fn is_sound(&self, file: &ListedFile) -> Result<bool, Error> {
-        let name = name_of(file)?;
-        Ok(self.store.is_visible(file.date, name)? && self.store.sha256(file.date, name, Trust::Kept)? == file.sha256)
+        Ok(self.store.sha256(file.date, name_of(file)?, Trust::Kept)? == Some(file.sha256))
     }
 
     /// The name of a file with these rows. A visible name never gets other bytes: what takes the place of a damaged file has another.
@@ -475,7 +474,7 @@ pub fn look(
             }
             Some(_) if depth == Depth::Names => None,
             Some(_) if depth == Depth::Kept && store.is_in_bucket() => {
-                let is_same = store.sha256(date, name, Trust::Kept)? == file.sha256;
+                let is_same = store.sha256(date, name, Trust::Kept)? == Some(file.sha256);
                 let what = || changed(dataset, &file).to_string();
                 (!is_same).then(|| Fault::Changed { what: what(), can_be_rebuilt })
             }
@@ -501,7 +500,7 @@ pub fn look(
 fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, Error> {
     let Some(table) = table(file.dataset) else { return Ok(None) };
     let name = name_of(file)?;
-    if store.sha256(file.date, name, Trust::Bytes)? != file.sha256 {
+    if store.sha256(file.date, name, Trust::Bytes)? != Some(file.sha256) {
         return Ok(Some(changed(file.dataset, file).to_string()));
     }
     Ok(match read_back(store.open_file(file.date, name)?, table) {

@@ -15,7 +15,7 @@ use chrono::NaiveDate;
 use super::{
     Publication, Publisher,
     build::build,
-    file::{changed, compare, has_built_bytes, name_of, open, refuse_pruned, sha256},
+    file::{changed, compare, name_of, open, refuse_pruned, sha256},
     look::{Depth, Look, look},
     table::{Settled, Shelf},
 };
@@ -223,10 +223,8 @@ impl Publishing {
 
     /// Whether a published file is there and no longer has the bytes that were published.
     fn is_damaged(&self, file: &FileRow) -> Result<bool, Error> {
-        if !self.settings.store.is_visible(file.date, name_of(file)?)? {
-            return Ok(false);
-        }
-        Ok(!has_built_bytes(&self.settings.store, file, Trust::Kept)?)
+        let found = self.settings.store.sha256(file.date, name_of(file)?, Trust::Kept)?;
+        Ok(found.is_some_and(|found| file.sha256 != Some(found)))
     }
 
     /// Settles the date's intent, if a process has left one.
@@ -247,7 +245,7 @@ impl Publishing {
             journal.withdraw(file)?;
             return if file.replaces { relearn(journal, &self.settings.store, file.date) } else { Ok(()) };
         };
-        let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?;
+        let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;
         match file.sha256 {
             Some(built) => {
                 let known = published_names(journal, file.date)?;

@@ -1,6 +1,6 @@
 //! The bucket under a dataset: every request that a fault can strike, and the error that tells of it.
 
-use std::{fmt, fs::File, io::Write, sync::Arc};
+use std::{fmt, fs::File, io::Write, ops::Range, sync::Arc};
 
 use crate::config::ObjectStores;
 
@@ -20,8 +20,8 @@ pub trait Bucket: fmt::Debug + Send + Sync {
     /// What stands under a key; `None` if there is nothing.
     fn look(&self, key: &str) -> Result<Option<Object>, BucketError>;
 
-    /// Writes an object of `bytes` bytes to `into`.
-    fn get(&self, key: &str, bytes: u64, into: &mut dyn Write) -> Result<(), BucketError>;
+    /// Writes these bytes of an object to `into`.
+    fn get(&self, key: &str, range: Range<u64>, into: &mut dyn Write) -> Result<(), BucketError>;
 
     /// What stands right under a prefix, in no order.
     fn list(&self, prefix: &str) -> Result<Vec<Entry>, BucketError>;
@@ -76,6 +76,8 @@ pub enum Trouble {
     Taken,
     /// There is no such bucket.
     NoBucket,
+    /// There is no object under the key that was to be read.
+    Gone,
     /// The store does not know these credentials, or does not let them do this.
     Denied,
     /// There are no credentials, or the settings cannot be used.
@@ -116,6 +118,7 @@ impl BucketError {
     pub fn hint(&self) -> Option<&'static str> {
         match self.trouble {
             Trouble::Taken | Trouble::Refused | Trouble::Other => None,
+            Trouble::Gone => Some("run again: it may have been replaced while it was read"),
             Trouble::NoBucket => Some("create the bucket, or correct its name, `store.endpoint` or `store.region`"),
             Trouble::Denied => Some(
                 "let the credentials read, list, put and delete objects under this prefix; with a wrong clock, or a wrong \

@@ -10,7 +10,8 @@ use std::{
     fmt,
     fs::File,
     hash::{BuildHasher, Hasher, RandomState},
-    io::{self, Seek, Write},
+    io::{self, Seek, SeekFrom, Write},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -110,7 +111,7 @@ impl Objects {
             },
         };
         let mut content = Vec::new();
-        self.bucket.get(&key, bytes, &mut content).map_err(self.failed("read", &key))?;
+        self.bucket.get(&key, 0..bytes, &mut content).map_err(self.failed("read", &key))?;
         Ok(Some(content))
     }
 
@@ -134,7 +135,7 @@ impl Objects {
             .ok_or_else(|| DiskError::io("read", &self.address(&key))(io::ErrorKind::NotFound.into()))?;
         let mut file =
             tempfile::tempfile_in(&self.scratch).map_err(DiskError::io("create a file in", &self.scratch))?;
-        self.bucket.get(&key, object.bytes, &mut file).map_err(self.failed("read", &key))?;
+        self.bucket.get(&key, 0..object.bytes, &mut file).map_err(self.failed("read", &key))?;
         let fetched = file.metadata().map_err(DiskError::io("look at", &self.scratch))?.len();
         if fetched != object.bytes {
             let said = format!("{fetched} of {} bytes came", object.bytes);
@@ -142,6 +143,21 @@ impl Objects {
         }
         file.rewind().map_err(DiskError::io("read in", &self.scratch))?;
         Ok(file)
+    }
+
+    /// A file of which nothing is here but its size; see [`Objects::bring`].
+    pub(super) fn unread(&self, part: &PartFile) -> Result<File, DiskError> {
+        let here = |error| DiskError::io("create a file in", &self.scratch)(error);
+        let file = tempfile::tempfile_in(&self.scratch).map_err(here)?;
+        file.set_len(part.bytes).map_err(here)?;
+        Ok(file)
+    }
+
+    /// Brings some bytes of a visible file to their place in `file`.
+    pub(super) fn bring(&self, part: &PartFile, range: Range<u64>, mut file: &File) -> Result<(), DiskError> {
+        let key = self.key_of(part.date, part.name);
+        file.seek(SeekFrom::Start(range.start)).map_err(DiskError::io("write in", &self.scratch))?;
+        self.bucket.get(&key, range, &mut file).map_err(self.failed("read", &key))
     }
 
     /// The same dataset, whose listings tell what is there at this moment.
@@ -284,19 +300,17 @@ impl Objects {
         if is_same { Ok(true) } else { Err(DiskError::Exists { path: self.address(upload.key) }) }
     }
 
-    /// The digest that the store keeps of a visible file; of one that it keeps none of, the digest of its bytes.
-    pub(super) fn kept_sha256(&self, date: NaiveDate, name: FileName) -> Result<[u8; 32], DiskError> {
-        let key = self.key_of(date, name);
+    /// The digest that the store keeps of a file, if that is visible; of one that it keeps none of, the digest of its bytes.
+    pub(super) fn kept_sha256(&self, date: NaiveDate, name: FileName) -> Result<Option<[u8; 32]>, DiskError> {
         match self.look(date, name)? {
-            Some(Object { sha256: Some(sha256), .. }) => Ok(sha256),
-            Some(Object { bytes, sha256: None }) => self.read_sha256(&key, bytes),
-            None => Err(DiskError::io("look at", &self.address(&key))(io::ErrorKind::NotFound.into())),
+            Some(Object { bytes, sha256: None }) => self.read_sha256(&self.key_of(date, name), bytes).map(Some),
+            looked => Ok(looked.and_then(|object| object.sha256)),
         }
     }
 
     fn read_sha256(&self, key: &str, bytes: u64) -> Result<[u8; 32], DiskError> {
         let mut hash = Sha256::new();
-        self.bucket.get(key, bytes, &mut hash).map_err(self.failed("read", key))?;
+        self.bucket.get(key, 0..bytes, &mut hash).map_err(self.failed("read", key))?;
         Ok(hash.finalize().into())
     }
 
@@ -348,7 +362,7 @@ impl Objects {
         let mut read = Vec::new();
         let object = self.bucket.look(key).map_err(self.failed("look at", key))?;
         let bytes = object.map_or(0, |object| object.bytes);
-        self.bucket.get(key, bytes, &mut read).map_err(self.failed("read", key))?;
+        self.bucket.get(key, 0..bytes, &mut read).map_err(self.failed("read", key))?;
         if read != expected.as_bytes() {
             let said = "what is read is not what was put";
             return Err(self.failed("read", key)(BucketError::new(Trouble::Refused, said)));

@@ -9,6 +9,7 @@ use std::{
     error, fmt,
     fs::File,
     io::{self, Read, Seek, Write},
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -305,10 +306,10 @@ impl Bucket for S3 {
         }
     }
 
-    fn get(&self, key_text: &str, bytes: u64, into: &mut dyn Write) -> Result<(), BucketError> {
-        let mut from = 0;
-        while from < bytes {
-            let range = from..bytes.min(from + RANGE_BYTES);
+    fn get(&self, key_text: &str, wanted: Range<u64>, into: &mut dyn Write) -> Result<(), BucketError> {
+        let mut from = wanted.start;
+        while from < wanted.end {
+            let range = from..wanted.end.min(from + RANGE_BYTES);
             from = range.end;
             let (key, expected) = (key(key_text)?, range.end - range.start);
             let part = self.ask(|client| Box::pin(async move { client.get_range(&key, range).await }))?;
@@ -326,8 +327,9 @@ impl Bucket for S3 {
         let listed = self.ask(|client| Box::pin(async move { client.list_with_delimiter(Some(&within)).await }))?;
         let folders =
             listed.common_prefixes.iter().filter_map(|path| path.filename()).map(|name| Entry::Folder(name.into()));
+        // What some programs put to have an empty folder has lost the slash at its end, and is none of what stands in it.
         let objects = listed.objects.iter().filter_map(|object| {
-            let name = object.location.filename()?.to_owned();
+            let name = object.location.as_ref().strip_prefix(prefix)?.to_owned();
             Some(Entry::Object { name, bytes: object.size })
         });
         Ok(folders.chain(objects).collect())
@@ -485,6 +487,7 @@ fn read_error(error: &object_store::Error) -> BucketError {
     let is_of_network = chain(error).any(<dyn error::Error>::is::<HttpError>);
     let trouble = match error {
         E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => Trouble::Taken,
+        E::NotFound { .. } if code == Some("NoSuchKey") => Trouble::Gone,
         E::NotFound { .. } => Trouble::NoBucket,
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => Trouble::Denied,
         E::NotImplemented { .. } | E::NotSupported { .. } => Trouble::Unsupported,

@@ -4,8 +4,10 @@
 
 use std::{
     io::Write as _,
+    net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::NaiveDate;
@@ -14,20 +16,34 @@ use vcq::{
     error::Chain,
     place::Place,
     store::{
-        FileName, Store, Stores, Trust,
+        FileName, Listing, Store, Stores, Trust,
         disk::{DiskError, LocalDisk},
-        s3::S3Buckets,
+        s3::{Patience, S3Buckets},
     },
 };
 
 use self::server::{Condition, Fault, Faults, Server};
 
-mod moto;
+mod black_box;
+mod commands;
+mod kills;
+mod lake;
 mod server;
 
+#[path = "../support/canary.rs"]
+mod canary;
+#[path = "../support/moto.rs"]
+mod moto;
 #[path = "../support/python.rs"]
 mod python;
+#[expect(dead_code, reason = "the seeds of other tests")]
+#[path = "../support/seeds.rs"]
+mod seeds;
+#[expect(dead_code, reason = "the rows of datasets in folders")]
+#[path = "../cli/world.rs"]
+mod world;
 
+const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
 const NAME: FileName = FileName::new(0xabc);
 const KEY: &str = "lake/vcq/quality/date=2025-04-01/part-0000000000000abc.parquet";
 
@@ -38,6 +54,15 @@ fn date() -> NaiveDate {
 fn calm() -> Faults {
     Box::new(|_, _, _| None)
 }
+
+/// What a store may do about conditions.
+const CONDITIONS: [Condition; 5] = [
+    Condition::Kept,
+    Condition::Refused(400, "NotImplemented"),
+    Condition::Refused(400, "InvalidArgument"),
+    Condition::Refused(501, "NotImplemented"),
+    Condition::Ignored,
+];
 
 /// What happens to the first request of this method, and to so many of that after it.
 fn first(method: &'static str, count: usize, fault: Fault) -> Faults {
@@ -70,6 +95,11 @@ impl Home {
 
 /// A dataset in the store at this address; what is built for it stands in `folder`.
 fn store_at(address: &str, folder: &Path) -> Store {
+    store_with(address, folder, &CREDENTIALS, Patience { retries_max: 2, ..Patience::default() })
+}
+
+/// The same, with this environment, waited for so long.
+fn store_with(address: &str, folder: &Path, environment: &[(&str, &str)], patience: Patience) -> Store {
     let flags = [
         ("state", folder.join("state").display().to_string()),
         ("output", "s3://lake/vcq/quality".to_owned()),
@@ -77,9 +107,9 @@ fn store_at(address: &str, folder: &Path) -> Store {
         ("store.allow_http", "true".to_owned()),
     ];
     let config = Config::load(None, [], &flags).unwrap();
-    let credentials = [("AWS_ACCESS_KEY_ID", "simulated"), ("AWS_SECRET_ACCESS_KEY", "s3cret")];
-    let credentials = credentials.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let stores = Stores::new(Arc::new(LocalDisk), Arc::new(S3Buckets::new(credentials)), &config);
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let buckets = S3Buckets::new(environment).with_patience(patience);
+    let stores = Stores::new(Arc::new(LocalDisk), Arc::new(buckets), &config);
     assert!(matches!(config.output, Place::Bucket(_)));
     stores.open(&config.output).unwrap()
 }
@@ -93,7 +123,7 @@ fn publish(store: &Store, content: &[u8]) -> Result<u64, DiskError> {
 
 #[test]
 fn what_is_put_is_there_whatever_the_store_does_about_conditions() {
-    for condition in [Condition::Kept, Condition::Refused, Condition::Ignored] {
+    for condition in CONDITIONS {
         let home = Home::new(condition, calm());
         assert_eq!(home.publish(b"a file").unwrap(), 6, "{condition:?}");
         let (requests, objects) = (home.server.requests(), home.server.objects());
@@ -118,13 +148,68 @@ fn publishing_takes_three_requests() {
 
 #[test]
 fn faults_that_pass_are_sat_out() {
-    for fault in
-        [Fault::Refuse(503, "SlowDown"), Fault::Refuse(500, "InternalError"), Fault::DoneAnd500, Fault::DoneAndCut]
-    {
+    for fault in [
+        Fault::Refuse(503, "SlowDown"),
+        Fault::Refuse(500, "InternalError"),
+        Fault::Refuse(400, "RequestTimeout"),
+        Fault::Refuse(400, "BadDigest"),
+        Fault::Refuse(409, "ConditionalRequestConflict"),
+        Fault::DoneAnd500,
+        Fault::DoneAndCut,
+    ] {
         let home = Home::new(Condition::Kept, first("PUT", 1, fault));
         home.publish(b"a file").unwrap_or_else(|error| panic!("{fault:?}: {}", Chain(&error)));
         assert_eq!(home.server.objects()[KEY].content, b"a file", "{fault:?}");
     }
+}
+
+#[test]
+fn what_was_put_and_not_answered_in_time_is_found() {
+    let home = Home::new(Condition::Kept, first("PUT", 1, Fault::DoneAndHeld));
+    let patience = Patience { answer: Duration::from_millis(500), ..Patience::default() };
+    let store = store_with(&home.server.address, home.folder.path(), &CREDENTIALS, patience);
+    publish(&store, b"a file").unwrap();
+    let puts = home.server.requests().iter().filter(|asked| asked.starts_with("PUT")).count();
+    assert_eq!((puts, &*home.server.objects()[KEY].content), (1, &b"a file"[..]));
+}
+
+#[test]
+fn bytes_that_are_bent_on_their_way_are_not_those_that_were_put() {
+    let home = Home::new(Condition::Kept, first("GET", 1, Fault::BentBody));
+    home.publish(b"a file").unwrap();
+    let store = home.store();
+    let [read, kept] = [Trust::Bytes, Trust::Kept].map(|trust| store.sha256(date(), NAME, trust).unwrap());
+    assert_ne!(read, kept);
+    assert_eq!(store.sha256(date(), NAME, Trust::Bytes).unwrap(), kept, "the object is as it was");
+}
+
+#[test]
+fn a_store_that_is_away_is_told_and_put_to_when_it_is_back() {
+    let mut home = Home::new(Condition::Kept, calm());
+    let store = home.store();
+    home.server.stop();
+    for _ in 0..2 {
+        let error = publish(&store, b"a file").unwrap_err();
+        assert!(error.is_away() && error.hint().unwrap().contains("nothing is lost"), "{}", Chain(&error));
+    }
+    home.server.restart();
+    assert_eq!(publish(&store, b"a file").unwrap(), 6);
+}
+
+/// The instance takes connections, and says nothing.
+#[test]
+fn an_instance_without_credentials_is_not_waited_for_long() {
+    let home = Home::new(Condition::Kept, calm());
+    let instance = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", instance.local_addr().unwrap());
+    let patience = Patience { credentials: Duration::from_millis(200), ..Patience::default() };
+    let environment = [("AWS_METADATA_ENDPOINT", &*address)];
+    let store = store_with(&home.server.address, home.folder.path(), &environment, patience);
+    let error = store.try_out().unwrap_err();
+    let told = Chain(&error).to_string();
+    assert!(told.contains("the environment names no credentials, and the instance gives none"), "{told}");
+    assert!(error.hint().unwrap().starts_with("set AWS_ACCESS_KEY_ID"));
+    assert_eq!(home.server.requests(), [""; 0]);
 }
 
 #[test]
@@ -167,6 +252,24 @@ fn a_large_file_goes_in_parts_and_leaves_none_behind() {
     assert_eq!((home.server.objects().len(), home.server.parts()), (0, 0), "{:?}", home.server.requests());
 }
 
+/// Whether the answer says so or not, and whether or not its parts are told from those of an upload that is over.
+#[test]
+fn parts_that_were_put_together_without_an_answer_are_the_file() {
+    let large = vec![7; 20 * 1024 * 1024];
+    for fault in [Fault::DoneAnd500, Fault::DoneAndCut] {
+        let mut met = false;
+        let complete = move |_, method: &str, target: &str| {
+            let is_it = method == "POST" && target.contains("uploadId") && !met;
+            met |= is_it;
+            is_it.then_some(fault)
+        };
+        let home = Home::new(Condition::Kept, Box::new(complete));
+        home.publish(&large).unwrap_or_else(|error| panic!("{fault:?}: {}", Chain(&error)));
+        assert!(home.server.objects()[KEY].content == large, "{fault:?}");
+        assert_eq!(home.server.parts(), 0, "{fault:?}");
+    }
+}
+
 #[test]
 fn a_listing_tells_files_from_strangers() {
     let home = Home::new(Condition::Kept, calm());
@@ -176,8 +279,17 @@ fn a_listing_tells_files_from_strangers() {
     home.server.put("lake/vcq/quality/notes.txt", b"mine");
     home.server.put("lake/vcq/quality2/date=2025-04-02/part-0000000000000001.parquet", b"mine");
     let store = home.store();
+    // What some programs put to have empty folders is none.
+    home.server.put("lake/vcq/quality/", b"");
+    home.server.put("lake/vcq/quality/date=2025-04-01/", b"");
+    home.server.put("lake/vcq/quality/date=2025-04-03/", b"");
     let found = store.partitions().unwrap();
-    assert_eq!((found.dates, found.strangers), (vec![date()], vec![PathBuf::from("s3://lake/vcq/quality/notes.txt")]));
+    let empty = "2025-04-03".parse().unwrap();
+    assert_eq!(store.list(empty).unwrap(), Listing::default());
+    assert_eq!(
+        (found.dates, found.strangers),
+        (vec![date(), empty], vec![PathBuf::from("s3://lake/vcq/quality/notes.txt")])
+    );
     let listing = store.list(date()).unwrap();
     assert_eq!(listing.files.iter().map(|part| (part.name, part.bytes)).collect::<Vec<_>>(), [(NAME, 6)]);
     let strangers =
@@ -189,21 +301,40 @@ fn a_listing_tells_files_from_strangers() {
     let at_once = store.at_once().unwrap();
     assert_eq!(at_once.partitions().unwrap(), store.partitions().unwrap());
     assert_eq!(at_once.list(date()).unwrap(), listing);
+    assert_eq!(at_once.list(empty).unwrap(), Listing::default());
     assert_eq!(home.server.requests().len(), before + 2);
 }
 
 #[test]
 fn a_check_tries_all_and_leaves_nothing() {
-    for (condition, told) in [
-        (Condition::Kept, "puts a file only where there is none"),
-        (Condition::Refused, "does not put a file only where there is none"),
-        (Condition::Ignored, "does not put a file only where there is none"),
-    ] {
+    for condition in CONDITIONS {
+        let told = match condition {
+            Condition::Kept => "puts a file only where there is none",
+            Condition::Refused(..) | Condition::Ignored => "does not put a file only where there is none",
+        };
         let home = Home::new(condition, calm());
         let tried = home.store().try_out().unwrap().unwrap().to_string();
         assert!(tried.contains(told), "{condition:?}: {tried}");
         assert!(home.server.objects().is_empty());
     }
+}
+
+/// Each section that stands commented in the example.
+#[test]
+fn the_examples_of_stores_can_be_read() {
+    let example = include_str!("../../config/stores.example.toml");
+    let sections = example.split("# [store]\n").skip(1).map(|section| {
+        let keys = section.lines().take_while(|line| line.contains(" = ")).map(|line| line.trim_start_matches("# "));
+        format!("output = \"s3://lake/vcq/quality\"\n[store]\n{}\n", keys.collect::<Vec<_>>().join("\n"))
+    });
+    let mut count = 0;
+    for section in sections {
+        let loaded = Config::load(Some(("vcq.toml", &*section)), [], &[]);
+        let config = loaded.unwrap_or_else(|error| panic!("{section}: {}", Chain(&error)));
+        assert!(config.store.endpoint.is_some() || config.store.region.is_some(), "{section}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
 }
 
 #[test]

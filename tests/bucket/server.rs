@@ -5,15 +5,22 @@ use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 
 /// What the store does about `If-None-Match: *`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     Kept,
-    Refused,
+    /// With this status and code.
+    Refused(u16, &'static str),
     Ignored,
 }
 
@@ -28,6 +35,12 @@ pub(crate) enum Fault {
     DoneAndCut,
     /// The answer ends in the middle of its body.
     CutBody,
+    /// One byte of the answer's body is another.
+    BentBody,
+    /// It is done, and not answered for as long as whoever asked waits.
+    DoneAndHeld,
+    /// The process that was named as the victim is killed; before that it is done or not.
+    Kill { is_done: bool },
 }
 
 /// Says what happens to a request: its number from 0, method and path with query.
@@ -44,6 +57,30 @@ pub(crate) struct Kept {
 pub(crate) struct Server {
     pub(crate) address: String,
     shared: Arc<Mutex<Shared>>,
+    victim: Arc<Victim>,
+    listening: Option<Listening>,
+}
+
+/// Takes connections until it is told to end.
+struct Listening {
+    ends: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// The process that is killed if a fault says so, once it is known.
+#[derive(Default)]
+struct Victim {
+    process: Mutex<Option<Pid>>,
+    is_named: Condvar,
+}
+
+impl Victim {
+    fn kill(&self) {
+        let unnamed = self.process.lock().unwrap();
+        let mut named = self.is_named.wait_while(unnamed, |process| process.is_none()).unwrap();
+        // It may have ended, which its test sees.
+        let _ = kill_process(named.take().unwrap(), Signal::KILL);
+    }
 }
 
 struct Shared {
@@ -83,39 +120,84 @@ impl Server {
             condition,
             faults,
         }));
-        let of_thread = Arc::clone(&shared);
-        thread::spawn(move || {
+        let mut server = Self { address, shared, victim: Arc::default(), listening: None };
+        server.listen(listener);
+        server
+    }
+
+    fn listen(&mut self, listener: TcpListener) {
+        let ends = Arc::new(AtomicBool::new(false));
+        let (shared, victim, is_over) = (Arc::clone(&self.shared), Arc::clone(&self.victim), Arc::clone(&ends));
+        let thread = thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&of_thread);
-                thread::spawn(move || serve(&shared, &stream));
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (shared, victim) = (Arc::clone(&shared), Arc::clone(&victim));
+                thread::spawn(move || serve(&shared, &victim, &stream));
             }
         });
-        Self { address, shared }
+        self.listening = Some(Listening { ends, thread });
+    }
+
+    /// Takes no more connections; what is there stays.
+    pub(crate) fn stop(&mut self) {
+        let Listening { ends, thread } = self.listening.take().unwrap();
+        ends.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.host()));
+        thread.join().unwrap();
+    }
+
+    /// Takes connections again, at the same address.
+    pub(crate) fn restart(&mut self) {
+        self.listen(TcpListener::bind(self.host()).unwrap());
+    }
+
+    /// Host and port.
+    fn host(&self) -> &str {
+        self.address.strip_prefix("http://").unwrap()
+    }
+
+    /// From here on this happens to requests, which are counted from 0 again.
+    pub(crate) fn meet(&self, faults: Faults) {
+        let mut shared = self.shared();
+        shared.faults = faults;
+        shared.requests.clear();
+    }
+
+    /// The process that is killed if a fault says so.
+    pub(crate) fn name_victim(&self, process: Pid) {
+        *self.victim.process.lock().unwrap() = Some(process);
+        self.victim.is_named.notify_all();
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is there now, by bucket and key.
     pub(crate) fn objects(&self) -> BTreeMap<String, Kept> {
-        self.shared.lock().unwrap().objects.clone()
+        self.shared().objects.clone()
     }
 
     /// Puts an object that nobody has asked for.
     pub(crate) fn put(&self, path: &str, content: &[u8]) {
         let kept = Kept { content: content.to_owned(), sha256: None };
-        self.shared.lock().unwrap().objects.insert(path.to_owned(), kept);
+        self.shared().objects.insert(path.to_owned(), kept);
     }
 
     /// Method and path with query of every request so far.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.shared.lock().unwrap().requests.clone()
+        self.shared().requests.clone()
     }
 
     /// How many parts are kept of uploads that have not ended.
     pub(crate) fn parts(&self) -> usize {
-        self.shared.lock().unwrap().parts.len()
+        self.shared().parts.len()
     }
 }
 
-fn serve(shared: &Mutex<Shared>, stream: &TcpStream) {
+fn serve(shared: &Mutex<Shared>, victim: &Victim, stream: &TcpStream) {
     let Some(asked) = read(stream) else { return };
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let target = if asked.query.is_empty() { asked.path.clone() } else { format!("{}?{}", asked.path, asked.query) };
@@ -124,16 +206,26 @@ fn serve(shared: &Mutex<Shared>, stream: &TcpStream) {
     let fault = (shared.faults)(number, &asked.method, &target);
     let answer = match fault {
         Some(Fault::Refuse(status, code)) => error(status, code),
+        Some(Fault::Kill { is_done: false }) => return victim.kill(),
         _ => shared.answer(&asked),
     };
+    let mut bent = answer.body.clone();
+    let half = answer.body.len() / 2;
     match fault {
         Some(Fault::DoneAnd500) => write(stream, &asked.method, &error(500, "InternalError"), None),
         Some(Fault::DoneAndCut) => {}
-        Some(Fault::CutBody) => {
-            let half = answer.body.len() / 2;
-            write(stream, &asked.method, &answer, Some(half));
+        Some(Fault::CutBody) => write(stream, &asked.method, &answer, Some(half)),
+        Some(Fault::BentBody) => {
+            bent[half] ^= 1;
+            write(stream, &asked.method, &Answer { body: bent, ..answer }, None);
         }
-        _ => write(stream, &asked.method, &answer, None),
+        Some(Fault::DoneAndHeld) => {
+            drop(shared);
+            // Whoever waits no longer closes the connection.
+            drop(BufReader::new(stream).read(&mut [0]));
+        }
+        Some(Fault::Kill { .. }) => victim.kill(),
+        Some(Fault::Refuse(..)) | None => write(stream, &asked.method, &answer, None),
     }
 }
 
@@ -153,10 +245,17 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    // A proxy is asked with the whole address.
+    let target =
+        target.strip_prefix("http://").map_or(&*target, |rest| rest.find('/').map_or("", |from| &rest[from..]));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     // Of what keys are made of, this alone is written otherwise.
     let path = path.replace("%3D", "=");
-    Some(Asked { method, path: path.trim_start_matches('/').to_owned(), query: query.to_owned(), headers, body })
+    let path = path.trim_start_matches('/');
+    // A bucket may stand before the host's name.
+    let bucket = headers.get("host").and_then(|host| host.split_once(".localhost")).map(|(bucket, _)| bucket);
+    let path = bucket.map_or_else(|| path.to_owned(), |bucket| format!("{bucket}/{path}"));
+    Some(Asked { method, path, query: query.to_owned(), headers, body })
 }
 
 fn write(mut stream: &TcpStream, method: &str, answer: &Answer, only: Option<usize>) {
@@ -189,6 +288,10 @@ impl Shared {
         let query: BTreeMap<String, String> =
             url::form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
         let upload = query.get("uploadId").cloned();
+        let signed = asked.headers.get("x-amz-content-sha256");
+        if signed.is_none_or(|digest| *digest != format!("{:x}", Sha256::digest(&asked.body))) {
+            return error(400, "XAmzContentSHA256Mismatch");
+        }
         match (asked.method.as_str(), upload) {
             ("POST", None) if query.contains_key("uploads") => self.begin_parts(asked),
             ("PUT", Some(upload)) => {
@@ -215,7 +318,7 @@ impl Shared {
         if asked.headers.contains_key("if-none-match") {
             match self.condition {
                 Condition::Kept if self.objects.contains_key(&asked.path) => return error(412, "PreconditionFailed"),
-                Condition::Refused => return error(400, "NotImplemented"),
+                Condition::Refused(status, code) => return error(status, code),
                 Condition::Kept | Condition::Ignored => {}
             }
         }
@@ -278,7 +381,11 @@ impl Shared {
 
     fn complete_parts(&mut self, asked: &Asked, upload: &str) -> Answer {
         let parts = self.parts.iter().filter(|((of, _), _)| of == upload);
-        let content: Vec<u8> = parts.flat_map(|(_, part)| part.clone()).collect();
+        let parts: Vec<_> = parts.map(|(_, part)| part.clone()).collect();
+        if parts.is_empty() {
+            return error(404, "NoSuchUpload");
+        }
+        let content = parts.concat();
         self.parts.retain(|(of, _), _| of != upload);
         let sha256 = self.digests_of_uploads.get(upload).cloned().flatten();
         self.objects.insert(asked.path.clone(), Kept { content, sha256 });

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bug;
+#[path = "../support/canary.rs"]
+mod canary;
 mod hostile;
 mod job;
 mod kill;

@@ -1,7 +1,6 @@
 //! App secret and access token are in nothing that vcq writes or says.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use url::form_urlencoded::byte_serialize;
 use vcq::simulator::{
     Settings,
     reply::Request,
@@ -9,7 +8,10 @@ use vcq::simulator::{
     token::TokenSettings,
 };
 
-use super::world::{World, small};
+use super::{
+    canary::{contains, forms},
+    world::{World, small},
+};
 
 /// Has characters that every encoding changes.
 const APP_SECRET: &str = "canary/app+secret=%&\"?canary";
@@ -114,23 +116,6 @@ fn current_token(world: &World) -> String {
     assert_eq!(simulator.books().tokens_issued, 1);
     let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
     answer["tenant_access_token"].as_str().unwrap().to_owned()
-}
-
-/// The text as it is, as it stands in a URL, in JSON, and in Base64 at any offset.
-fn forms(canary: &str) -> Vec<String> {
-    let mut forms = vec![canary.to_owned(), byte_serialize(canary.as_bytes()).collect()];
-    forms.push(serde_json::to_string(canary).unwrap().trim_matches('"').to_owned());
-    for offset in 0..3 {
-        let shifted = format!("{}{canary}", "x".repeat(offset));
-        let encoded = STANDARD_NO_PAD.encode(&shifted);
-        // The first and the last characters depend on what stands beside the text.
-        forms.push(encoded[4..encoded.len() - 2].to_owned());
-    }
-    forms
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
     readers.py FOLDER DATE ENGINE...
 
-The folder holds the datasets quality, meetings and participants. An engine is one of duckdb, polars, pyarrow, spark. For each
+The folder, or the prefix `s3://BUCKET/PREFIX`, holds the datasets quality, meetings and participants; a bucket is that of the store at
+AWS_ENDPOINT_URL. An engine is one of duckdb, polars, pyarrow, spark. Spark has no way to a bucket without jars of others: here its
+executors read the objects of a list by pyarrow. For each
 of them the answer holds `joined`, minutes of quality by network_type, joined with participants and meetings, and of each
 dataset:
 
@@ -28,6 +30,7 @@ from datetime import date
 from pathlib import Path
 
 
+STORE = os.environ.get("AWS_ENDPOINT_URL", "")
 DATASETS = ["quality", "meetings", "participants"]
 MEETING = ["date", "meeting_no", "meeting_start_time"]
 STAY = [*MEETING, "join_time", "participant"]
@@ -37,10 +40,49 @@ def columns_of(types, pattern):
     return [column for column, type in types.items() if re.fullmatch(pattern, type)]
 
 
-def read_duckdb(dataset, day):
+def s3():
+    """The store as pyarrow sees it."""
+    from pyarrow.fs import S3FileSystem
+
+    return S3FileSystem(endpoint_override=STORE, region="us-east-1")
+
+
+def place_of(dataset):
+    """What pyarrow is given: a path, and the file system that it is of."""
+    return (dataset.removeprefix("s3://"), s3()) if STORE else (dataset, None)
+
+
+def files_of(dataset):
+    """The paths of all files, as pyarrow says them."""
+    from pyarrow.fs import FileSelector, LocalFileSystem
+
+    path, system = place_of(dataset)
+    found = (system or LocalFileSystem()).get_file_info(FileSelector(path, recursive=True))
+    return sorted(file.path for file in found if file.is_file)
+
+
+def duckdb_connection():
     import duckdb
 
     connection = duckdb.connect()
+    if STORE:
+        import duckdb_extension_httpfs
+
+        [extension] = Path(duckdb_extension_httpfs.__file__).parent.rglob("httpfs.duckdb_extension")
+        connection.execute(f"INSTALL '{extension}'")
+        connection.execute("LOAD httpfs")
+        key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        host = STORE.removeprefix("http://")
+        connection.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false)"
+        )
+    return connection
+
+
+def read_duckdb(dataset, day):
+    import duckdb
+
+    connection = duckdb_connection()
     source = f"FROM read_parquet('{dataset}/*/*.parquet')"
     where = f"{source} WHERE date = DATE '{day}'"
 
@@ -82,8 +124,6 @@ def read_duckdb(dataset, day):
 
 
 def join_duckdb(folder):
-    import duckdb
-
     quality, meetings, participants = (f"read_parquet('{folder}/{name}/*/*.parquet')" for name in DATASETS)
     query = f"""
         SELECT network_type, count(*)
@@ -93,14 +133,29 @@ def join_duckdb(folder):
         WHERE coalesce(quality.user_id, quality.room_id) = coalesce(person.user_id, person.room_id)
         GROUP BY network_type
     """
-    return dict(duckdb.sql(query).fetchall())
+    return dict(duckdb_connection().sql(query).fetchall())
+
+
+def scan_polars(dataset):
+    import polars
+
+    options = {
+        "aws_endpoint_url": STORE,
+        "aws_access_key_id": os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        "aws_secret_access_key": os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        "aws_region": "us-east-1",
+        "aws_allow_http": "true",
+    }
+    return polars.scan_parquet(
+        f"{dataset}/*/*.parquet", hive_partitioning=True, storage_options=options if STORE else None
+    )
 
 
 def read_polars(dataset, day):
     import polars
     from polars import col
 
-    frame = polars.scan_parquet(f"{dataset}/*/*.parquet", hive_partitioning=True)
+    frame = scan_polars(dataset)
     types = {column: str(type) for column, type in frame.collect_schema().items()}
     texts, times = columns_of(types, "String"), columns_of(types, "Datetime.*")
 
@@ -131,7 +186,7 @@ def read_polars(dataset, day):
         "pruned": {
             "rows": wanted.select(polars.len()).collect().item(),
             "files_read": len(named.split(", ")) + int(others or 0),
-            "files": len(list(Path(dataset).glob("*/*.parquet"))),
+            "files": len(files_of(dataset)),
         },
     }
 
@@ -141,21 +196,29 @@ def join_polars(folder):
 
     participant = polars.coalesce("user_id", "room_id").alias("participant")
     quality, meetings, participants = (
-        polars.scan_parquet(f"{folder}/{name}/*/*.parquet", hive_partitioning=True) for name in DATASETS
+        scan_polars(f"{folder}/{name}") for name in DATASETS
     )
     people = participants.with_columns(participant).select([*STAY, "network_type"])
     joined = quality.with_columns(participant).select(STAY).join(people, on=STAY).join(meetings.select(MEETING), on=MEETING)
     return dict(joined.group_by("network_type").len().collect().rows())
 
 
-def read_pyarrow(dataset, day):
+def open_pyarrow(dataset):
     import pyarrow
-    from pyarrow import compute
-    from pyarrow.dataset import dataset as open_dataset, field, partitioning
+    from pyarrow.dataset import dataset as open_dataset, partitioning
 
     # By itself pyarrow takes what stands in a path for a text; this tells it that it is a date.
     dates = partitioning(pyarrow.schema([("date", pyarrow.date32())]), flavor="hive")
-    source = open_dataset(dataset, partitioning=dates)
+    path, system = place_of(dataset)
+    return open_dataset(path, filesystem=system, partitioning=dates)
+
+
+def read_pyarrow(dataset, day):
+    import pyarrow
+    from pyarrow import compute
+    from pyarrow.dataset import field
+
+    source = open_pyarrow(dataset)
     table = source.to_table()
     types = {field.name: str(field.type) for field in source.schema}
 
@@ -186,14 +249,10 @@ def read_pyarrow(dataset, day):
 
 
 def join_pyarrow(folder):
-    import pyarrow
     from pyarrow import compute
-    from pyarrow.dataset import dataset, partitioning
-
-    dates = partitioning(pyarrow.schema([("date", pyarrow.date32())]), flavor="hive")
 
     def read(name, columns):
-        table = dataset(f"{folder}/{name}", partitioning=dates).to_table()
+        table = open_pyarrow(f"{folder}/{name}").to_table()
         if "participant" in columns:
             table = table.append_column("participant", compute.coalesce(table["user_id"], table["room_id"]))
         return table.select(columns)
@@ -226,11 +285,35 @@ def spark_session():
     return builder.getOrCreate()
 
 
+def read_by_list(paths):
+    """Reads the objects whose paths come in, as an executor does."""
+    import pyarrow
+    from pyarrow.parquet import read_table
+
+    for batch in paths:
+        for path in batch.column("path").to_pylist():
+            table = read_table(path, filesystem=s3(), partitioning=None)
+            day = date.fromisoformat(re.search("date=([^/]*)/", path)[1])
+            table = table.append_column("date", pyarrow.array([day] * table.num_rows, pyarrow.date32()))
+            yield from table.to_batches()
+
+
+def spark_frame(dataset):
+    session = spark_session()
+    if not STORE:
+        return session.read.parquet(dataset)
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    schema = from_arrow_schema(open_pyarrow(dataset).schema)
+    paths = session.createDataFrame([(path,) for path in files_of(dataset)], "path string")
+    return paths.mapInArrow(read_by_list, schema)
+
+
 def read_spark(dataset, day):
     session = spark_session()
     from pyspark.sql import functions as f
 
-    frame = session.read.parquet(dataset)
+    frame = spark_frame(dataset)
     types = dict(frame.dtypes)
 
     def by_column(columns, expression):
@@ -246,7 +329,13 @@ def read_spark(dataset, day):
 
     wanted = frame.where(f.col("date") == day).agg(f.count("*"))
     [[wanted_rows]] = wanted.collect()
-    scan = wanted._jdf.queryExecution().executedPlan().collectLeaves().head()
+    if STORE:
+        # Whoever makes a list picks from it.
+        paths = files_of(dataset)
+        files_read, files = len([path for path in paths if f"/date={day}/" in path]), len(paths)
+    else:
+        scan = wanted._jdf.queryExecution().executedPlan().collectLeaves().head()
+        files_read, files = scan.metrics().apply("numFiles").value(), len(frame.inputFiles())
     return {
         "version": session.version,
         "types": types,
@@ -260,17 +349,16 @@ def read_spark(dataset, day):
         "dates": counts(frame, "date"),
         "pruned": {
             "rows": wanted_rows,
-            "files_read": scan.metrics().apply("numFiles").value(),
-            "files": len(frame.inputFiles()),
+            "files_read": files_read,
+            "files": files,
         },
     }
 
 
 def join_spark(folder):
-    session = spark_session()
     from pyspark.sql import functions as f
 
-    quality, meetings, participants = (session.read.parquet(f"{folder}/{name}") for name in DATASETS)
+    quality, meetings, participants = (spark_frame(f"{folder}/{name}") for name in DATASETS)
     participant = f.coalesce("user_id", "room_id")
     people = participants.withColumn("participant", participant).select([*STAY, "network_type"])
     joined = quality.withColumn("participant", participant).select(STAY).join(people, STAY)

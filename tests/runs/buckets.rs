@@ -1,14 +1,21 @@
 //! Datasets in a bucket: killed at every request to it, without answers, without conditions, nothing is lost, doubled or left.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
+use chrono::TimeDelta;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use vcq::{
     command::{rebuild::rebuild, verify::verify},
     error::ExitCode,
-    simulator::{Settings, tenant::TenantSettings},
+    simulator::{
+        Settings,
+        tenant::{SimulatedStay, Tenant, TenantSettings},
+    },
 };
 
 use crate::{
@@ -16,16 +23,27 @@ use crate::{
     frail_buckets::{FrailBuckets, Ill},
     invariants::{check, check_complete, check_idle, check_rebuild},
     oracle::{Files, files},
+    refresh::all_dates,
+    seeds::with_seeds,
     settings, some_stays,
-    world::{Orders, World, until_killed},
+    world::{Kill, Orders, World, until_killed},
 };
 
 const SEED: u64 = 1;
 
 /// A world whose dataset is in a bucket.
 fn world(puts_only_new: bool) -> (World, FrailBuckets) {
-    let settings = settings(SEED);
-    let stays = some_stays(&settings, 5, 1);
+    world_of(settings(SEED), (5, 1), puts_only_new)
+}
+
+/// The same, of so many short and long stays.
+fn world_of(settings: Settings, (short, long): (usize, usize), puts_only_new: bool) -> (World, FrailBuckets) {
+    let stays = some_stays(&settings, short, long);
+    world_with(settings, stays, puts_only_new)
+}
+
+/// The same, of these stays.
+fn world_with(settings: Settings, stays: Vec<SimulatedStay>, puts_only_new: bool) -> (World, FrailBuckets) {
     let flags = [("output", "s3://lake/vcq/quality"), ("discover.meetings", ""), ("discover.participants", "")];
     let mut world = World::new(settings, &flags, stays);
     let buckets = FrailBuckets::new(world.path("buckets"), puts_only_new);
@@ -67,17 +85,71 @@ fn a_run_publishes_to_a_bucket_what_it_publishes_to_a_folder() {
     assert_eq!(files(&again.output()), files(&local.output()));
 }
 
-/// Three for a file: one look before it is put, the put, and one look after it; the rest is the beginning and the end of a run.
+/// How often each kind of call was made since the last time.
+fn asked(buckets: &FrailBuckets) -> BTreeMap<&'static str, usize> {
+    let mut counted = BTreeMap::new();
+    for (kind, _) in buckets.asked() {
+        *counted.entry(kind).or_default() += 1;
+    }
+    buckets.meet(Ill::None);
+    counted
+}
+
+/// A call is a request, but for listings of more than a thousand objects, and for objects of more than 16 MiB or, when they are
+/// read, of 8.
 #[test]
-fn a_run_asks_the_bucket_a_known_number_of_times() {
+fn the_store_is_asked_as_often_as_is_documented() {
+    let is_documented = |what: &str, count: usize| {
+        let line = format!("| {what} | {count} |");
+        assert!(include_str!("../../config/BUCKETS.md").contains(&line), "{line}");
+    };
     let (mut world, buckets) = world(true);
+    // A date on which the spot check looks at none of these files.
     assert_eq!(world.export().exit, Some(0));
-    let dates = files(&world.output()).len() as u64;
-    // A listing before the first request and one for the report, three for each file, and two for a spot check.
-    assert!(buckets.calls() <= 2 + 3 * dates + 2, "{} calls for {dates} dates", buckets.calls());
+    let files = files(&world.output()).len();
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 2), ("look", 2 * files), ("put_new", files)]));
+    is_documented("a run, for each dataset that it publishes", 2);
+    is_documented("a file that is published, of at most 16 MiB", 3);
+    assert_eq!(world.export().exit, Some(0));
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 2)]), "a night without anything new");
+
+    let (world, buckets) = world_of_two_runs();
+    let before = self::files(&world.output());
     buckets.meet(Ill::None);
     rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
-    assert!(buckets.calls() <= 5 * dates, "{} calls to rebuild {dates} dates", buckets.calls());
+    let after = self::files(&world.output());
+    let replaced = before.keys().filter(|name| !after.contains_key(*name)).count();
+    let (dates, new) = (after.len(), after.keys().filter(|name| !before.contains_key(*name)).count());
+    let looks = before.len() + (dates - new) + 2 * new;
+    let counted = BTreeMap::from([("look", looks), ("put_new", new), ("delete", replaced)]);
+    assert_eq!(asked(&buckets), counted, "{} files of {dates} dates", before.len());
+    is_documented("besides, for each file that it replaces", 2);
+
+    verify(&world.config, &world.start()).unwrap();
+    assert_eq!(asked(&buckets), BTreeMap::from([("list_all", 1), ("look", dates)]));
+    is_documented("`verify`, besides a listing, for each file", 1);
+}
+
+/// What the journal knows is not listed.
+#[test]
+fn a_rebuild_of_a_year_lists_nothing() {
+    let mut settings = settings(SEED);
+    (settings.tenant.days, settings.tenant.stays) = (365, 4000);
+    let mut dates = BTreeSet::new();
+    let date = |stay: &SimulatedStay| (stay.meeting_start_s + 8 * 3600) / 86_400;
+    let short = |stay: &SimulatedStay| (1..40).contains(&stay.sample_count);
+    let tenant = Tenant::new(settings.tenant.clone());
+    let stays = tenant.stays().filter(|stay| short(stay) && dates.insert(date(stay))).collect();
+    let (mut world, buckets) = world_with(settings, stays, true);
+    world.now += TimeDelta::days(365);
+    assert_eq!(world.export().exit, Some(0));
+    let files = files(&world.output()).len();
+    assert!(files > 300, "{files} dates");
+    buckets.meet(Ill::None);
+    rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
+    assert_eq!(asked(&buckets), BTreeMap::from([("look", 2 * files)]));
+    let line = "| a date that a rebuild finds as it would make it | 2 |";
+    assert!(include_str!("../../config/BUCKETS.md").contains(line));
 }
 
 #[test]
@@ -176,6 +248,73 @@ fn a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next() {
         assert_eq!(verified.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}: {verified}");
         check_complete(&world);
     }
+}
+
+/// What may happen to the calls of one process.
+fn some_ill(rng: &mut StdRng) -> Ill {
+    let (call, is_done) = (rng.random_range(0..16), rng.random());
+    match rng.random_range(0..4) {
+        0 => Ill::None,
+        1 => Ill::Kill { call, is_done },
+        2 => Ill::Away { from: call, count: rng.random_range(1..12), is_done },
+        _ => Ill::Late { call },
+    }
+}
+
+/// How one process may die besides.
+fn some_kill(rng: &mut StdRng) -> Kill {
+    match rng.random_range(0..3) {
+        0 => Kill::After(Duration::from_millis(rng.random_range(0..30_000))),
+        1 => Kill::AtEvent(rng.random_range(0..60)),
+        _ => Kill::Never,
+    }
+}
+
+/// Processes that publish, publish a half, rebuild or ask again, each of them killed or its store away at some moment, and what was
+/// on its way there arrives once they have gone.
+#[test]
+fn after_random_kills_and_outages_every_row_is_there_once() {
+    with_seeds(|seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut settings = settings(seed);
+        settings.tenant.other_forms = 0.0005;
+        let (mut world, buckets) = world_of(settings.clone(), (12, 2), rng.random());
+        let half = world.write_manifest("half.csv", world.stays.iter().step_by(2));
+        let half = Orders { manifest: half, ..world.orders() };
+        for _ in 0..14 {
+            buckets.meet(some_ill(&mut rng));
+            let orders = if rng.random() { half.clone() } else { world.orders() };
+            match rng.random_range(0..3) {
+                0 => {
+                    let work = AssertUnwindSafe(|| rebuild(&world.config, (None, None), &world.start(), |_| ()));
+                    drop(until_killed(catch_unwind(work)));
+                }
+                _ => drop(world.live_one(Orders { kill: some_kill(&mut rng), ..orders })),
+            }
+            buckets.arrive();
+        }
+        let orders = world.orders();
+        finish(&mut world, &buckets, orders);
+        settings.tenant.other_forms = 0.01;
+        world.serve_anew(settings);
+        let again = Orders { refresh: Some(all_dates()), ..world.orders() };
+        for _ in 0..8 {
+            buckets.meet(some_ill(&mut rng));
+            world.live_one(Orders { kill: some_kill(&mut rng), ..again.clone() });
+            buckets.arrive();
+        }
+        finish(&mut world, &buckets, again);
+        check_rebuild(&world);
+    });
+}
+
+/// Nothing happens any more: all is there, cell by cell, and nothing else.
+fn finish(world: &mut World, buckets: &FrailBuckets, orders: Orders) {
+    buckets.meet(Ill::None);
+    let life = world.live_one(orders);
+    assert_eq!((life.exit, life.error.as_deref()), (Some(0), None), "{:#}", life.report);
+    check(world, &life);
+    check_complete(world);
 }
 
 #[test]

@@ -286,11 +286,12 @@ fn all_requests_of_an_hour_are_struck() {
 const IDS: [(char, u32); 8] = [('N', 20), ('A', 34), ('D', 6), ('P', 17), ('S', 18), ('I', 12), ('C', 4), ('M', 1)];
 
 /// The headings of the tables whose rows name tests.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 6] = [
     "Faults of the network and of the API that are shown elsewhere",
     "Faults of values",
     "Faults of process and time",
     "Faults of the disk",
+    "Faults of object storage",
     "Faults of input, coordination and monitoring",
 ];
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// All dates of the tenant.
-fn all_dates() -> Dates {
+pub(crate) fn all_dates() -> Dates {
     Dates { first: "2025-03-03".parse().unwrap(), last: "2025-03-05".parse().unwrap() }
 }
 

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{ErrorKind, Read as _, Write},
+    ops::Range,
     panic::resume_unwind,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -48,10 +49,14 @@ struct Shared {
     state: Mutex<State>,
 }
 
+/// A call: its method, and the key or the prefix that it was about.
+pub(crate) type Asked = (&'static str, String);
+
 #[derive(Debug)]
 struct State {
     ill: Ill,
-    calls: u64,
+    /// Every call: what was asked, and of which key or prefix.
+    asked: Vec<Asked>,
     is_dead: bool,
     under_way: Vec<(PathBuf, Vec<u8>)>,
     /// Objects without a digest: somebody else has put them.
@@ -68,19 +73,31 @@ struct FrailBucket {
 impl FrailBuckets {
     /// Buckets under `folder`.
     pub(crate) fn new(folder: PathBuf, puts_only_new: bool) -> Self {
-        let state = State { ill: Ill::None, calls: 0, is_dead: false, under_way: Vec::new(), foreign: BTreeSet::new() };
+        let state = State {
+            ill: Ill::None,
+            asked: Vec::new(),
+            is_dead: false,
+            under_way: Vec::new(),
+            foreign: BTreeSet::new(),
+        };
         Self(Arc::new(Shared { folder, puts_only_new, state: Mutex::new(state) }))
     }
 
     /// Says what happens to the calls from here on.
     pub(crate) fn meet(&self, ill: Ill) {
         let mut state = self.state();
-        (state.ill, state.calls, state.is_dead) = (ill, 0, false);
+        (state.ill, state.is_dead) = (ill, false);
+        state.asked.clear();
     }
 
     /// How many calls there were since then.
     pub(crate) fn calls(&self) -> u64 {
-        self.state().calls
+        self.state().asked.len() as u64
+    }
+
+    /// These calls, in their order.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.state().asked.clone()
     }
 
     /// What was under way comes about.
@@ -102,10 +119,14 @@ impl FrailBuckets {
     }
 
     /// Runs a call, unless something happens to it.
-    fn call<T>(&self, run: impl FnOnce(&mut State) -> Result<T, BucketError>) -> Result<T, BucketError> {
+    fn call<T>(
+        &self,
+        asked: (&'static str, &str),
+        run: impl FnOnce(&mut State) -> Result<T, BucketError>,
+    ) -> Result<T, BucketError> {
         let mut state = self.state();
-        let number = state.calls;
-        state.calls += 1;
+        let number = state.asked.len() as u64;
+        state.asked.push((asked.0, asked.1.to_owned()));
         if state.is_dead {
             drop(state);
             return die();
@@ -157,10 +178,10 @@ impl Bucket for FrailBucket {
         std::io::Seek::rewind(&mut file).unwrap();
         file.read_to_end(&mut content).unwrap();
         assert_eq!((content.len() as u64, Sha256::digest(&content).into()), (upload.bytes, upload.sha256));
-        if matches!(self.all.state(), state if state.ill == Ill::Late { call: state.calls }) {
+        if matches!(self.all.state(), state if state.ill == Ill::Late { call: state.asked.len() as u64 }) {
             self.all.state().under_way.push((path.clone(), content.clone()));
         }
-        self.all.call(|_| {
+        self.all.call(("put_new", upload.key), |_| {
             if self.all.0.puts_only_new && path.exists() {
                 return Err(BucketError::new(Trouble::Taken, "412 PreconditionFailed"));
             }
@@ -171,24 +192,24 @@ impl Bucket for FrailBucket {
 
     fn look(&self, key: &str) -> Result<Option<Object>, BucketError> {
         let path = self.folder.join(key);
-        self.all.call(|state| {
+        self.all.call(("look", key), |state| {
             let Ok(content) = fs::read(&path) else { return Ok(None) };
             let kept = (!state.foreign.contains(&path)).then(|| Sha256::digest(&content).into());
             Ok(Some(Object { bytes: content.len() as u64, sha256: kept }))
         })
     }
 
-    fn get(&self, key: &str, bytes: u64, into: &mut dyn Write) -> Result<(), BucketError> {
-        self.all.call(|_| {
+    fn get(&self, key: &str, range: Range<u64>, into: &mut dyn Write) -> Result<(), BucketError> {
+        self.all.call(("get", key), |_| {
             let content = fs::read(self.folder.join(key)).unwrap();
-            assert_eq!(content.len() as u64, bytes);
-            into.write_all(&content).unwrap();
+            let [from, to] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
+            into.write_all(&content[from..to]).unwrap();
             Ok(())
         })
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Entry>, BucketError> {
-        self.all.call(|_| {
+        self.all.call(("list", prefix), |_| {
             let Ok(entries) = fs::read_dir(self.folder.join(prefix)) else { return Ok(Vec::new()) };
             let entries = entries.map(Result::unwrap).filter_map(|entry| {
                 let name = entry.file_name().into_string().unwrap();
@@ -206,7 +227,7 @@ impl Bucket for FrailBucket {
     }
 
     fn list_all(&self, prefix: &str) -> Result<Vec<(String, u64)>, BucketError> {
-        self.all.call(|_| {
+        self.all.call(("list_all", prefix), |_| {
             let folder = self.folder.join(prefix);
             let objects = if folder.exists() { files(&folder) } else { Files::new() };
             Ok(objects.into_iter().map(|(name, content)| (name, content.len() as u64)).collect())
@@ -214,7 +235,7 @@ impl Bucket for FrailBucket {
     }
 
     fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.all.call(|_| match fs::remove_file(self.folder.join(key)) {
+        self.all.call(("delete", key), |_| match fs::remove_file(self.folder.join(key)) {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("{key}: {error}"),
             _ => Ok(()),
         })

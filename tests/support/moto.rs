@@ -1,4 +1,4 @@
-//! The same against moto, a store that others wrote.
+//! moto: a store that others wrote, with the bucket `lake`.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -6,18 +6,16 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use vcq::store::{Store, Trust, disk::DiskError};
-
-use crate::{NAME, date, publish, python, store_at};
+use super::python;
 
 /// A server that ends with the test.
-struct Moto {
+pub(crate) struct Moto {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Moto {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let python = python::environment("moto", &["moto[server]==5.2.5"]);
         let mut child = Command::new(python.with_file_name("moto_server"))
             .args(["-H", "127.0.0.1", "-p", "0"])
@@ -51,36 +49,4 @@ impl Drop for Moto {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-fn digests(store: &Store) -> [[u8; 32]; 2] {
-    [Trust::Kept, Trust::Bytes].map(|trust| store.sha256(date(), NAME, trust).unwrap())
-}
-
-#[test]
-fn moto_is_put_to_listed_read_and_tried() {
-    let moto = Moto::start();
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_at(&moto.address, folder.path());
-    let tried = store.try_out().unwrap().unwrap().to_string();
-    assert!(tried.contains("puts a file only where there is none"), "{tried}");
-    assert_eq!(publish(&store, b"a file").unwrap(), 6);
-    assert_eq!(publish(&store, b"a file").unwrap(), 6, "the same bytes are no conflict");
-    assert!(matches!(publish(&store, b"another").unwrap_err(), DiskError::Exists { .. }));
-    let at_once = store.at_once().unwrap();
-    assert_eq!(at_once.partitions().unwrap(), store.partitions().unwrap());
-    assert_eq!(at_once.list(date()).unwrap(), store.list(date()).unwrap());
-    assert_eq!(store.partitions().unwrap().dates, [date()]);
-    let [kept, read] = digests(&store);
-    assert_eq!(kept, read);
-}
-
-#[test]
-fn moto_takes_a_large_file_in_parts() {
-    let moto = Moto::start();
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_at(&moto.address, folder.path());
-    publish(&store, &vec![7; 20 * 1024 * 1024]).unwrap();
-    let [kept, read] = digests(&store);
-    assert_eq!(kept, read);
 }
