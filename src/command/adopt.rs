@@ -61,7 +61,8 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
             return Err(Error::Stopped(format!("{} files taken", adopted.files)));
         }
         let Listing { files: mut parts, active, .. } = dataset.list(date)?;
-        let is_active = |part: &PartFile| active.as_ref().is_none_or(|active| active.contains_key(&part.name.to_string()));
+        let is_active =
+            |part: &PartFile| active.as_ref().is_none_or(|active| active.contains_key(&part.name.to_string()));
         let visible: BTreeSet<FileName> = parts.iter().map(|part| part.name).collect();
         let is_rewritten = active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
         let old = journal.old_names(Dataset::Quality, date)?;
@@ -151,7 +152,11 @@ impl fmt::Display for Adopted {
         let (files, stays, rows) = (Count(*files, "file"), Count(*stays, "stay"), Count(*samples, "row"));
         writeln!(f, "adopted    {files}, {stays}, {rows}")?;
         if *old > 0 {
-            writeln!(f, "old        {}: the table no longer has them, and they go after `table_retention`", Count(*old, "file"))?;
+            writeln!(
+                f,
+                "old        {}: the table no longer has them, and they go after `table_retention`",
+                Count(*old, "file")
+            )?;
         }
         for (path, why) in refused {
             writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;

@@ -15,7 +15,7 @@ use super::{
     Publisher, Publishing,
     file::sha256,
     look::{Depth, Fault, TableLook, is_explained, mismatch},
-    table::{Settled, Shelf},
+    table::{self, Settled, Shelf},
 };
 use crate::{
     dataset::Dataset,
@@ -83,6 +83,7 @@ impl Publisher {
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
             let store = self.stores.open(place)?;
+            table::check(journal, &store, dataset)?;
             let at_once = store.at_once()?;
             for date in dates(journal, &at_once, dataset)? {
                 if look(journal, &at_once, (dataset, date), Depth::Names)?.faults.is_empty() {

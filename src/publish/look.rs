@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 
 use super::{
     file::{changed, compare, has_built_bytes, name_of, open},
-    table::Standing,
+    table::{self, Standing},
 };
 use crate::{
     dataset::Dataset,
@@ -262,9 +262,11 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] with what is missing, changed or not known.
+/// [`Error::Mismatch`] with what is missing, changed or not known; [`DiskError::Table`](crate::store::disk::DiskError::Table) if the
+/// table's log cannot be gone on with.
 pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
+    table::check(journal, store, Dataset::Quality)?;
     let at_once = store.at_once()?;
     for date in dates(journal, &at_once)? {
         if look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults.is_empty() {

@@ -18,7 +18,7 @@ use crate::{
         disk::DiskError,
         lock::StoreLock,
         staging::Sealed,
-        table::{Active, Claim, Entered, Entry, FileStatistics, TableError},
+        table::{Active, Claim, Entered, Entry, FileStatistics, TableError, TableState},
     },
 };
 
@@ -47,26 +47,21 @@ impl Shelf<'_> {
 
     /// Finds the table that the journal knows, or makes one.
     fn open(&self, journal: &Journal) -> Result<(), Error> {
-        let known = journal.table_id(self.dataset)?;
-        match (known, self.lock.table_state()?) {
-            (None, None) => {
-                self.lock.create_table(&self.published(journal)?)?;
-                let made = self.lock.table_state()?.ok_or_else(|| self.failed(TableError::Missing))?;
-                Ok(journal.set_table_id(self.dataset, Some(&made.id))?)
-            }
-            (Some(_), None) => Err(self.failed(TableError::Missing).into()),
-            (Some(known), Some(found)) if known != found.id => {
-                Err(self.failed(TableError::OtherTable { known, found: found.id }).into())
-            }
-            (known, Some(found)) => {
+        let found = match check(journal, self.store, self.dataset)? {
+            // Maybe one that a killed process made, or that a journal made which is lost.
+            Some(found) => {
                 self.lock.check_columns()?;
-                // One that a killed process made, or that a journal made which is lost.
-                if known.is_none() {
-                    journal.set_table_id(self.dataset, Some(&found.id))?;
-                }
-                Ok(())
+                found
             }
+            None => {
+                self.lock.create_table(&self.published(journal)?)?;
+                self.lock.table_state()?.ok_or_else(|| failed(self.store, TableError::Missing))?
+            }
+        };
+        if journal.table_id(self.dataset)?.is_none() {
+            journal.set_table_id(self.dataset, Some(&found.id))?;
         }
+        Ok(())
     }
 
     /// Takes the log away, whatever it says, and makes the table anew. Returns how many files it has.
@@ -114,7 +109,9 @@ impl Shelf<'_> {
         known: &BTreeSet<FileName>,
     ) -> Result<PartFile, Error> {
         if self.store.retention().is_none() {
-            let put = |part| if claim.replaces { self.lock.replace(date, part, known) } else { self.lock.put_if_absent(date, part) };
+            let put = |part| {
+                if claim.replaces { self.lock.replace(date, part, known) } else { self.lock.put_if_absent(date, part) }
+            };
             return Ok(put(part)?);
         }
         // What comes from listings has one file for each date: whatever else the table has of it is of an earlier one.
@@ -162,7 +159,7 @@ impl Shelf<'_> {
     pub(super) fn take_in(&self, journal: &mut Journal, part: PartFile, number: i64) -> Result<(), Error> {
         let active = self.lock.table_state()?.unwrap_or_default().on(part.date);
         if active.keys().any(|name| FileName::parse(name).is_none()) {
-            return Err(self.failed(TableError::Rewritten(part.date)).into());
+            return Err(failed(self.store, TableError::Rewritten(part.date)).into());
         }
         let claim = Claim { number, replaces: false, is_first: true };
         self.enter(journal, &self.entry(part)?, claim, &BTreeSet::new()).map(drop)
@@ -216,26 +213,47 @@ impl Shelf<'_> {
 
     /// What was a table is files again, once its log is gone: its old files go too, for nobody can know that they are old.
     fn leave(&self, journal: &Journal) -> Result<(), Error> {
+        check(journal, self.store, self.dataset)?;
         if journal.table_id(self.dataset)?.is_none() {
             return Ok(());
-        }
-        if self.store.has_log()? {
-            return Err(self.failed(TableError::NoTable).into());
         }
         for file in journal.old_files(self.dataset, i64::MAX)? {
             let name = FileName::parse(&file.name);
             let is_named = |name| is_named(journal, self.dataset, file.date, name);
-            if let Some(name) = name.map(|name| Ok::<_, Error>((!is_named(name)?).then_some(name))).transpose()?.flatten() {
+            if let Some(name) =
+                name.map(|name| Ok::<_, Error>((!is_named(name)?).then_some(name))).transpose()?.flatten()
+            {
                 self.lock.delete(file.date, name)?;
             }
             journal.forget_old(self.dataset, file.date, &file.name)?;
         }
         Ok(journal.set_table_id(self.dataset, None)?)
     }
+}
 
-    fn failed(&self, source: TableError) -> DiskError {
-        DiskError::Table { path: self.store.log_path(), source }
+/// Makes sure that a dataset's log is the one that the journal knows, if it knows one; `None` if there is no table yet, or none is
+/// to be.
+///
+/// # Errors
+///
+/// [`DiskError::Table`] if the log cannot be gone on with, is missing, or is another's.
+pub(super) fn check(journal: &Journal, store: &Store, dataset: Dataset) -> Result<Option<TableState>, Error> {
+    let known = journal.table_id(dataset)?;
+    if store.retention().is_none() {
+        let is_left = known.is_some() && store.has_log()?;
+        return if is_left { Err(failed(store, TableError::NoTable).into()) } else { Ok(None) };
     }
+    let found = store.table_state()?;
+    let source = match (known, &found) {
+        (Some(_), None) => TableError::Missing,
+        (Some(known), Some(found)) if known != found.id => TableError::OtherTable { known, found: found.id.clone() },
+        _ => return Ok(found),
+    };
+    Err(failed(store, source).into())
+}
+
+fn failed(store: &Store, source: TableError) -> DiskError {
+    DiskError::Table { path: store.log_path(), source }
 }
 
 /// What an intent has come to whose file is visible.
@@ -305,7 +323,8 @@ mod tests {
     fn a_date_stands_in_the_table_as_published_or_with_as_many_rows_of_others() {
         let (one, two) = (FileName::new(1), FileName::new(2));
         let published = BTreeSet::from([one, two]);
-        let active = |files: &[(&str, Option<u64>)]| files.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
+        let active =
+            |files: &[(&str, Option<u64>)]| files.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
         let (first, second) = (one.to_string(), two.to_string());
         for (files, expected) in [
             (vec![(&*first, Some(3)), (&second, Some(4))], Some(Standing::AsPublished)),

@@ -58,7 +58,8 @@ impl Publishing {
 
     /// Enters a file that was taken into the journal into the table, if the dataset is one.
     pub fn take_in(&self, journal: &mut Journal, part: PartFile) -> Result<(), Error> {
-        let named = journal.files_on(part.date)?.into_iter().find(|file| name_of(file).is_ok_and(|name| name == part.name));
+        let named =
+            journal.files_on(part.date)?.into_iter().find(|file| name_of(file).is_ok_and(|name| name == part.name));
         let Some(file) = named.filter(|_| self.settings.store.retention().is_some()) else { return Ok(()) };
         self.shelf().take_in(journal, part, file.id)
     }

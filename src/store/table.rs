@@ -20,6 +20,7 @@ use delta_kernel::{
     transaction::{CommitResult, UpdateTableOperation, create_table::create_table, data_layout::DataLayout},
 };
 
+pub(super) use self::log::LOG_FOLDER;
 use self::{
     active::{ActiveRow, active_rows, without_others},
     engine::{LogEngine, ROOT},
@@ -27,8 +28,11 @@ use self::{
     log::Log,
 };
 pub use self::{error::TableError, statistics::FileStatistics};
-pub(super) use self::log::LOG_FOLDER;
-use super::{At, FileName, disk::{Disk, DiskError}, folder_name};
+use super::{
+    At, FileName,
+    disk::{Disk, DiskError},
+    folder_name,
+};
 
 mod active;
 mod engine;
@@ -248,16 +252,27 @@ impl Table {
             }
             if !is_active {
                 let application = application_of(entry.date);
-                let version = snapshot.get_app_id_version(&application, &self.engine).map_err(|error| self.told(error))?;
-                let known = if tried == 0 { before = version; !claim.is_first } else { before != version };
+                let version =
+                    snapshot.get_app_id_version(&application, &self.engine).map_err(|error| self.told(error))?;
+                let known = if tried == 0 {
+                    before = version;
+                    !claim.is_first
+                } else {
+                    before != version
+                };
                 if let Some(entered) = version.filter(|_| known).and_then(|version| settled(version, claim)) {
                     *seen = Some(snapshot);
                     return Ok(entered);
                 }
             }
             let adds = (!is_active).then(|| self.added(std::slice::from_ref(entry))).transpose()?;
-            let removals = rows.into_iter().filter_map(|(batch, rows)| without_others(batch, &rows, is_gone)).collect::<Vec<_>>();
-            let operation = if claim.replaces { UpdateTableOperation::Custom("REPLACE DATE".into()) } else { UpdateTableOperation::Write };
+            let removals =
+                rows.into_iter().filter_map(|(batch, rows)| without_others(batch, &rows, is_gone)).collect::<Vec<_>>();
+            let operation = if claim.replaces {
+                UpdateTableOperation::Custom("REPLACE DATE".into())
+            } else {
+                UpdateTableOperation::Write
+            };
             let transaction = Arc::clone(&snapshot)
                 .update_table(operation, ENGINE, true)
                 .with_transaction_id(application_of(entry.date), claim.number)
@@ -281,6 +296,7 @@ impl Table {
     /// Takes the log away: there is no table any more.
     pub(super) fn remove_log(&self) -> Result<(), DiskError> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.engine.forget();
         self.engine.log().remove()
     }
 

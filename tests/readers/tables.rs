@@ -37,7 +37,8 @@ fn duckdb_polars_deltalake_and_spark_read_the_tables() {
     let simulator = export(home.path(), &[("VCQ_TABLE", "delta"), ("VCQ_API_NAIVE_UTC_OFFSET", "+07:00")]);
     vcq(home.path(), &["rebuild"], &[("VCQ_TABLE", "delta")]);
     let old = home.path().join("quality").read_dir().unwrap().map(Result::unwrap);
-    let parts = old.filter(|entry| entry.file_name() != "_delta_log").map(|entry| entry.path().read_dir().unwrap().count());
+    let parts =
+        old.filter(|entry| entry.file_name() != "_delta_log").map(|entry| entry.path().read_dir().unwrap().count());
     assert!(parts.sum::<usize>() > 4, "no file was replaced");
 
     let python = python::environment("tables", &pins(include_str!("../python/tables.txt")));
@@ -96,7 +97,10 @@ fn a_reader_of_a_table_sees_one_of_two_numbers() {
     let readers = ["duckdb", "deltalake"].map(watch);
     (0..rebuilds()).for_each(rebuild);
     for watched in readers.map(seen) {
-        assert!(watched.queries > 2 && watched.seen.iter().all(|seen| states.contains(seen)), "{watched:?}, {states:?}");
+        assert!(
+            watched.queries > 2 && watched.seen.iter().all(|seen| states.contains(seen)),
+            "{watched:?}, {states:?}"
+        );
     }
 }
 

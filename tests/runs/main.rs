@@ -37,10 +37,10 @@ mod sign_in;
 mod tables;
 mod upgrade;
 
-#[path = "../support/buckets.rs"]
-mod frail_buckets;
 #[path = "../support/frail.rs"]
 mod frail;
+#[path = "../support/buckets.rs"]
+mod frail_buckets;
 #[path = "../support/invariants.rs"]
 mod invariants;
 #[path = "../support/listed.rs"]

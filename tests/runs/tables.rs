@@ -2,13 +2,18 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Value, json};
 use vcq::{
     command::{
@@ -20,6 +25,11 @@ use vcq::{
     config::{Config, Form},
     error::{Chain, Error, ExitCode},
     simulator::{Settings, tenant::TenantSettings},
+    store::{
+        FileName,
+        disk::{Disk, LocalDisk},
+        table::{Claim, Entered, Entry, FileStatistics},
+    },
 };
 
 use crate::{
@@ -100,7 +110,9 @@ fn as_form(world: &World, table: Form) -> Config {
 fn commits(dataset: &Path) -> Vec<Vec<Value>> {
     let all = files(dataset);
     let commits = all.iter().filter(|(name, _)| name.starts_with(LOG) && name.ends_with(".json"));
-    let lines = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
     commits.map(|(_, bytes)| lines(bytes)).collect()
 }
 
@@ -121,7 +133,11 @@ fn optimize(world: &World, rows: impl Fn(u64) -> u64) -> (String, BTreeSet<Strin
         .iter()
         .flatten()
         .filter(|action| action["add"]["path"].as_str().is_some_and(|path| replaced.contains(path)))
-        .map(|action| serde_json::from_str::<Value>(action["add"]["stats"].as_str().unwrap()).unwrap()["numRecords"].as_u64().unwrap())
+        .map(|action| {
+            serde_json::from_str::<Value>(action["add"]["stats"].as_str().unwrap()).unwrap()["numRecords"]
+                .as_u64()
+                .unwrap()
+        })
         .sum();
     let path = format!("{date}/part-00000-of-another.zstd.parquet");
     fs::write(world.output().join(&path), b"not looked at").unwrap();
@@ -194,7 +210,10 @@ fn an_entry_says_rows_size_and_the_range_of_its_keys() {
     for add in commits.iter().flatten().map(|action| &action["add"]).filter(|add| !add.is_null()) {
         let path = add["path"].as_str().unwrap();
         assert_eq!(add["size"].as_u64().unwrap(), all[path].len() as u64);
-        assert_eq!(format!("date={}", add["partitionValues"]["date"].as_str().unwrap()), path.split_once('/').unwrap().0);
+        assert_eq!(
+            format!("date={}", add["partitionValues"]["date"].as_str().unwrap()),
+            path.split_once('/').unwrap().0
+        );
         let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
         rows += stats["numRecords"].as_u64().unwrap();
         for column in ["meeting_no", "meeting_start_time", "meeting_end_time", "join_time"] {
@@ -273,9 +292,12 @@ fn an_old_file_that_is_read_again_is_kept() {
     // What RESTORE does.
     let (name, bytes) = (removed[0].clone(), &old[&removed[0]]);
     let date = name.split_once('/').unwrap().0.strip_prefix("date=").unwrap();
-    commit_foreign(&world.output(), &[json!({ "add": {
+    commit_foreign(
+        &world.output(),
+        &[json!({ "add": {
         "path": name, "partitionValues": { "date": date }, "size": bytes.len(), "modificationTime": 0, "dataChange": true,
-    } })]);
+    } })],
+    );
     world.rest(TimeDelta::days(8));
     world.export();
     assert!(files(&world.output()).contains_key(&name), "the table has it");
@@ -310,6 +332,108 @@ fn another_program_may_rewrite_a_date_and_a_replace_takes_all_of_it() {
     expect_sound(&world, "a week later");
 }
 
+/// A disk on which another program commits first, so many times.
+#[derive(Debug)]
+struct Rival {
+    left: AtomicU32,
+}
+
+impl Disk for Rival {
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        LocalDisk.create_folder(path, mode)
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<File> {
+        LocalDisk.create_file(path)
+    }
+
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<usize> {
+        LocalDisk.write(file, bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        LocalDisk.sync(file)
+    }
+
+    fn rename(&self, from: &Path, folder: &File, name: &str) -> io::Result<()> {
+        if name.ends_with(".json")
+            && !name.starts_with("00000000000000000000.")
+            && self.left.load(Ordering::Relaxed) > 0
+        {
+            self.left.fetch_sub(1, Ordering::Relaxed);
+            let log = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))?;
+            fs::write(log.join(name), "{\"txn\":{\"appId\":\"another\",\"version\":1}}\n")?;
+        }
+        LocalDisk.rename(from, folder, name)
+    }
+
+    fn exchange(&self, path: &Path, folder: &File, name: &str) -> io::Result<()> {
+        LocalDisk.exchange(path, folder, name)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+}
+
+#[test]
+fn a_commit_of_another_program_in_between_is_a_conflict_that_is_tried_again() {
+    for (rivals, exit) in [(1, 0), (9, 0), (100, ExitCode::Disk as u8)] {
+        let mut world = world();
+        world.disk = Arc::new(Rival { left: AtomicU32::new(rivals) });
+        let life = world.export();
+        assert_eq!(life.exit, Some(exit), "{rivals} rivals: {:?}", life.error);
+        world.disk = Arc::new(LocalDisk);
+        let life = world.export();
+        assert_eq!((life.exit, life.sent), (Some(0), 0), "{rivals} rivals");
+        expect_sound(&world, &format!("{rivals} rivals"));
+    }
+}
+
+/// A lower number after a higher one is no reason to pass over a date, neither of another date nor of the same.
+#[test]
+fn no_publish_is_lost_where_intents_end_in_another_order() {
+    let mut world = world();
+    world.export();
+    let read = read_files(&world.output());
+    let name = read.keys().next().unwrap();
+    let part = name.split_once("/part-").unwrap().1.strip_suffix(".parquet").unwrap();
+    let bytes = read[name].len() as u64;
+    let stores = world.start().stores(&world.config);
+    let store = stores.open(&world.config.output).unwrap();
+    let lock = store.lock().unwrap();
+    let digits = u64::from_str_radix(part, 16).unwrap();
+    let enter = |day: u32, name: u64, claim: Claim| {
+        let file = File::open(world.output().join(read.keys().next().unwrap())).unwrap();
+        let date = NaiveDate::from_ymd_opt(2030, 1, day).unwrap();
+        let statistics = FileStatistics::read(file).unwrap();
+        lock.enter(&Entry { date, name: FileName::new(name), bytes, statistics, modified_ms: 0 }, claim).unwrap()
+    };
+    let here = || Entered::Here { removed: BTreeSet::new() };
+    let first = |number| Claim { number, replaces: false, is_first: true };
+    let again = |number| Claim { number, replaces: false, is_first: false };
+    assert_eq!(enter(1, digits, first(6)), here());
+    assert_eq!(enter(2, digits, first(5)), here());
+    assert_eq!(enter(1, digits + 1, first(4)), here(), "of the same date");
+    assert_eq!(enter(2, digits, again(5)), here(), "it is there");
+    let of = |day| store.table_state().unwrap().unwrap().on(NaiveDate::from_ymd_opt(2030, 1, day).unwrap()).len();
+    assert_eq!((of(1), of(2)), (2, 1));
+    // Another program rewrites the date before the intent is recorded as done.
+    let path = format!("date=2030-01-02/part-{digits:016x}.parquet");
+    commit_foreign(
+        &world.output(),
+        &[
+            json!({ "remove": { "path": path, "deletionTimestamp": 1, "dataChange": false } }),
+            json!({ "add": { "path": "date=2030-01-02/of-another.parquet", "partitionValues": { "date": "2030-01-02" }, "size": 1,
+            "modificationTime": 0, "dataChange": false } }),
+        ],
+    );
+    assert_eq!(enter(2, digits, again(5)), Entered::Rewritten, "its rows are in the table");
+    assert_eq!(enter(2, digits, again(3)), Entered::Superseded, "of a journal from before");
+    assert_eq!(of(2), 1);
+    assert_eq!(enter(2, digits, again(7)), here(), "this one has never been");
+}
+
 #[test]
 fn a_date_that_another_program_has_cut_is_told_and_rebuilt() {
     let mut world = world();
@@ -332,7 +456,11 @@ fn a_log_that_cannot_be_gone_on_with_stops_a_run_and_is_made_anew() {
             |log| fs::write(log.join("00000000000000000000.json"), "{\"metaData\": oh").unwrap(),
             "the table's log cannot be read",
         ),
-        ("cut", |log| fs::remove_file(log.join("00000000000000000001.json")).unwrap(), "the table's log cannot be read"),
+        (
+            "cut",
+            |log| fs::remove_file(log.join("00000000000000000001.json")).unwrap(),
+            "the table's log cannot be read",
+        ),
         (
             "of another table",
             |log| {
@@ -550,7 +678,9 @@ fn lists_are_tables_too() {
     let read = read_files(&world.path("participants"));
     assert_eq!(read.len(), 2);
     let commits = commits(&world.path("participants"));
-    assert!(commits.iter().flatten().any(|action| action["metaData"]["schemaString"].as_str().is_some_and(|schema| schema.contains("participant_name"))));
+    assert!(commits.iter().flatten().any(|action| {
+        action["metaData"]["schemaString"].as_str().is_some_and(|schema| schema.contains("participant_name"))
+    }));
     let verified = verified(&world);
     assert_eq!(verified.exit_code(), ExitCode::Complete, "{verified}");
     make_tables_anew(&world.config, &world.start()).unwrap();

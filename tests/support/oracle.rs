@@ -69,8 +69,11 @@ pub(crate) fn read_files(folder: &Path) -> Files {
     let is_commit = |name: &&String| name.starts_with(LOG) && name.ends_with(".json");
     for (version, name) in all.keys().filter(is_commit).enumerate() {
         assert_eq!(*name, format!("{LOG}{version:020}.json"), "no commit is missing");
-        let actions: Vec<serde_json::Value> =
-            all[name].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let actions: Vec<serde_json::Value> = all[name]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
         let paths = |action: &str| -> BTreeSet<String> {
             let paths = actions.iter().filter_map(|line| line[action]["path"].as_str());
             paths.map(str::to_owned).collect()

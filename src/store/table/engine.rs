@@ -2,8 +2,9 @@
 //! asks, as everything that publishes does, and goes through [`Log`].
 
 use std::{
+    collections::HashMap,
     io::Cursor,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use arrow::{json::ReaderBuilder, record_batch::RecordBatch};
@@ -36,6 +37,12 @@ use crate::store::disk::DiskError;
 /// The table's root as the kernel knows it: where that is, only [`Log`] knows.
 pub(super) static ROOT: LazyLock<Url> = LazyLock::new(|| "vcq://table/".parse().expect("it is an address"));
 
+/// The file that says which checkpoint is the last, the only one that gets other bytes.
+const HINT: &str = "_last_checkpoint";
+
+/// The most that is kept of a log in memory, in bytes: a checkpoint of a year's dates, and what has come since.
+const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The engine of one table.
 pub(super) struct LogEngine {
     files: Arc<LogHandler>,
@@ -44,12 +51,20 @@ pub(super) struct LogEngine {
 
 impl LogEngine {
     pub(super) fn new(log: Log) -> Self {
-        Self { files: Arc::new(LogHandler(log)), evaluation: Arc::new(ArrowEvaluationHandler {}) }
+        Self {
+            files: Arc::new(LogHandler { log, kept: Arc::default() }),
+            evaluation: Arc::new(ArrowEvaluationHandler {}),
+        }
     }
 
     /// The log under it.
     pub(super) fn log(&self) -> &Log {
-        &self.files.0
+        &self.files.log
+    }
+
+    /// Forgets what was read: it may be another's by now.
+    pub(super) fn forget(&self) {
+        *self.files.kept() = Kept::default();
     }
 }
 
@@ -78,20 +93,55 @@ impl Engine for LogEngine {
 }
 
 /// Reads and writes the files of a log.
-struct LogHandler(Log);
+#[derive(Clone)]
+struct LogHandler {
+    log: Log,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// Files that were read: the kernel reads them again with each question.
+#[derive(Default)]
+struct Kept {
+    files: HashMap<String, Bytes>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Keeps a file, in the place of all others where there is no room beside them.
+    fn keep(&mut self, name: String, content: &Bytes) {
+        if self.bytes + content.len() > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
+        if content.len() <= KEPT_BYTES_MAX && self.files.insert(name, content.clone()).is_none() {
+            self.bytes += content.len();
+        }
+    }
+}
 
 impl LogHandler {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self, location: &Url, bytes: Option<FileSize>) -> KernelResult<Bytes> {
-        let content = self.0.read(&name_of(location)?, bytes).map_err(kernel_error)?;
-        content.map(Bytes::from).ok_or_else(|| KernelError::FileNotFound(location.to_string()))
+        let name = name_of(location)?;
+        if let Some(content) = self.kept().files.get(&name) {
+            return Ok(content.clone());
+        }
+        let content = self.log.read(&name, bytes).map_err(kernel_error)?;
+        let content = content.map(Bytes::from).ok_or_else(|| KernelError::FileNotFound(location.to_string()))?;
+        if name != HINT {
+            self.kept().keep(name, &content);
+        }
+        Ok(content)
     }
 
     fn put(&self, location: &Url, content: &[u8], is_anew: bool) -> KernelResult<()> {
         let name = name_of(location)?;
         if is_anew {
-            return self.0.put_anew(&name, content).map_err(kernel_error);
+            return self.log.put_anew(&name, content).map_err(kernel_error);
         }
-        let is_new = self.0.put_new(&name, content).map_err(kernel_error)?;
+        let is_new = self.log.put_new(&name, content).map_err(kernel_error)?;
         if is_new { Ok(()) } else { Err(KernelError::FileAlreadyExists(location.to_string())) }
     }
 
@@ -101,10 +151,11 @@ impl LogHandler {
         files: &[FileMeta],
         open: impl Fn(Bytes, &Url) -> KernelResult<I> + Send + 'static,
     ) -> FileDataReadResultIterator {
-        let handler = Self(self.0.clone());
+        let handler = self.clone();
         let files = files.to_vec();
         let batches = files.into_iter().flat_map(move |file| {
-            let opened = handler.read(&file.location, Some(file.size)).and_then(|content| open(content, &file.location));
+            let opened =
+                handler.read(&file.location, Some(file.size)).and_then(|content| open(content, &file.location));
             let (batches, error) = match opened {
                 Ok(batches) => (Some(batches), None),
                 Err(error) => (None, Some(Err(error))),
@@ -118,7 +169,7 @@ impl LogHandler {
 impl StorageHandler for LogHandler {
     fn list_from(&self, path: &Url) -> KernelResult<KernelResultIteratorStatic<FileMeta>> {
         let after = name_of(path)?;
-        let listed = self.0.list().map_err(kernel_error)?;
+        let listed = self.log.list().map_err(kernel_error)?;
         let files = listed.into_iter().filter(move |(name, _)| *name > after).map(|(name, size)| {
             let location = ROOT.join(&format!("{LOG_FOLDER}/{name}"))?;
             Ok(FileMeta { location, last_modified: 0, size })
@@ -127,7 +178,7 @@ impl StorageHandler for LogHandler {
     }
 
     fn read_files(&self, files: Vec<FileSlice>) -> KernelResult<KernelResultIteratorStatic<Bytes>> {
-        let handler = Self(self.0.clone());
+        let handler = self.clone();
         Ok(Box::new(files.into_iter().map(move |(location, range)| {
             let content = handler.read(&location, None)?;
             let Some(range) = range else { return Ok(content) };

@@ -65,7 +65,9 @@ impl Log {
             // One that goes meanwhile is not there.
             let metadata = found(entry.metadata()).map_err(DiskError::io("look at", &entry.path()))?;
             let name = entry.file_name().into_string().ok();
-            files.extend(metadata.filter(fs::Metadata::is_file).zip(name).map(|(metadata, name)| (name, metadata.len())));
+            files.extend(
+                metadata.filter(fs::Metadata::is_file).zip(name).map(|(metadata, name)| (name, metadata.len())),
+            );
         }
         Ok(files)
     }

@@ -171,10 +171,10 @@ fn ends(ranges: &[Option<&Range>], data_type: &DataType, end: End) -> ArrayRef {
         let times = ranges.iter().map(|range| match (&range.as_ref()?.values, end) {
             (Values::Micros(least, _), End::Least) => Some(*least),
             // The log cuts times to milliseconds: what is cut off must not be missed at this end.
-            (Values::Micros(_, greatest), End::Greatest) => {
-                Some(greatest.div_euclid(MICROS_PER_MILLI) * MICROS_PER_MILLI
-                    + if greatest.rem_euclid(MICROS_PER_MILLI) > 0 { MICROS_PER_MILLI } else { 0 })
-            }
+            (Values::Micros(_, greatest), End::Greatest) => Some(
+                greatest.div_euclid(MICROS_PER_MILLI) * MICROS_PER_MILLI
+                    + if greatest.rem_euclid(MICROS_PER_MILLI) > 0 { MICROS_PER_MILLI } else { 0 },
+            ),
             _ => None,
         });
         return Arc::new(TimestampMicrosecondArray::from_iter(times).with_data_type(data_type.clone()));
