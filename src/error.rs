@@ -171,6 +171,11 @@ impl Error {
         }
     }
 
+    /// True if a bucket has not answered: what was asked of it can be asked later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.is_away())
+    }
+
     /// What the operator can do about it, where that is not plain from the message.
     pub fn hint(&self) -> Option<String> {
         match self {

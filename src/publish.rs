@@ -13,7 +13,11 @@ pub mod look;
 mod table;
 mod turn;
 
-use std::{num::NonZero, thread};
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
 
 use chrono::FixedOffset;
 use chrono_tz::Tz;
@@ -23,6 +27,7 @@ pub use self::turn::Publishing;
 use crate::{
     config::{Config, Discover},
     dataset::Dataset,
+    dates::Dates,
     error::Error,
     journal::{FileRow, Journal, Lock},
     parquet::{self, SCHEMA_VERSION},
@@ -45,6 +50,20 @@ pub struct Publisher {
     discover: Discover,
     /// How many dates are built at the same time.
     workers: usize,
+    /// What a bucket has not answered.
+    due: Arc<Mutex<Due>>,
+}
+
+/// What has to be compared with the journal before anything is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Due {
+    /// Nothing: it has been.
+    #[default]
+    Nothing,
+    /// The dataset of samples.
+    Samples,
+    /// Those of discovery too.
+    All,
 }
 
 /// A file that is visible now.
@@ -73,6 +92,7 @@ impl Publisher {
             naive_offset: config.api.naive_utc_offset,
             discover: config.discover.clone(),
             workers,
+            due: Arc::default(),
         }
     }
 
@@ -84,6 +104,46 @@ impl Publisher {
     /// Where they become visible.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Makes sure, before a request is spent, that journal and datasets are of each other: that of samples, and `with_lists` those of
+    /// discovery; see [`look::check`].
+    ///
+    /// A bucket that does not answer is the error that is returned, and no failure: what is there is looked at before anything is
+    /// published, by [`Publisher::make_up`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] with what is missing, changed or not known.
+    pub fn check(&self, journal: &Journal, refreshed: Option<Dates>, with_lists: bool) -> Result<Option<Error>, Error> {
+        let looked = look::check(journal, &self.store, refreshed)
+            .and_then(|()| if with_lists { self.check_listed(journal) } else { Ok(()) });
+        match looked {
+            Err(error) if error.is_away() => {
+                *self.due() = if with_lists { Due::All } else { Due::Samples };
+                Ok(Some(error))
+            }
+            looked => looked.map(|()| None),
+        }
+    }
+
+    /// Looks at what did not answer when it was to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::check`], and if it still does not answer.
+    pub fn make_up(&self, journal: &Journal) -> Result<(), Error> {
+        let due = *self.due();
+        if due == Due::Nothing {
+            return Ok(());
+        }
+        self.check(journal, None, due == Due::All)?.map_or(Ok(()), Err)?;
+        *self.due() = Due::Nothing;
+        Ok(())
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to change the dataset; waits for a process that is publishing or rebuilding.

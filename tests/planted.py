@@ -48,7 +48,7 @@ DEFECTS = [
         [
             (
                 "src/store/lock.rs",
-                '        disk.sync(&folder).map_err(DiskError::io("sync", &self.store.folder_of(date)))?;\n',
+                '        disk.sync(&folder).map_err(DiskError::io("sync", &dataset.folder_of(date)))?;\n',
                 "",
             )
         ],
@@ -143,7 +143,7 @@ DEFECTS = [
         [
             (
                 "src/store/lock.rs",
-                "        self.store.sync_folder(&self.store.root)?;\n        open_folder(&path)",
+                "        dataset.sync_folder(&dataset.root)?;\n        open_folder(&path)",
                 "        open_folder(&path)",
             )
         ],
@@ -173,11 +173,41 @@ DEFECTS = [
         [
             (
                 "src/publish/turn.rs",
-                "let found = sha256(&file.name, open(&self.settings.store, file)?)?;\n        match file.sha256 {",
-                "let found = sha256(&file.name, open(&self.settings.store, file)?)?;\n"
+                "let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;\n        match file.sha256 {",
+                "let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;\n"
                 "        journal.built(file, part.bytes, found)?;\n        match Some(found) {",
             )
         ],
+    ),
+    Defect(
+        "an object is put without a look at what is there",
+        "bucket",
+        "what_is_put_is_there_whatever_the_store_does_about_conditions",
+        [("src/store/objects.rs", "            if self.is_there(upload)? {\n", "            if put > 1 && self.is_there(upload)? {\n")],
+    ),
+    Defect(
+        "an object with other bytes passes for the one that was put",
+        "bucket",
+        "what_is_put_is_there_whatever_the_store_does_about_conditions",
+        [("src/store/objects.rs", "if is_same { Ok(true) }", "if is_same || object.bytes > 0 { Ok(true) }")],
+    ),
+    Defect(
+        "what a put object was to replace stays",
+        "runs",
+        "buckets::a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next",
+        [("src/store/objects.rs", "        self.retire(date, put.name, known)?;\n", "")],
+    ),
+    Defect(
+        "a bucket that is away keeps a run from fetching",
+        "bucket",
+        "kills::while_the_store_is_away_a_run_fetches_says_so_and_the_next_one_publishes",
+        [("src/publish.rs", "Err(error) if error.is_away() => {", "Err(error) if error.is_away() && with_lists => {")],
+    ),
+    Defect(
+        "a folder marker passes for a stranger",
+        "bucket",
+        "a_listing_tells_files_from_strangers",
+        [("src/store/objects.rs", "rest.is_none() && bytes == 0", "rest.is_none() && bytes > 0")],
     ),
     Defect(
         "a run goes on beside a journal that does not know the dataset",

@@ -33,7 +33,7 @@ use crate::{
     journal::{Identity, Journal, Lane},
     observe::report::{Report, SpotCheck},
     printable,
-    publish::{Publisher, look},
+    publish::Publisher,
     start::Start,
 };
 
@@ -219,9 +219,11 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: 
     }
     let has_manifest = !task.manifests.files.is_empty();
     let refreshed = task.refresh.filter(|_| !has_manifest && task.discover.is_none());
-    unless_away(look::check(&journal, publisher.store(), refreshed), emit)?;
+    // A night's requests are not to be lost to a bucket that does not answer: what they bring is kept in the journal.
+    if let Some(away) = publisher.check(&journal, refreshed, task.discover.is_some())? {
+        Told::failed(None, &away).emit(emit);
+    }
     if let Some(dates) = task.discover {
-        unless_away(publisher.check_listed(&journal), emit)?;
         check_begun(dates, around)?;
         // What is listed again is folded over what was listed before, which has to be there.
         if let Some(dates) = task.refresh {
@@ -234,18 +236,6 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: 
     task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates)).transpose()?;
     journal.own_none()?;
     Ok(journal)
-}
-
-/// Tells that a bucket has not answered, instead of failing: a night's requests are not to be lost to that, for what they bring is
-/// kept in the journal.
-fn unless_away(looked: Result<(), Error>, emit: Emit<'_>) -> Result<(), Error> {
-    match looked {
-        Err(error) if matches!(&error, Error::Disk(disk) if disk.is_away()) => {
-            Told::failed(None, &error).emit(emit);
-            Ok(())
-        }
-        looked => looked,
-    }
 }
 
 /// Makes sure that all dates have begun: the API lists no meetings that are still to be held.

@@ -494,12 +494,17 @@ fn read_error(error: &object_store::Error) -> BucketError {
         _ => match status {
             Some(501 | 405) => Trouble::Unsupported,
             Some(408 | 429) => Trouble::Away,
+            // Of a listing the library says no more than the status.
+            Some(301 | 307 | 404) => Trouble::NoBucket,
+            Some(401 | 403) => Trouble::Denied,
+            // What AWS says to a signature for another region.
+            Some(400) if code == Some("AuthorizationHeaderMalformed") => Trouble::Denied,
             Some(400..=499) if code.is_some_and(|code| UNKNOWN_CONDITION.contains(&code)) => Trouble::Unsupported,
             Some(400..=499) if code.is_some_and(|code| BENT_ON_ITS_WAY.contains(&code)) => Trouble::Away,
             Some(400..=499) => Trouble::Refused,
-            Some(301 | 307) => Trouble::NoBucket,
             Some(_) => Trouble::Away,
             None if is_of_network => Trouble::Away,
+            None if said.contains("redirect without LOCATION") => Trouble::NoBucket,
             None => Trouble::Other,
         },
     };

@@ -235,6 +235,22 @@ fn a_refusal_names_the_object_and_the_remedy_and_no_more_of_the_answer() {
 }
 
 #[test]
+fn a_listing_that_is_refused_names_the_remedy() {
+    for (status, code, remedy) in [
+        (404, "NoSuchBucket", "create the bucket"),
+        (403, "AccessDenied", "let the credentials read, list"),
+        (403, "SignatureDoesNotMatch", "let the credentials read, list"),
+        (301, "redirect", "create the bucket, or correct its name, `store.endpoint` or `store.region`"),
+        (400, "AuthorizationHeaderMalformed", "wrong `store.region`"),
+    ] {
+        let home = Home::new(Condition::Kept, first("GET", 100, Fault::Refuse(status, code)));
+        let error = home.store().try_out().unwrap_err();
+        assert!(Chain(&error).to_string().contains(code), "{}", Chain(&error));
+        assert!(error.hint().is_some_and(|hint| hint.contains(remedy)), "{}: {:?}", Chain(&error), error.hint());
+    }
+}
+
+#[test]
 fn a_large_file_goes_in_parts_and_leaves_none_behind() {
     let large = vec![7; 40 * 1024 * 1024];
     let home = Home::new(Condition::Kept, calm());

@@ -21,6 +21,7 @@ dataset:
     pruned    of a query for DATE alone: its rows, the files that it read, and the files there are
 """
 
+import functools
 import json
 import os
 import re
@@ -298,15 +299,18 @@ def read_by_list(paths):
             yield from table.to_batches()
 
 
-def spark_frame(dataset):
+@functools.cache
+def spark_frame_by_list(dataset):
     session = spark_session()
-    if not STORE:
-        return session.read.parquet(dataset)
     from pyspark.sql.pandas.types import from_arrow_schema
 
     schema = from_arrow_schema(open_pyarrow(dataset).schema)
     paths = session.createDataFrame([(path,) for path in files_of(dataset)], "path string")
-    return paths.mapInArrow(read_by_list, schema)
+    return paths.mapInArrow(read_by_list, schema).cache()
+
+
+def spark_frame(dataset):
+    return spark_frame_by_list(dataset) if STORE else spark_session().read.parquet(dataset)
 
 
 def read_spark(dataset, day):

@@ -26,7 +26,7 @@ use crate::{
     refresh::all_dates,
     seeds::with_seeds,
     settings, some_stays,
-    world::{Kill, Orders, World, until_killed},
+    world::{Kill, Life, Orders, World, until_killed},
 };
 
 const SEED: u64 = 1;
@@ -199,6 +199,20 @@ fn while_the_bucket_is_away_a_run_fetches_and_the_next_one_publishes() {
     check_complete(&world);
 }
 
+/// What was published by a journal that is no more is looked at once the store answers, before anything is published.
+#[test]
+fn a_store_that_was_away_when_a_run_began_is_looked_at_before_anything_is_published() {
+    let (mut world, buckets) = world_of_two_runs();
+    let before = files(&world.output());
+    std::fs::remove_dir_all(&world.config.state).unwrap();
+    world.rest(TimeDelta::minutes(2));
+    buckets.meet(Ill::Away { from: 0, count: 2, is_done: false });
+    let life = world.export();
+    assert_eq!(life.exit, Some(ExitCode::Disk as u8), "{:#}", life.report);
+    assert!(life.sent > 0 && life.report["stopped"].as_str().is_some_and(|why| why.contains("is not in this journal")));
+    assert!(files(&world.output()) == before, "published beside what the journal does not know");
+}
+
 #[test]
 fn an_object_that_arrives_after_its_sender_gave_it_up_is_the_one_that_was_meant() {
     let (expected, calls) = calm();
@@ -294,7 +308,8 @@ fn after_random_kills_and_outages_every_row_is_there_once() {
             buckets.arrive();
         }
         let orders = world.orders();
-        finish(&mut world, &buckets, orders);
+        let life = finish(&mut world, &buckets, orders);
+        check(&world, &life);
         settings.tenant.other_forms = 0.01;
         world.serve_anew(settings);
         let again = Orders { refresh: Some(all_dates()), ..world.orders() };
@@ -303,18 +318,21 @@ fn after_random_kills_and_outages_every_row_is_there_once() {
             world.live_one(Orders { kill: some_kill(&mut rng), ..again.clone() });
             buckets.arrive();
         }
+        // Whoever asks again after that was done asks for everything again: what was paid for twice says nothing here.
         finish(&mut world, &buckets, again);
         check_rebuild(&world);
     });
 }
 
 /// Nothing happens any more: all is there, cell by cell, and nothing else.
-fn finish(world: &mut World, buckets: &FrailBuckets, orders: Orders) {
+fn finish(world: &mut World, buckets: &FrailBuckets, orders: Orders) -> Life {
     buckets.meet(Ill::None);
     let life = world.live_one(orders);
     assert_eq!((life.exit, life.error.as_deref()), (Some(0), None), "{:#}", life.report);
-    check(world, &life);
     check_complete(world);
+    let verified = verify(&world.config, &world.start()).unwrap();
+    assert_eq!(verified.exit_code(), ExitCode::Complete, "{verified}");
+    life
 }
 
 #[test]

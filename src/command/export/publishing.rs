@@ -55,6 +55,15 @@ pub(super) async fn publish_ready(
         let publishing = match turn(&journal, &publisher, &stop).await {
             Ok(Some(publishing)) => publishing,
             Ok(None) => return,
+            Err(error) if error.is_away() => {
+                tell(Told::failed(None, &error));
+                // What was to be published now is at the end of the run.
+                next = ready.recv().await;
+                if next.is_none() {
+                    return;
+                }
+                continue;
+            }
             Err(error) => return tell(Told::failed(None, &error)),
         };
         let work = spawn_blocking(move || {
@@ -150,6 +159,7 @@ async fn turn(journal: &Journal, publisher: &Publisher, stop: &Stop) -> Result<O
     let mut stop = stop.clone();
     loop {
         if let Some(publishing) = publisher.try_begin(journal)? {
+            publisher.make_up(journal)?;
             return Ok(Some(publishing));
         }
         tokio::select! {
