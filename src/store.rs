@@ -28,7 +28,8 @@ use self::{
     folder::Folder,
     lock::StoreLock,
     objects::{Objects, Tried},
-    table::{Active, LOG_FOLDER, Table, TableError, TableState},
+    table::{Active, LOG_FOLDER, Table, TableState},
+    table_error::TableError,
 };
 use crate::{
     config::{Config, Form, ObjectStores},
@@ -45,6 +46,7 @@ mod objects;
 pub mod s3;
 pub mod staging;
 pub mod table;
+pub mod table_error;
 
 /// Permissions of the folders that readers see, less the umask.
 const OPEN_MODE: u32 = 0o777;

@@ -18,7 +18,8 @@ use crate::{
         disk::DiskError,
         lock::StoreLock,
         staging::Sealed,
-        table::{Active, Claim, Entered, Entry, FileStatistics, TableError, TableState},
+        table::{Active, Claim, Entered, Entry, FileStatistics, TableState},
+        table_error::TableError,
     },
 };
 
@@ -284,8 +285,9 @@ impl Standing {
             return Self::AsPublished;
         }
         let told: Option<u64> = active.values().copied().sum();
-        let are_others = active.keys().all(|name| FileName::parse(name).is_none() || is_published(name));
-        if are_others && told == Some(rows) && !active.is_empty() {
+        let is_other = |name: &String| FileName::parse(name).is_none();
+        let are_others = active.keys().any(is_other) && active.keys().all(|name| is_other(name) || is_published(name));
+        if are_others && told == Some(rows) {
             return Self::Rewritten;
         }
         let (files, expected) = (active.len(), published.len());

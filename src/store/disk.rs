@@ -14,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 
 use super::{
     bucket::{BucketError, Trouble},
-    table::TableError,
+    table_error::TableError,
 };
 
 /// What the dataset does to a disk. Tests put another one in its place, which fails where it is told to.

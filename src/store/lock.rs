@@ -20,7 +20,8 @@ use super::{
     folder::{Folder, entries},
     folder_name,
     staging::{PROBE, PROBED, Sealed, Staged, is_name_in_staging},
-    table::{Claim, Entered, Entry, Table, TableError, TableState},
+    table::{Claim, Entered, Entry, Table, TableState},
+    table_error::TableError,
 };
 
 /// The right to make files visible in a dataset, held by one process at a time.

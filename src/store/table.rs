@@ -21,17 +21,18 @@ use delta_kernel::{
 };
 
 pub(super) use self::log::LOG_FOLDER;
+pub use self::statistics::FileStatistics;
 use self::{
     active::{ActiveRow, active_rows, without_others},
     engine::{LogEngine, ROOT},
     error::told,
     log::Log,
 };
-pub use self::{error::TableError, statistics::FileStatistics};
 use super::{
     At, FileName,
     disk::{Disk, DiskError},
     folder_name,
+    table_error::{COMMITS_MAX, TableError},
 };
 
 mod active;
@@ -42,9 +43,6 @@ mod statistics;
 
 /// The column that is in no file: the partition.
 const PARTITION_COLUMN: &str = "date";
-
-/// How often a commit is tried while other programs are faster.
-const COMMITS_MAX: u32 = 10;
 
 /// Commits from one checkpoint to the next: a reader opens one and so many commits at most.
 const COMMITS_PER_CHECKPOINT: u64 = 10;
