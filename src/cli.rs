@@ -231,7 +231,9 @@ pub enum Command {
   vcq report 7d --json")]
     Report(ReportArgs),
     /// Publish again from landed pages, without a request
-    #[command(after_help = "Example: vcq rebuild 2026-03-01..2026-03-31")]
+    #[command(after_help = "Examples:
+  vcq rebuild 2026-03-01..2026-03-31
+  vcq rebuild --new-table")]
     Rebuild(RebuildArgs),
     /// Landed pages as files: write them, land them again, or drop what is published
     #[command(subcommand, after_help = "Example: vcq archive export 2026-03-01..2026-03-31 pages-2026-03.ndjson.zst")]
@@ -562,6 +564,10 @@ pub struct RebuildArgs {
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
+    /// Build no date: with `table = "delta"`, take the logs of the tables away, damaged or not, and make the tables anew from the
+    /// files that the journal knows
+    #[arg(long, conflicts_with_all = ["dates", "from", "to"])]
+    pub new_table: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

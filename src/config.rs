@@ -55,6 +55,10 @@ pub struct Config {
     pub state: PathBuf,
     /// Where the dataset lies.
     pub output: Place,
+    /// What every dataset is.
+    pub table: Form,
+    /// How long a table's files are kept that are no longer read.
+    pub table_retention: Duration,
     /// Folder with a marker for each complete date, if they are wanted.
     pub complete_markers: Option<PathBuf>,
     /// How long after a meeting's end an absent stay is asked for again.
@@ -164,6 +168,16 @@ impl Discover {
     }
 }
 
+/// What a dataset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Date folders of files, all of which are read.
+    Files,
+    /// The same, and the log of a Delta table that says which of them are read.
+    Delta,
+}
+
 /// How object stores are reached. Credentials are never part of it: they come from the environment, a web identity, the
 /// container or the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -259,6 +273,14 @@ pub enum ConfigError {
 pub type Override = (&'static str, String);
 
 impl Config {
+    /// Where a dataset lies, if it is published.
+    pub fn place(&self, dataset: Dataset) -> Option<&Place> {
+        match dataset {
+            Dataset::Quality => Some(&self.output),
+            Dataset::Meetings | Dataset::Participants => self.discover.place(dataset),
+        }
+    }
+
     /// Merges flags over environment over file over defaults, and checks the result.
     ///
     /// `file` is the name and text of the configuration file, if there is one; `environment` may hold any variables,
@@ -351,6 +373,8 @@ impl Layers {
                 .read("timezone", "an IANA time zone such as `Asia/Shanghai` or `UTC`", |v| v.as_str()?.parse().ok())?,
             state: self.placed("state", self.read("state", "a folder's path", path)?),
             output: self.placed_at("output", self.read("output", PLACE_RULE, |v| Place::parse(v.as_str()?))?),
+            table: self.read("table", "`files` or `delta`", |v| v.clone().try_into().ok())?,
+            table_retention: self.duration("table_retention", "a duration of 1h to 3650d", "1h", "3650d")?,
             complete_markers: self.optional_file("complete_markers")?,
             absent_retry_for: self.duration("absent_retry_for", "a duration of 0s to 365d", "0s", "365d")?,
             app_id: self.read("app_id", "a text without blanks", |v| {
@@ -699,6 +723,8 @@ mod tests {
             timezone: Tz::Asia__Shanghai,
             state: "state".into(),
             output: "quality".into(),
+            table: Form::Files,
+            table_retention: Duration::from_secs(7 * 24 * 3600),
             complete_markers: None,
             absent_retry_for: Duration::from_secs(48 * 3600),
             app_id: String::new(),
@@ -844,6 +870,8 @@ mod tests {
             ("[api]\nuser_id_type = 'email'", "must be `open_id`, `union_id` or `user_id`"),
             ("[api]\nnaive_utc_offset = 'x'", "must be a UTC offset such as `+08:00`"),
             ("[manifest]\nnaive_times = 'Asia/Shanghai'", "must be `utc`, a UTC offset such as `+08:00`, or empty"),
+            ("table = 'iceberg'", "`table` is \"iceberg\", but must be `files` or `delta`"),
+            ("table_retention = '1m'", "`table_retention` is \"1m\", but must be a duration of 1h to 3650d"),
             ("state = ''", "`state` is \"\", but must be a folder's path"),
             ("[retry]\nattempts_max = 'many'", "must be a number from 1 to 100"),
             ("[report]\ndelay_ms = -1", "`report.delay_ms` is -1, but must be a number from 0 (not judged) to 100000"),

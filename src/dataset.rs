@@ -12,6 +12,9 @@ pub enum Dataset {
 }
 
 impl Dataset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Quality, Self::Meetings, Self::Participants];
+
     /// Those that come from listings.
     pub const LISTED: [Self; 2] = [Self::Meetings, Self::Participants];
 
@@ -35,6 +38,6 @@ impl Dataset {
 
     /// The dataset of that number.
     pub fn of_number(number: i64) -> Option<Self> {
-        [Self::Quality, Self::Meetings, Self::Participants].into_iter().find(|dataset| dataset.number() == number)
+        Self::ALL.into_iter().find(|dataset| dataset.number() == number)
     }
 }

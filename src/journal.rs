@@ -18,6 +18,7 @@ mod listed_file;
 mod listed_import;
 mod listing;
 mod lock;
+mod old_file;
 mod own;
 mod page;
 mod prune;
@@ -63,7 +64,7 @@ pub use self::{
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);

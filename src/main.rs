@@ -40,7 +40,7 @@ use vcq::{
         login::{self, Login},
         notify::{Notice, Notifier, NotifySecrets},
         plan::{discovery::plan_discovery, plan},
-        rebuild::rebuild,
+        rebuild::{make_tables_anew, rebuild},
         report::{Report, prepare_page, report, write_page},
         runs::runs,
         simulate::{self, SimulateArgs},
@@ -385,6 +385,11 @@ fn write_run_page(args: &ExportArgs, outcome: &Conclusion, config: &Config, star
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     // A date that is begun is finished.
     let _held = start.hold();
+    if args.new_table {
+        let rebuilt = make_tables_anew(config, start)?;
+        print(&if args.json { json(&rebuilt) } else { rebuilt.to_string() })?;
+        return Ok(ExitCode::Complete);
+    }
     let mut printed = Ok(());
     let rebuilt = rebuild(config, args.span(start.now(), config.timezone), start, |publication| {
         if args.json {

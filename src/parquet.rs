@@ -26,8 +26,13 @@ use zstd::{bulk::Compressor, zstd_safe::version_string};
 use self::row_group::RowGroup;
 pub use self::stay_runs::{StayRun, StayRuns};
 use crate::{
+    dataset::Dataset,
     read::batch::{Batch, ROWS_MAX, UNPARSED_BYTES_MAX},
-    tables::quality::{COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
+    tables::{
+        meetings::MEETINGS,
+        participants::PARTICIPANTS,
+        quality::{COLUMNS, KEY_COLUMNS, KeyType, Kind, UNPARSED},
+    },
 };
 
 pub mod listed;
@@ -54,6 +59,15 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// The same as Parquet says it, with the leaves of nested columns.
 static PARQUET_SCHEMA: LazyLock<SchemaDescriptor> =
     LazyLock::new(|| ArrowSchemaConverter::new().convert(&SCHEMA).expect("Parquet has all types of the schema"));
+
+/// The schema of every file of a dataset, with these personal columns.
+pub fn columns(dataset: Dataset, personal: &[String]) -> SchemaRef {
+    match dataset {
+        Dataset::Quality => Arc::clone(&SCHEMA),
+        Dataset::Meetings => listed::schema(&MEETINGS, personal),
+        Dataset::Participants => listed::schema(&PARTICIPANTS, personal),
+    }
+}
 
 fn data_type(kind: Kind) -> DataType {
     match kind {

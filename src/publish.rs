@@ -10,6 +10,7 @@ mod build;
 pub mod file;
 pub mod listed;
 pub mod look;
+mod table;
 mod turn;
 
 use std::{
@@ -21,9 +22,11 @@ use std::{
 use chrono::FixedOffset;
 use chrono_tz::Tz;
 
+use self::table::Shelf;
 pub use self::turn::Publishing;
 use crate::{
     config::{Config, Discover},
+    dataset::Dataset,
     dates::Dates,
     error::Error,
     journal::{FileRow, Journal, Lock},
@@ -145,16 +148,42 @@ impl Publisher {
 
     /// The right to change the dataset; waits for a process that is publishing or rebuilding.
     pub fn begin(&self, journal: &Journal) -> Result<Publishing, Error> {
-        self.with_turn(journal.lock_publishing()?)
+        self.with_turn(journal.lock_publishing()?, journal)
     }
 
     /// The same, or `None` while another process has it.
     pub fn try_begin(&self, journal: &Journal) -> Result<Option<Publishing>, Error> {
-        journal.try_lock_publishing()?.map(|turn| self.with_turn(turn)).transpose()
+        journal.try_lock_publishing()?.map(|turn| self.with_turn(turn, journal)).transpose()
     }
 
-    fn with_turn(&self, turn: Lock) -> Result<Publishing, Error> {
-        Publishing::new(self.clone(), turn)
+    fn with_turn(&self, turn: Lock, journal: &Journal) -> Result<Publishing, Error> {
+        Publishing::new(self.clone(), turn, journal)
+    }
+
+    /// Makes the tables of all datasets anew from the files that the journal has published and that are there; tells how many each
+    /// has. What logs there are is taken away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] if datasets are to be files.
+    pub fn make_tables_anew(&self, journal: &Journal, mut told: impl FnMut(Dataset, u64)) -> Result<(), Error> {
+        let _turn = journal.lock_publishing()?;
+        if self.store.retention().is_none() {
+            return Err(Error::Usage("--new-table: the configuration says `table = \"files\"`".into()));
+        }
+        for dataset in Dataset::ALL {
+            let store = match dataset {
+                Dataset::Quality => self.store.clone(),
+                listed => match self.discover.place(listed) {
+                    Some(place) => self.stores.open(place)?,
+                    None => continue,
+                },
+            };
+            let lock = store.lock()?;
+            let shelf = Shelf { dataset, store: &store, lock: &lock, now_s: self.stores.now_s() };
+            told(dataset, shelf.make_anew(journal)?);
+        }
+        Ok(())
     }
 
     /// Whatever decides a file's bytes besides its stays and their pages.

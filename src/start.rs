@@ -85,7 +85,7 @@ impl Start {
 
     /// Opens the datasets of a configuration.
     pub fn stores(&self, config: &Config) -> Stores {
-        Stores::new(Arc::clone(&self.disk), Arc::clone(&self.buckets), config)
+        Stores::new(Arc::clone(&self.disk), Arc::clone(&self.buckets), config).at_time(Arc::clone(&self.wall))
     }
 
     /// The same, telling `count` how far it is.

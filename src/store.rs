@@ -1,4 +1,5 @@
-//! Published files: `date=YYYY-MM-DD/part-<16 hex digits>.parquet` under a folder or a prefix of a bucket, and nothing else there.
+//! Published files: `date=YYYY-MM-DD/part-<16 hex digits>.parquet` under a folder or a prefix of a bucket, and nothing else there
+//! but the log of the table, where the dataset is one.
 //!
 //! A file is built in a staging folder of this machine, sealed, and becomes visible in one step, whole and durable. A visible name
 //! never gets other bytes: DuckDB and Spark return mixed or missing rows, and no error, when a file is renamed over another
@@ -13,9 +14,11 @@ use std::{
     ops::Range,
     path::{self, Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use chrono::NaiveDate;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, NaiveDate, Utc};
 use rustix::fs::Access;
 use sha2::{Digest, Sha256};
 
@@ -25,9 +28,13 @@ use self::{
     folder::Folder,
     lock::StoreLock,
     objects::{Objects, Tried},
+    table::{Active, LOG_FOLDER, Table, TableState},
+    table_error::TableError,
 };
 use crate::{
-    config::{Config, ObjectStores},
+    config::{Config, Form, ObjectStores},
+    dataset::Dataset,
+    parquet::columns,
     place::Place,
 };
 
@@ -38,6 +45,8 @@ pub mod lock;
 mod objects;
 pub mod s3;
 pub mod staging;
+pub mod table;
+pub mod table_error;
 
 /// Permissions of the folders that readers see, less the umask.
 const OPEN_MODE: u32 = 0o777;
@@ -102,6 +111,8 @@ pub struct Listing {
     pub files: Vec<PartFile>,
     /// Everything that is no published file; readers may take it for data.
     pub strangers: Vec<PathBuf>,
+    /// What the table has of it; none: the dataset is no table.
+    pub active: Option<Active>,
 }
 
 /// A dataset, and the staging folder in which its files are built.
@@ -110,6 +121,10 @@ pub struct Store {
     at: At,
     staging: PathBuf,
     disk: Arc<dyn Disk>,
+    /// Its table, if it is one.
+    table: Option<Arc<Table>>,
+    /// What the table was at one moment, if listings are answered from that.
+    seen: Option<Arc<TableState>>,
 }
 
 /// A visible file, of which some bytes are read: of one in a bucket these alone are fetched.
@@ -162,18 +177,55 @@ pub struct Stores {
     settings: ObjectStores,
     /// The state folder, in which what is to go into a bucket is built.
     state: PathBuf,
+    /// The places of datasets that are tables, with the columns of their files; none, if datasets are files alone.
+    tables: Vec<(Place, SchemaRef)>,
+    /// How long a table's files are kept that are no longer read.
+    retention: Duration,
+    wall: Wall,
+}
+
+/// The wall clock.
+#[derive(Clone)]
+struct Wall(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wall")
+    }
 }
 
 impl Stores {
     /// On this disk, and in these buckets as the configuration says that they are reached.
     pub fn new(disk: Arc<dyn Disk>, buckets: Arc<dyn Buckets>, config: &Config) -> Self {
-        Self { disk, buckets, settings: config.store.clone(), state: config.state.clone() }
+        let places = Dataset::ALL.into_iter();
+        let placed = |dataset| Some((config.place(dataset)?.clone(), columns(dataset, &config.discover.personal)));
+        let is_table = |_: &Dataset| config.table == Form::Delta;
+        Self {
+            disk,
+            buckets,
+            settings: config.store.clone(),
+            state: config.state.clone(),
+            tables: places.filter(is_table).filter_map(placed).collect(),
+            retention: config.table_retention,
+            wall: Wall(Arc::new(|| DateTime::UNIX_EPOCH)),
+        }
+    }
+
+    /// The same, told the time by `wall`.
+    #[must_use]
+    pub fn at_time(self, wall: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
+        Self { wall: Wall(wall), ..self }
+    }
+
+    /// The time, in unix seconds.
+    pub fn now_s(&self) -> i64 {
+        (self.wall.0)().timestamp()
     }
 
     /// Opens a dataset that is to be changed; see [`Store::open`]. Of a bucket nothing is asked yet.
     pub fn open(&self, place: &Place) -> Result<Store, DiskError> {
         if let Place::Folder(root) = place {
-            return Store::open(Arc::clone(&self.disk), root);
+            return Ok(self.with_table(place, Store::open(Arc::clone(&self.disk), root)?));
         }
         let store = self.existing(place)?;
         create_folders(&*self.disk, &store.staging, PRIVATE_MODE)?;
@@ -183,7 +235,7 @@ impl Stores {
     /// A dataset, to be read: nothing is created, and where there is nothing it is empty.
     pub fn existing(&self, place: &Place) -> Result<Store, DiskError> {
         let place = match place {
-            Place::Folder(root) => return Store::existing(Arc::clone(&self.disk), root),
+            Place::Folder(root) => return Ok(self.with_table(place, Store::existing(Arc::clone(&self.disk), root)?)),
             Place::Bucket(place) => place,
         };
         let failed = |source| DiskError::Bucket { operation: "use", path: place.to_string().into(), source };
@@ -191,7 +243,15 @@ impl Stores {
         let state = path::absolute(&self.state).map_err(DiskError::io("find", &self.state))?;
         let staging = state.join(STAGING).join(place.folder_name());
         let objects = Objects::new(place.clone(), bucket, &state);
-        Ok(Store { at: At::Bucket(objects), staging, disk: Arc::clone(&self.disk) })
+        let store = Store { at: At::Bucket(objects), staging, disk: Arc::clone(&self.disk), table: None, seen: None };
+        Ok(self.with_table(&Place::Bucket(place.clone()), store))
+    }
+
+    /// The dataset at this place as a table, if it is one.
+    fn with_table(&self, place: &Place, store: Store) -> Store {
+        let Some((_, columns)) = self.tables.iter().find(|(of, _)| of == place) else { return store };
+        let table = Table::new(store.parts(), Arc::clone(columns), self.retention);
+        Store { table: Some(Arc::new(table)), ..store }
     }
 }
 
@@ -213,7 +273,7 @@ impl Store {
                 .map_err(|errno| DiskError::io("write in", folder)(errno.into()))?;
         }
         check_one_file_system(&root, &staging)?;
-        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk })
+        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk, table: None, seen: None })
     }
 
     /// The dataset under `root`, to be read: nothing is created, and a folder that is missing holds nothing.
@@ -221,7 +281,38 @@ impl Store {
         let root = path::absolute(root).map_err(DiskError::io("find", root))?;
         let root = found(fs::canonicalize(&root)).map_err(DiskError::io("find", &root))?.unwrap_or(root);
         let staging = staging_of(&root);
-        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk })
+        Ok(Self { at: At::Folder(Folder { root, disk: Arc::clone(&disk) }), staging, disk, table: None, seen: None })
+    }
+
+    /// What a table is made over.
+    fn parts(&self) -> (At, PathBuf, Arc<dyn Disk>) {
+        (self.at.clone(), self.staging.clone(), Arc::clone(&self.disk))
+    }
+
+    /// How long files are kept that are no longer read; none: the dataset is no table.
+    pub fn retention(&self) -> Option<Duration> {
+        self.table.as_ref().map(|table| table.retention())
+    }
+
+    /// Which files are the table's, now; none: there is no log, or the dataset is no table.
+    pub fn table_state(&self) -> Result<Option<TableState>, DiskError> {
+        self.table.as_ref().map_or(Ok(None), |table| table.state())
+    }
+
+    /// Whether there is a table's log, whatever the dataset is to be.
+    pub fn has_log(&self) -> Result<bool, DiskError> {
+        Ok(match &self.at {
+            At::Folder(folder) => folder.root.join(LOG_FOLDER).exists(),
+            At::Bucket(objects) => !objects.list_under(LOG_FOLDER)?.is_empty(),
+        })
+    }
+
+    /// Where the table's log is, or would be.
+    pub fn log_path(&self) -> PathBuf {
+        match &self.at {
+            At::Folder(folder) => folder.root.join(LOG_FOLDER),
+            At::Bucket(objects) => objects.address_of(LOG_FOLDER),
+        }
     }
 
     /// Whether there is a staging folder.
@@ -314,28 +405,56 @@ impl Store {
     /// The same dataset for a look at many of its dates: in a bucket its listings tell what is there at this moment, for the price
     /// of one. What seems wrong by them is looked at again, for another process may have published since.
     pub fn at_once(&self) -> Result<Self, DiskError> {
-        Ok(match &self.at {
-            At::Folder(_) => self.clone(),
-            At::Bucket(objects) => Self { at: At::Bucket(objects.at_once()?), ..self.clone() },
-        })
+        let at = match &self.at {
+            At::Folder(folder) => At::Folder(folder.clone()),
+            At::Bucket(objects) => At::Bucket(objects.at_once()?),
+        };
+        let seen = self.table.is_some().then(|| self.table_state()).transpose()?;
+        Ok(Self { at, seen: seen.map(|seen| Arc::new(seen.unwrap_or_default())), ..self.clone() })
     }
 
     /// The partitions of the dataset, empty ones too, and what is neither in them nor one of them.
     pub fn partitions(&self) -> Result<Partitions, DiskError> {
-        match &self.at {
-            At::Folder(folder) => folder.partitions(),
-            At::Bucket(objects) => objects.partitions(),
+        let mut found = match &self.at {
+            At::Folder(folder) => folder.partitions()?,
+            At::Bucket(objects) => objects.partitions()?,
+        };
+        if self.table.is_some() {
+            let log = self.log_path();
+            found.strangers.retain(|stranger| *stranger != log);
         }
+        Ok(found)
     }
 
     /// Everything in the partition `date`.
     ///
     /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
     pub fn list(&self, date: NaiveDate) -> Result<Listing, DiskError> {
-        match &self.at {
-            At::Folder(folder) => folder.list(date),
-            At::Bucket(objects) => objects.list(date),
+        let mut listing = match &self.at {
+            At::Folder(folder) => folder.list(date)?,
+            At::Bucket(objects) => objects.list(date)?,
+        };
+        listing.active = match (&self.table, &self.seen) {
+            (None, _) => None,
+            (Some(_), Some(seen)) => Some(seen.on(date)),
+            (Some(table), None) => Some(table.state()?.unwrap_or_default().on(date)),
+        };
+        Ok(listing)
+    }
+
+    /// The files that are read of the partition `date`: all that stand there, or the table's.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Rewritten`] if another program's files are the table's.
+    pub fn readable(&self, date: NaiveDate) -> Result<Vec<PartFile>, DiskError> {
+        let Listing { mut files, active, .. } = self.list(date)?;
+        let Some(active) = active else { return Ok(files) };
+        files.retain(|file| active.contains_key(&file.name.to_string()));
+        if files.len() == active.len() {
+            return Ok(files);
         }
+        Err(DiskError::Table { path: self.log_path(), source: TableError::Rewritten(date) })
     }
 }
 

@@ -36,12 +36,13 @@ const IMPURE: [&str; 12] = [
 ];
 
 /// Libraries, and the places that name each.
-const OWNERS: [(&str, &[&str]); 6] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("reqwest", &["feishu/transport"]),
     ("governor", &["fetch/pace"]),
     ("rusqlite", &["journal"]),
     ("indicatif", &["observe/"]),
     ("object_store", &["store/s3"]),
+    ("delta_kernel", &["store/table"]),
     ("clap", &["cli", "command/simulate"]),
 ];
 

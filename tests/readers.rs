@@ -38,6 +38,8 @@ mod personal;
 mod python;
 #[path = "support/server.rs"]
 mod server;
+#[path = "readers/tables.rs"]
+mod tables;
 
 /// The most that the configuration allows, so that the export takes a second or two.
 const REQUESTS_PER_MINUTE: u32 = 10_000;
@@ -306,10 +308,14 @@ fn extend<T: Ord + Clone>(ranges: &mut BTreeMap<String, [T; 2]>, column: &str, v
     }
 }
 
+/// The pins in a file of requirements.
+fn pins(requirements: &str) -> Vec<&str> {
+    requirements.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
 /// Reads the datasets with `engines`, in an environment of the pins in `requirements` and with these variables.
 fn read(place: &str, variables: &[(&str, &str)], requirements: &str, engines: &[&str]) -> BTreeMap<String, Readings> {
-    let pins: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
-    let python = python::environment(engines[0], &pins);
+    let python = python::environment(engines[0], &pins(requirements));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/readers.py");
     let output = Command::new(python)
         .arg(script)
@@ -394,10 +400,14 @@ fn check_values(place: &str, reading: &Reading, expected: &Reading) {
     assert_eq!(reading.unparsed, expected.unparsed, "{place}");
     assert_eq!(reading.dates, expected.dates, "{place}");
     assert_eq!(reading.pruned, expected.pruned, "{place}");
-    assert!(reading.sums.keys().eq(expected.sums.keys()), "{place}");
-    for (column, sum) in &reading.sums {
+    check_sums(place, &reading.sums, &expected.sums);
+}
+
+fn check_sums(place: &str, sums: &BTreeMap<String, f64>, expected: &BTreeMap<String, f64>) {
+    assert!(sums.keys().eq(expected.keys()), "{place}");
+    for (column, sum) in sums {
         // Everyone adds up in another order.
-        let (expected, slack) = (expected.sums[column], 1e-9 * sum.abs());
+        let (expected, slack) = (expected[column], 1e-9 * sum.abs());
         assert!((sum - expected).abs() <= slack, "{place}: the sum of `{column}` is {sum}, not {expected}");
     }
 }

@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 
 use crate::{
     config::Config,
+    dataset::Dataset,
     error::{Chain, Error, ExitCode},
     journal::{FileId, Identity, Journal, NewFile},
     parquet::StayRuns,
@@ -19,7 +20,7 @@ use crate::{
         file::{name_of, sha256},
     },
     start::Start,
-    store::{FileName, PartFile, Store},
+    store::{FileName, Listing, PartFile, Store},
     words::Count,
 };
 
@@ -32,6 +33,8 @@ pub struct Adopted {
     pub stays: u64,
     /// Their samples.
     pub samples: u64,
+    /// Files that a table no longer has, which it keeps until their time has come.
+    pub old: u64,
     /// Files that it does not take, and why.
     pub refused: Vec<(PathBuf, String)>,
 }
@@ -57,12 +60,32 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} files taken", adopted.files)));
         }
-        let parts = dataset.list(date)?.files;
+        let Listing { files: mut parts, active, .. } = dataset.list(date)?;
+        let is_active =
+            |part: &PartFile| active.as_ref().is_none_or(|active| active.contains_key(&part.name.to_string()));
         let visible: BTreeSet<FileName> = parts.iter().map(|part| part.name).collect();
+        let is_rewritten = active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
+        let old = journal.old_names(Dataset::Quality, date)?;
+        parts.retain(|part| !old.contains(&part.name.to_string()));
+        // What the table has comes first: what else there is holds the same stays, if it is old.
+        parts.sort_by_key(|part| !is_active(part));
         for part in parts {
             let known = journal.files_on(date)?.iter().map(name_of).collect::<Result<BTreeSet<_>, _>>()?;
-            if !known.contains(&part.name) {
-                adopted.take(&mut journal, config, dataset, part, &visible, start)?;
+            if known.contains(&part.name) {
+                continue;
+            }
+            if !is_active(&part) && is_rewritten {
+                let path = dataset.path_of(date, part.name);
+                adopted.refused.push((path, "another program has rewritten its date in the table".into()));
+                continue;
+            }
+            let is_taken = adopted.take(&mut journal, config, dataset, part, &visible, start)?;
+            if is_taken && !is_active(&part) {
+                publishing.take_in(&mut journal, part)?;
+            } else if !is_taken && active.is_some() && !is_active(&part) {
+                adopted.refused.pop();
+                adopted.old += 1;
+                journal.retire((Dataset::Quality, date), [part.name.to_string()], None, start.now().timestamp())?;
             }
         }
         journal.forget_empty_files(date)?;
@@ -71,6 +94,7 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
 }
 
 impl Adopted {
+    /// Takes a file; false if it does not, and tells why.
     fn take(
         &mut self,
         journal: &mut Journal,
@@ -79,7 +103,7 @@ impl Adopted {
         part: PartFile,
         visible: &BTreeSet<FileName>,
         start: &Start,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let PartFile { date, name, bytes } = part;
         let path = dataset.path_of(date, name);
         let others = visible_files(journal, date, visible)?;
@@ -96,12 +120,13 @@ impl Adopted {
                 self.files += 1;
                 self.stays += stays;
                 self.samples += samples;
+                return Ok(true);
             }
             Ok(Err(refusal)) => self.refused.push((path, refusal)),
             Err(error @ Error::Journal(_)) => return Err(error),
             Err(error) => self.refused.push((path, Chain(&error).to_string())),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// 65 if some files were refused.
@@ -123,9 +148,16 @@ fn visible_files(journal: &Journal, date: NaiveDate, visible: &BTreeSet<FileName
 
 impl fmt::Display for Adopted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, stays, samples, refused } = self;
+        let Self { files, stays, samples, old, refused } = self;
         let (files, stays, rows) = (Count(*files, "file"), Count(*stays, "stay"), Count(*samples, "row"));
         writeln!(f, "adopted    {files}, {stays}, {rows}")?;
+        if *old > 0 {
+            writeln!(
+                f,
+                "old        {}: the table no longer has them, and they go after `table_retention`",
+                Count(*old, "file")
+            )?;
+        }
         for (path, why) in refused {
             writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;
         }

@@ -23,6 +23,8 @@ const NAMED_MAX: usize = 5;
 /// What was rebuilt.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
+    /// Tables that are new, with how many files each has.
+    tables: Vec<(Dataset, u64)>,
     /// Dates that have a new file.
     pub dates: u64,
     /// Files of meetings and participants that are new; of other dates nothing has changed.
@@ -96,6 +98,20 @@ pub fn rebuild(
     Ok(rebuilt)
 }
 
+/// Makes the tables of the datasets anew from the files that the journal has published and that are there. No file is built and
+/// none deleted.
+///
+/// # Errors
+///
+/// [`Error::Usage`] if datasets are no tables.
+pub fn make_tables_anew(config: &Config, start: &Start) -> Result<Rebuilt, Error> {
+    let journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
+    let publisher = Publisher::of(&start.stores(config), config)?;
+    let mut rebuilt = Rebuilt::default();
+    publisher.make_tables_anew(&journal, |dataset, files| rebuilt.tables.push((dataset, files)))?;
+    Ok(rebuilt)
+}
+
 /// Version of the JSON's form: within one, keys are only added.
 const REBUILD_VERSION: u32 = 1;
 
@@ -120,6 +136,7 @@ impl Serialize for Rebuilt {
             "exit_code": self.exit_code() as u8,
             "dates": self.dates,
             "files": self.files,
+            "tables": self.tables.iter().map(|(dataset, files)| json!({ "dataset": dataset.name(), "files": files })).collect::<Vec<_>>(),
             "skipped": self.skipped,
             "failures": failures,
             "texts": self.texts,
@@ -160,6 +177,11 @@ fn refuse_pruned_listings(journal: &Journal, is_wanted: impl Fn(NaiveDate) -> bo
 
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.tables.is_empty() {
+            return self.tables.iter().try_for_each(|(dataset, files)| {
+                writeln!(f, "{}: a new table of {}", dataset.name(), Count(*files, "file"))
+            });
+        }
         write!(f, "{}", self.texts)?;
         if !self.skipped.is_empty() {
             let named: Vec<_> = self.skipped.iter().take(NAMED_MAX).map(ToString::to_string).collect();

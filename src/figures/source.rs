@@ -89,7 +89,7 @@ impl Datasets {
     /// The files of a date, in the order of their names.
     pub(super) fn files(&self, dataset: Dataset, date: NaiveDate) -> Result<Vec<Part<'_>>, Error> {
         let Some(store) = self.store(dataset) else { return Ok(Vec::new()) };
-        Ok(store.list(date)?.files.into_iter().map(|file| Part { store, dataset, file }).collect())
+        Ok(store.readable(date)?.into_iter().map(|file| Part { store, dataset, file }).collect())
     }
 
     /// The zone that decided the dates, as a file says it; `None` without a file that does.

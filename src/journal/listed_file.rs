@@ -54,19 +54,26 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Records what is about to become visible, in the place of what is.
+    /// Records what is about to become visible, in the place of what is, and gives it a number that no other has.
     ///
     /// # Errors
     ///
     /// If the date has an intent already: it has to be settled first.
-    pub fn intend_listed(&self, file: &ListedFile) -> Result<(), JournalError> {
+    pub fn intend_listed(&self, file: &ListedFile) -> Result<i64, JournalError> {
         const INTEND: &str = "
             INSERT INTO listed_file (dataset, date, name, last_page, rows, bytes, sha256)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let ListedFile { dataset, date, name, last_page, rows, bytes, sha256, .. } = file;
         let row = params![dataset.number(), date.to_epoch_days(), name, last_page, rows, bytes, sha256];
         self.db.prepare_cached(INTEND)?.execute(row)?;
-        Ok(())
+        Ok(self.db.last_insert_rowid())
+    }
+
+    /// The number of what is about to become visible on a date.
+    pub fn listed_intent(&self, dataset: Dataset, date: NaiveDate) -> Result<i64, JournalError> {
+        const INTENT: &str = "SELECT id FROM listed_file WHERE dataset = ?1 AND date = ?2 AND published = 0";
+        let place = params![dataset.number(), date.to_epoch_days()];
+        Ok(self.db.prepare_cached(INTENT)?.query_row(place, |row| row.get(0))?)
     }
 
     /// Records that an intended file is visible, and what it has replaced is not.

@@ -1,4 +1,4 @@
--- The journal's tables, format 4. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
+-- The journal's tables, format 5. Times are unix seconds unless a name says otherwise; a date is days since 1970-01-01.
 -- No foreign keys: to delete a file or a body, SQLite would look for those that refer to it through all stays or pages.
 
 -- What must not change while the journal has stays (time zone, kind of user ids), and what outlives a process.
@@ -212,3 +212,12 @@ CREATE TABLE listed_file (
     sha256    BLOB    NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX listed_file_date ON listed_file (dataset, date, published);
+
+-- Files that a dataset's table no longer has, and that are not deleted yet.
+CREATE TABLE old_file (
+    dataset INTEGER NOT NULL,                -- 0 quality, 1 meetings, 2 participants
+    date    INTEGER NOT NULL,
+    name    TEXT    NOT NULL,                -- the whole name; another program's too, which is never deleted
+    since   INTEGER NOT NULL,                -- when it was known that no later reader needs it
+    PRIMARY KEY (dataset, date, name)
+) STRICT, WITHOUT ROWID;

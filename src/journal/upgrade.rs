@@ -16,8 +16,12 @@ use rusqlite::{Connection, backup::Backup};
 use super::{FORMAT, JournalError, database_path};
 
 /// What brings a journal of each older format, from 1 on, to the next one.
-const UPGRADES: [&str; FORMAT as usize - 1] =
-    [include_str!("upgrade_2.sql"), include_str!("upgrade_3.sql"), include_str!("upgrade_4.sql")];
+const UPGRADES: [&str; FORMAT as usize - 1] = [
+    include_str!("upgrade_2.sql"),
+    include_str!("upgrade_3.sql"),
+    include_str!("upgrade_4.sql"),
+    include_str!("upgrade_5.sql"),
+];
 
 /// Database pages copied at a time.
 const COPY_PAGES: i32 = 4096;

@@ -108,8 +108,8 @@ pub fn log(event: &Event<'_>) {
 /// Levels that `--log` knows.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// Names of the parts of this program that write log lines: its own, and the libraries that it asks the network through.
-const TARGETS: [&str; 8] = ["vcq", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio", "tower"];
+/// Names of the parts of this program that write log lines: its own, and the libraries that it asks the network and tables through.
+const TARGETS: [&str; 9] = ["vcq", "delta_kernel", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio", "tower"];
 
 /// Looks for a word of a filter that is neither a level nor the name of a part: a filter with one would log nothing, in
 /// silence.

@@ -48,8 +48,9 @@ pub fn start_log(filter: &str, form: Form, start: &Start, bar: ProgressBar) -> R
         Error::Usage(format!("--log `{}` is no level and no filter: {}", Printable(filter), Chain(why)))
     };
     check_filter(filter).map_err(|unknown| Error::Usage(format!("--log {unknown}")))?;
-    // Each try of a request to a bucket is news to nobody who has not asked for it.
-    let filter = EnvFilter::try_new(format!("object_store=warn,{filter}")).map_err(|error| no_filter(&error))?;
+    // Each try of a request to a bucket, and what is read of a table's log, are news to nobody who has not asked for it.
+    let filter = EnvFilter::try_new(format!("object_store=warn,delta_kernel=off,{filter}"))
+        .map_err(|error| no_filter(&error))?;
     let is_for_people = !form.is_json && form.is_colored.unwrap_or_else(|| io::stderr().is_terminal());
     let is_on_terminal = !form.is_json && io::stderr().is_terminal();
     let writer = AboveProgress { bar, is_json: form.is_json, is_printable: is_for_people || is_on_terminal };

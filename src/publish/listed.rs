@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use super::{
     Publisher, Publishing,
     file::sha256,
-    look::{Depth, Fault, mismatch},
+    look::{Depth, Fault, TableLook, is_explained, mismatch},
+    table::{self, Settled, Shelf},
 };
 use crate::{
     dataset::Dataset,
@@ -29,7 +30,7 @@ use crate::{
     },
     start::Stop,
     stay::{MeetingNo, partition_date},
-    store::{FileName, Store, Trust, lock::StoreLock},
+    store::{FileName, Store, Trust, lock::StoreLock, table::Claim},
     tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
 };
 
@@ -82,6 +83,7 @@ impl Publisher {
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
             let store = self.stores.open(place)?;
+            table::check(journal, &store, dataset)?;
             let at_once = store.at_once()?;
             for date in dates(journal, &at_once, dataset)? {
                 if look(journal, &at_once, (dataset, date), Depth::Names)?.faults.is_empty() {
@@ -122,7 +124,7 @@ impl Publishing {
             if changes.is_empty() && !has_intents {
                 continue;
             }
-            let Some(target) = self.target(dataset)? else { continue };
+            let Some(target) = self.target(journal, dataset)? else { continue };
             if has_intents {
                 target.settle_intents(journal)?;
             }
@@ -149,7 +151,7 @@ impl Publishing {
             if dates.is_empty() {
                 continue;
             }
-            let Some(target) = self.target(dataset)? else { continue };
+            let Some(target) = self.target(journal, dataset)? else { continue };
             target.settle_intents(journal)?;
             for (date, last_page) in dates {
                 if stop.is_requested() {
@@ -162,16 +164,29 @@ impl Publishing {
         Ok(())
     }
 
-    fn target(&self, dataset: Dataset) -> Result<Option<Target<'_>>, Error> {
+    fn target(&self, journal: &Journal, dataset: Dataset) -> Result<Option<Target<'_>>, Error> {
         let settings = self.settings();
         let Some((place, table)) = settings.discover.place(dataset).zip(table(dataset)) else { return Ok(None) };
         let store = settings.stores.open(place)?;
         let lock = store.lock()?;
-        Ok(Some(Target { dataset, table, store, lock, settings }))
+        let target = Target { dataset, table, store, lock, settings };
+        target.shelf().prepare(journal)?;
+        Ok(Some(target))
     }
 }
 
 impl Target<'_> {
+    /// The dataset, to be changed.
+    fn shelf(&self) -> Shelf<'_> {
+        let Self { dataset, store, lock, settings, .. } = self;
+        Shelf { dataset: *dataset, store, lock, now_s: settings.stores.now_s() }
+    }
+
+    /// The file that is published of a date, by its name.
+    fn known(&self, journal: &Journal, date: NaiveDate) -> Result<BTreeSet<FileName>, Error> {
+        journal.listed_file(self.dataset, date, true)?.iter().map(name_of).collect()
+    }
+
     fn settle_intents(&self, journal: &mut Journal) -> Result<(), Error> {
         for file in journal.listed_files(self.dataset, false)? {
             self.settle(journal, &file)?;
@@ -182,14 +197,15 @@ impl Target<'_> {
     /// Records that the file is visible, if it is, and forgets that it was to be, if it is not.
     fn settle(&self, journal: &mut Journal, file: &ListedFile) -> Result<(), Error> {
         let name = name_of(file)?;
-        if self.store.confirm(file.date, name)?.is_none() {
-            return Ok(journal.withdraw_listed(file)?);
-        }
+        let Some(part) = self.store.confirm(file.date, name)? else { return Ok(journal.withdraw_listed(file)?) };
         let found = self.store.sha256(file.date, name, Trust::Kept)?;
-        if let Some(before) = journal.listed_file(self.dataset, file.date, true)? {
-            self.lock.finish_replace(file.date, name, &BTreeSet::from([name_of(&before)?]))?;
+        let known = self.known(journal, file.date)?;
+        // Whatever else the table has of the date is of an earlier file, also where the journal does not know it.
+        let claim = Claim { number: journal.listed_intent(self.dataset, file.date)?, replaces: true, is_first: false };
+        match self.shelf().settle(journal, (part, found == Some(file.sha256)), claim, &known)? {
+            Settled::Published => journal.published_listed(file)?,
+            Settled::Superseded => journal.withdraw_listed(file)?,
         }
-        journal.published_listed(file)?;
         if found == Some(file.sha256) { Ok(()) } else { Err(changed(self.dataset, file)) }
     }
 
@@ -265,17 +281,17 @@ impl Target<'_> {
             bytes: sealed.bytes(),
             sha256: sha256(&name.to_string(), sealed.reopen()?)?,
         };
-        journal.intend_listed(&file)?;
-        let moved = match before {
-            Some(before) => self.lock.replace(date, sealed, &BTreeSet::from([name_of(before)?])),
-            None => self.lock.put_if_absent(date, sealed),
-        };
-        if let Err(error) = moved {
+        let number = journal.intend_listed(&file)?;
+        let claim = Claim { number, replaces: before.is_some(), is_first: true };
+        let known = before.map(name_of).transpose()?.into_iter().collect();
+        if let Err(error) = self.shelf().publish(journal, date, sealed, claim, &known) {
             // What is not visible is not going to be; where the disk does not say, the next process looks.
-            if error.is_refusal() || (!error.is_unclear() && matches!(self.store.is_visible(date, name), Ok(false))) {
+            let is_refused = matches!(&error, Error::Disk(error) if error.is_refusal());
+            let is_unclear = matches!(&error, Error::Disk(error) if error.is_unclear());
+            if is_refused || (!is_unclear && matches!(self.store.is_visible(date, name), Ok(false))) {
                 drop(journal.withdraw_listed(&file));
             }
-            return Err(error.into());
+            return Err(error);
         }
         journal.published_listed(&file)?;
         let Folded { unparsed, unknown, .. } = folded;
@@ -440,6 +456,10 @@ pub fn look(
     let published = journal.listed_file(dataset, date, true)?;
     let can_be_rebuilt = !journal.is_listing_pruned(dataset, date)?;
     let mut visible: BTreeMap<FileName, u64> = listing.files.iter().map(|part| (part.name, part.bytes)).collect();
+    let old = journal.old_names(dataset, date)?;
+    let names: BTreeSet<_> = published.iter().map(name_of).collect::<Result<_, _>>()?;
+    let rows = published.as_ref().map_or(0, |file| file.rows);
+    let in_table = TableLook::new(listing.active.as_ref(), &names, rows);
     if let Some(intent) = journal.listed_file(dataset, date, false)? {
         look.faults.push(Fault::Intended);
         visible.remove(&name_of(&intent)?);
@@ -447,6 +467,7 @@ pub fn look(
     if let Some(file) = published {
         let name = name_of(&file)?;
         let difference = match visible.remove(&name) {
+            None if in_table.is_in_others(depth) => None,
             None => Some(Fault::Missing { name, can_be_rebuilt }),
             Some(bytes) if bytes != file.bytes => {
                 let what = format!("{} has {bytes} bytes, not {}", path_of(dataset, &file), file.bytes);
@@ -465,8 +486,13 @@ pub fn look(
             None => look.sound = Some(file),
         }
     }
-    look.faults.extend(visible.into_keys().map(|name| Fault::Unknown(store.path_of(date, name))));
-    look.faults.extend(listing.strangers.into_iter().map(Fault::Stranger));
+    let unknown = visible.into_keys().filter(|name| !old.contains(&name.to_string()));
+    look.faults.extend(unknown.map(|name| Fault::Unknown(store.path_of(date, name))));
+    let strangers = listing.strangers.into_iter().filter(|path| !is_explained(path, listing.active.as_ref(), &old));
+    look.faults.extend(strangers.map(Fault::Stranger));
+    if !look.faults.contains(&Fault::Intended) {
+        look.faults.extend(in_table.fault());
+    }
     look.faults.extend(journal.is_outdated(dataset, date)?.then_some(Fault::Outdated));
     Ok(look)
 }

@@ -1,12 +1,20 @@
 //! One question: is each done stay with samples in exactly one visible file? Asked of the journal and of the disk; `verify`,
 //! `status`, `prune` and the start of a run answer from here.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use chrono::NaiveDate;
 
-use super::file::{changed, compare, has_built_bytes, name_of, open};
+use super::{
+    file::{changed, compare, has_built_bytes, name_of, open},
+    table::{self, Standing},
+};
 use crate::{
+    dataset::Dataset,
     dates::Dates,
     error::{Chain, Error},
     journal::{Astray, FileRow, Journal},
@@ -14,6 +22,7 @@ use crate::{
     store::{
         FileName, Listing, PartFile, Store, Trust,
         disk::{IS_STRANGER, IS_UNKNOWN},
+        table::Active,
     },
 };
 
@@ -55,6 +64,38 @@ pub enum Fault {
     Misfiled(u64),
     /// What was listed since is not published.
     Outdated,
+    /// The table has something else of the date than what is published: what, and what not.
+    Table(String),
+}
+
+/// What the table of a dataset says of a date; nothing, if it is none.
+pub(super) struct TableLook(Option<Standing>);
+
+impl TableLook {
+    /// Compares what the table has with what is published, and its rows.
+    pub(super) fn new(active: Option<&Active>, published: &BTreeSet<FileName>, rows: u64) -> Self {
+        Self(active.map(|active| Standing::of(active, published, rows)))
+    }
+
+    /// Whether a published file need not be there, for its rows are in another program's. What is to be read to its last row has to
+    /// be there.
+    pub(super) fn is_in_others(&self, depth: Depth) -> bool {
+        depth != Depth::Rows && self.0 == Some(Standing::Rewritten)
+    }
+
+    /// What is wrong.
+    pub(super) fn fault(self) -> Option<Fault> {
+        match self.0 {
+            Some(Standing::Otherwise(what)) => Some(Fault::Table(what)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether it is known what stands there: a file of the table's that another program has put, or an old one.
+pub(super) fn is_explained(path: &Path, active: Option<&Active>, old: &BTreeSet<String>) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| old.contains(name) || active.is_some_and(|active| active.contains_key(name)))
 }
 
 /// How closely to look.
@@ -74,9 +115,19 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
     let mut look = Look::default();
     let can_be_rebuilt = !journal.is_pruned(date)?;
     let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
-    for file in journal.files_on(date)? {
+    let files = journal.files_on(date)?;
+    let old = journal.old_names(Dataset::Quality, date)?;
+    let published = || files.iter().filter(|file| file.published);
+    let names = published().map(name_of).collect::<Result<_, _>>()?;
+    let rows = published().map(|file| file.samples).sum();
+    let in_table = TableLook::new(listing.active.as_ref(), &names, rows);
+    for file in files {
         let name = name_of(&file)?;
         let Some(part) = visible.remove(&name) else {
+            if file.published && in_table.is_in_others(depth) {
+                look.sound.push(file);
+                continue;
+            }
             let missing = Fault::Missing { name, can_be_rebuilt };
             look.faults.push(if file.published { missing } else { Fault::Intended });
             continue;
@@ -89,8 +140,13 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
             look.sound.push(file);
         }
     }
-    look.faults.extend(visible.into_values().map(|part| Fault::Unknown(store.path_of(date, part.name))));
-    look.faults.extend(listing.strangers.into_iter().map(Fault::Stranger));
+    let unknown = visible.into_keys().filter(|name| !old.contains(&name.to_string()));
+    look.faults.extend(unknown.map(|name| Fault::Unknown(store.path_of(date, name))));
+    let strangers = listing.strangers.into_iter().filter(|path| !is_explained(path, listing.active.as_ref(), &old));
+    look.faults.extend(strangers.map(Fault::Stranger));
+    if !look.faults.contains(&Fault::Intended) {
+        look.faults.extend(in_table.fault());
+    }
     let Astray { unpublished, misfiled } = journal.astray(date)?;
     look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
     look.faults.extend((misfiled > 0).then_some(Fault::Misfiled(misfiled)));
@@ -169,6 +225,10 @@ impl Fault {
                     "the next `vcq discover` or `vcq export` publishes it, or `vcq rebuild --from {date} --to {date}`"
                 )
             }
+            Self::Table(_) => format!(
+                "`vcq rebuild --from {date} --to {date}` enters what is published; where other programs are writing to the table, \
+                 look again when they are done"
+            ),
             Self::Unpublished(_) | Self::Misfiled(_) => {
                 format!("the next `vcq export` publishes them, or `vcq rebuild --from {date} --to {date}`")
             }
@@ -187,6 +247,7 @@ impl fmt::Display for Fault {
             }
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
+            Self::Table(what) => write!(f, "the table has {what}"),
             Self::Outdated => f.write_str("more has been listed than is published"),
             Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),
         }
@@ -201,9 +262,11 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 ///
-/// [`Error::Mismatch`] with what is missing, changed or not known.
+/// [`Error::Mismatch`] with what is missing, changed or not known; [`DiskError::Table`](crate::store::disk::DiskError::Table) if the
+/// table's log cannot be gone on with.
 pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
+    table::check(journal, store, Dataset::Quality)?;
     let at_once = store.at_once()?;
     for date in dates(journal, &at_once)? {
         if look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults.is_empty() {

@@ -17,8 +17,10 @@ use super::{
     build::build,
     file::{changed, compare, name_of, open, refuse_pruned, sha256},
     look::{Depth, Look, look},
+    table::{Settled, Shelf},
 };
 use crate::{
+    dataset::Dataset,
     error::Error,
     journal::{FileRow, Intent, Journal, Lock, StayId},
     parquet::StayRuns,
@@ -27,7 +29,7 @@ use crate::{
         decode::Unknown,
     },
     start::Stop,
-    store::{FileName, Store, Trust, disk::DiskError, lock::StoreLock},
+    store::{FileName, PartFile, Store, Trust, disk::DiskError, lock::StoreLock, table::Claim},
 };
 
 /// The right to change the dataset, held by one process at a time: whoever has it finds no intent but those of processes
@@ -41,9 +43,25 @@ pub struct Publishing {
 
 impl Publishing {
     /// Of the process whose `turn` it is.
-    pub(super) fn new(settings: Publisher, turn: Lock) -> Result<Self, Error> {
+    pub(super) fn new(settings: Publisher, turn: Lock, journal: &Journal) -> Result<Self, Error> {
         let lock = settings.store.lock()?;
-        Ok(Self { settings, lock, _turn: turn })
+        let publishing = Self { settings, lock, _turn: turn };
+        publishing.shelf().prepare(journal)?;
+        Ok(publishing)
+    }
+
+    /// The dataset of samples, to be changed.
+    fn shelf(&self) -> Shelf<'_> {
+        let Publisher { store, stores, .. } = &self.settings;
+        Shelf { dataset: Dataset::Quality, store, lock: &self.lock, now_s: stores.now_s() }
+    }
+
+    /// Enters a file that was taken into the journal into the table, if the dataset is one.
+    pub fn take_in(&self, journal: &mut Journal, part: PartFile) -> Result<(), Error> {
+        let named =
+            journal.files_on(part.date)?.into_iter().find(|file| name_of(file).is_ok_and(|name| name == part.name));
+        let Some(file) = named.filter(|_| self.settings.store.retention().is_some()) else { return Ok(()) };
+        self.shelf().take_in(journal, part, file.id)
     }
 
     /// How files are built, and where they become visible.
@@ -215,15 +233,6 @@ impl Publishing {
         journal.intent_on(date)?.map_or(Ok(()), |file| self.settle(journal, &file))
     }
 
-    /// Takes away what a visible file was to replace, where it has not been.
-    fn finish_replace(&self, journal: &Journal, file: &FileRow) -> Result<(), Error> {
-        if file.replaces {
-            let known = published_names(journal, file.date)?;
-            self.lock.finish_replace(file.date, name_of(file)?, &known)?;
-        }
-        Ok(())
-    }
-
     /// Records that the file is visible, if it is, and forgets that it was to be, if it is not.
     ///
     /// # Errors
@@ -240,8 +249,12 @@ impl Publishing {
         let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;
         match file.sha256 {
             Some(built) => {
-                self.finish_replace(journal, file)?;
-                journal.published(file)?;
+                let known = published_names(journal, file.date)?;
+                let claim = Claim { number: file.id, replaces: file.replaces, is_first: false };
+                match self.shelf().settle(journal, (part, built == found), claim, &known)? {
+                    Settled::Published => journal.published(file)?,
+                    Settled::Superseded => journal.withdraw(file)?,
+                }
                 if built == found { Ok(()) } else { Err(changed(file)) }
             }
             // Of an older version, which did not record what it had built.
@@ -290,11 +303,9 @@ impl Publishing {
         let sealed = staged.seal()?;
         compare(journal, file, sealed.reopen()?)?;
         journal.built(file, sealed.bytes(), sha256(&file.name, sealed.reopen()?)?)?;
-        let part = if file.replaces {
-            self.lock.replace(file.date, sealed, &published_names(journal, file.date)?)?
-        } else {
-            self.lock.put_if_absent(file.date, sealed)?
-        };
+        let known = published_names(journal, file.date)?;
+        let claim = Claim { number: file.id, replaces: file.replaces, is_first: true };
+        let part = self.shelf().publish(journal, file.date, sealed, claim, &known)?;
         journal.published(file)?;
         Ok((part.bytes, unreadable, unknown))
     }

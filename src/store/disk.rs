@@ -12,7 +12,10 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 
-use super::bucket::{BucketError, Trouble};
+use super::{
+    bucket::{BucketError, Trouble},
+    table_error::TableError,
+};
 
 /// What the dataset does to a disk. Tests put another one in its place, which fails where it is told to.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -101,6 +104,14 @@ pub enum DiskError {
         /// What the store said.
         source: BucketError,
     },
+    /// The log of a table cannot be used.
+    #[error("cannot use `{}`", path.display())]
+    Table {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TableError,
+    },
     /// A finished file cannot go from staging to the dataset in one step, most likely because `output` is a mount point.
     #[error("`{}` and its staging folder `{}` are not on one file system", output.display(), staging.display())]
     OtherFileSystem {
@@ -152,7 +163,7 @@ impl DiskError {
         match self {
             Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } | Self::NoFolder { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::CrossesDevices,
-            Self::OtherFileSystem { .. } | Self::Busy { .. } | Self::Bucket { .. } => false,
+            Self::OtherFileSystem { .. } | Self::Busy { .. } | Self::Bucket { .. } | Self::Table { .. } => false,
         }
     }
 
@@ -171,6 +182,7 @@ impl DiskError {
         match self {
             Self::Io { source, .. } => hint_of(source),
             Self::Bucket { source, .. } => source.hint(),
+            Self::Table { source, .. } => Some(source.hint()),
             Self::OtherFileSystem { .. } => Some("set `output` to a folder inside of the mounted file system"),
             Self::Exists { .. } | Self::Unknown { .. } => Some(
                 "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \

@@ -20,6 +20,8 @@ use super::{
     folder::{Folder, entries},
     folder_name,
     staging::{PROBE, PROBED, Sealed, Staged, is_name_in_staging},
+    table::{Claim, Entered, Entry, Table, TableState},
+    table_error::TableError,
 };
 
 /// The right to make files visible in a dataset, held by one process at a time.
@@ -94,6 +96,66 @@ impl StoreLock {
         match &self.store.at {
             At::Folder(dataset) => self.exchange(dataset, date, part, known),
             At::Bucket(objects) => objects.replace(date, &part, known),
+        }
+    }
+
+    /// Makes a sealed file visible beside what its partition holds, whatever that is; that it is there already is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Exists`] if a file of this name and other bytes is visible, which stays as it is.
+    pub fn put_beside(&self, date: NaiveDate, part: Sealed) -> Result<PartFile, DiskError> {
+        let At::Folder(dataset) = &self.store.at else { return self.put_if_absent(date, part) };
+        let (name, bytes) = (part.name(), part.bytes());
+        if let Some(visible) = dataset.confirm(date, name)? {
+            let path = dataset.path_of(date, name);
+            let is_same = visible.bytes == bytes && same_bytes(part.path(), &path)?;
+            return if is_same { Ok(visible) } else { Err(DiskError::Exists { path }) };
+        }
+        self.put_in_folder(dataset, date, part)
+    }
+
+    /// Which files are the table's, now; none: there is no log.
+    pub fn table_state(&self) -> Result<Option<TableState>, DiskError> {
+        self.store.table_state()
+    }
+
+    /// Makes the table, with these files.
+    pub fn create_table(&self, entries: &[Entry]) -> Result<(), DiskError> {
+        self.table()?.create(entries)
+    }
+
+    /// Makes sure that the table has the dataset's columns; see [`TableError::OtherColumns`].
+    pub fn check_columns(&self) -> Result<(), DiskError> {
+        self.table()?.check_columns()
+    }
+
+    /// Enters a visible file into the table; asks first whether that is done.
+    pub fn enter(&self, entry: &Entry, claim: Claim) -> Result<Entered, DiskError> {
+        self.table()?.enter(entry, claim)
+    }
+
+    /// Takes the table's log away.
+    pub fn remove_log(&self) -> Result<(), DiskError> {
+        self.table()?.remove_log()
+    }
+
+    fn table(&self) -> Result<&Table, DiskError> {
+        let missing = || DiskError::Table { path: self.store.log_path(), source: TableError::Missing };
+        self.store.table.as_deref().ok_or_else(missing)
+    }
+
+    /// Deletes a file that nobody reads any more. That it is gone already is no error.
+    pub fn delete(&self, date: NaiveDate, name: FileName) -> Result<(), DiskError> {
+        match &self.store.at {
+            At::Folder(dataset) => {
+                if !dataset.is_visible(date, name)? {
+                    return Ok(());
+                }
+                self.remove(&dataset.path_of(date, name))?;
+                dataset.sync_folder(&dataset.folder_of(date))
+            }
+            At::Bucket(objects) => objects.delete_under(&format!("{}/{name}", folder_name(date))),
         }
     }
 

@@ -84,6 +84,43 @@ impl Objects {
         self.address(&self.key_of(date, name))
     }
 
+    /// The key of what has this name under the dataset.
+    pub(super) fn key_under(&self, name: &str) -> String {
+        format!("{}/{name}", self.place.prefix())
+    }
+
+    /// The address of what has this name under the dataset.
+    pub(super) fn address_of(&self, name: &str) -> PathBuf {
+        self.address(&self.key_under(name))
+    }
+
+    /// All objects under a folder of the dataset, by their names in it, with their sizes.
+    pub(super) fn list_under(&self, folder: &str) -> Result<Vec<(String, u64)>, DiskError> {
+        let prefix = format!("{}/", self.key_under(folder));
+        self.bucket.list_all(&prefix).map_err(self.failed("list", &prefix))
+    }
+
+    /// The content of what has this name under the dataset; `None`, if there is nothing.
+    pub(super) fn read_whole(&self, name: &str, bytes: Option<u64>) -> Result<Option<Vec<u8>>, DiskError> {
+        let key = self.key_under(name);
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => match self.bucket.look(&key).map_err(self.failed("look at", &key))? {
+                Some(object) => object.bytes,
+                None => return Ok(None),
+            },
+        };
+        let mut content = Vec::new();
+        self.bucket.get(&key, 0..bytes, &mut content).map_err(self.failed("read", &key))?;
+        Ok(Some(content))
+    }
+
+    /// Deletes what has this name under the dataset. That there is nothing is no error.
+    pub(super) fn delete_under(&self, name: &str) -> Result<(), DiskError> {
+        let key = self.key_under(name);
+        self.bucket.delete(&key).map_err(self.failed("remove", &key))
+    }
+
     /// What stands where a file of this name would.
     pub(super) fn look(&self, date: NaiveDate, name: FileName) -> Result<Option<Object>, DiskError> {
         let key = self.key_of(date, name);
@@ -214,7 +251,12 @@ impl Objects {
         self.put(&upload).map(|()| PartFile { date, name: part.name(), bytes: part.bytes() })
     }
 
-    fn put(&self, upload: &Upload<'_>) -> Result<(), DiskError> {
+    /// Puts an object whole, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Exists`] if one with other bytes is there, which stays as it is.
+    pub(super) fn put(&self, upload: &Upload<'_>) -> Result<(), DiskError> {
         for put in 1..=PUTS_MAX {
             // Also before the first: an earlier process may have put it, and not every store tells a key that is taken.
             if self.is_there(upload)? {

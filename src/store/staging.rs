@@ -17,15 +17,19 @@ use super::{
 /// Names of the file that is tried on the disk.
 pub(super) const PROBE: &str = "probe";
 pub(super) const PROBED: &str = "probed";
+/// The name of what is about to go into a table's log.
+pub(super) const LOG_FILE: &str = "log";
+/// The name of a log that was taken away.
+pub(super) const OLD_LOG: &str = "log.old";
 
-/// True for the names that vcq gives to what it puts into staging: part files, partitions with a number, the probe.
+/// True for the names that vcq gives to what it puts into staging: part files, partitions with a number, the probe, a table's log.
 pub(super) fn is_name_in_staging(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let is_partition = |name: &str| {
         let (folder, number) = name.rsplit_once('.').unwrap_or_default();
         parse_folder_name(folder.as_ref()).is_some() && number.parse::<u64>().is_ok()
     };
-    name == PROBE || name == PROBED || FileName::parse(name).is_some() || is_partition(name)
+    [PROBE, PROBED, LOG_FILE, OLD_LOG].contains(&name) || FileName::parse(name).is_some() || is_partition(name)
 }
 
 /// A path in staging; what still stands there when it is dropped was not published, and is removed.

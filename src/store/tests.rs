@@ -120,9 +120,9 @@ fn sealed(publisher: &StoreLock, name: FileName, content: &str) -> Result<Sealed
 /// What stands in the dataset's folder and in its partitions.
 fn everything(dataset: &Store) -> Listing {
     let Partitions { dates, strangers } = dataset.partitions().unwrap();
-    let mut everything = Listing { files: vec![], strangers };
+    let mut everything = Listing { strangers, ..Listing::default() };
     for date in dates {
-        let Listing { files, strangers } = dataset.list(date).unwrap();
+        let Listing { files, strangers, .. } = dataset.list(date).unwrap();
         everything.files.extend(files);
         everything.strangers.extend(strangers);
     }
@@ -426,7 +426,7 @@ fn what_readers_could_take_for_data_is_listed() {
     let day = date("2025-03-02");
     let visible = publisher.put_if_absent(day, sealed(&publisher, FIRST, "one").unwrap()).unwrap();
     fs::create_dir(output.join("date=2025-03-03")).unwrap();
-    assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: vec![] });
+    assert_eq!(everything(&dataset), Listing { files: vec![visible], ..Listing::default() });
 
     let strangers = [
         "_SUCCESS",
@@ -451,7 +451,7 @@ fn what_readers_could_take_for_data_is_listed() {
 
     let mut expected: Vec<PathBuf> = strangers.into_iter().chain(folders).chain([link]).collect();
     expected.sort();
-    assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: expected });
+    assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: expected, active: None });
 }
 
 #[test]

@@ -34,8 +34,11 @@ mod matrix;
 mod quota;
 mod refresh;
 mod sign_in;
+mod tables;
 mod upgrade;
 
+#[path = "../support/frail.rs"]
+mod frail;
 #[path = "../support/buckets.rs"]
 mod frail_buckets;
 #[path = "../support/invariants.rs"]

@@ -12,7 +12,7 @@ use vcq::{
 };
 
 use super::{
-    oracle::{check_rows, files},
+    oracle::{check_rows, files, read_files},
     world::{Life, World},
 };
 
@@ -54,7 +54,7 @@ pub(crate) fn check_rebuild(world: &World) {
     let before = check_rows(world);
     let rebuilt = [(); 2].map(|()| {
         rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
-        files(&world.output())
+        read_files(&world.output())
     });
     assert!(rebuilt[0] == rebuilt[1], "two rebuilds differ");
     let dates: BTreeSet<_> = rebuilt[0].keys().map(|name| name.split_once('/').unwrap().0).collect();

@@ -56,13 +56,49 @@ pub(crate) fn files(folder: &Path) -> Files {
     files
 }
 
-/// Compares every row under the dataset's folder with the tenant, and returns the stays that are there.
+/// The folder of a table's log, under the dataset.
+pub(crate) const LOG: &str = "_delta_log/";
+
+/// The files of a dataset that are read: all of them, or those that the log of a table says, commit by commit, from the first.
+pub(crate) fn read_files(folder: &Path) -> Files {
+    let mut all = files(folder);
+    if !all.keys().any(|name| name.starts_with(LOG)) {
+        return all;
+    }
+    let mut active = BTreeSet::new();
+    let is_commit = |name: &&String| name.starts_with(LOG) && name.ends_with(".json");
+    for (version, name) in all.keys().filter(is_commit).enumerate() {
+        assert_eq!(*name, format!("{LOG}{version:020}.json"), "no commit is missing");
+        let actions: Vec<serde_json::Value> = all[name]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        let paths = |action: &str| -> BTreeSet<String> {
+            let paths = actions.iter().filter_map(|line| line[action]["path"].as_str());
+            paths.map(str::to_owned).collect()
+        };
+        let (added, removed) = (paths("add"), paths("remove"));
+        assert!(added.is_disjoint(&removed), "{name} adds what it removes");
+        assert!(removed.is_subset(&active), "{name} removes what is not there");
+        assert!(added.is_disjoint(&active), "{name} adds what is there");
+        active.retain(|path| !removed.contains(path));
+        active.extend(added);
+    }
+    for path in &active {
+        assert!(all.contains_key(path), "the table has `{path}`, which is not there");
+    }
+    all.retain(|name, _| active.contains(name));
+    all
+}
+
+/// Compares every row that is read under the dataset's folder with the tenant, and returns the stays that are there.
 ///
 /// Each file has one stay after the other in the dataset's order, all samples of each; no stay is there twice.
 pub(crate) fn check_rows(world: &World) -> BTreeSet<StayKey> {
     let stays: BTreeMap<StayOrder, &SimulatedStay> = world.stays.iter().map(|stay| (order_of(stay), stay)).collect();
     let mut found = BTreeSet::new();
-    for name in files(&world.output()).keys() {
+    for name in read_files(&world.output()).keys() {
         let date = date_of(name);
         for stay in check_file(world, &world.output().join(name), &stays) {
             let start = DateTime::from_timestamp(stay.meeting_start_s, 0).unwrap();
