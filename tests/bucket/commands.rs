@@ -113,7 +113,9 @@ fn with_large_texts(content: &[u8]) -> Vec<u8> {
     let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).map(with_text).collect();
     let mut large = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut large, batches[0].schema(), Some(properties)).unwrap();
-    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    for batch in &batches {
+        writer.write(batch).unwrap();
+    }
     writer.close().unwrap();
     large
 }
