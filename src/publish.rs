@@ -180,8 +180,8 @@ impl Publisher {
                 },
             };
             let lock = store.lock()?;
-            let shelf = Shelf { dataset, store: &store, lock: &lock, now_s: self.stores.now_s() };
-            told(dataset, shelf.make_anew(journal)?);
+            let table = Shelf { dataset, store: &store, lock: &lock, now_s: self.stores.now_s() };
+            told(dataset, table.make_anew(journal)?);
         }
         Ok(())
     }

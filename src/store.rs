@@ -197,7 +197,7 @@ impl fmt::Debug for Wall {
 impl Stores {
     /// On this disk, and in these buckets as the configuration says that they are reached.
     pub fn new(disk: Arc<dyn Disk>, buckets: Arc<dyn Buckets>, config: &Config) -> Self {
-        let places = Dataset::ALL.into_iter();
+        let all = Dataset::ALL.into_iter();
         let placed = |dataset| Some((config.place(dataset)?.clone(), columns(dataset, &config.discover.personal)));
         let is_table = |_: &Dataset| config.table == Form::Delta;
         Self {
@@ -205,7 +205,7 @@ impl Stores {
             buckets,
             settings: config.store.clone(),
             state: config.state.clone(),
-            tables: places.filter(is_table).filter_map(placed).collect(),
+            tables: all.filter(is_table).filter_map(placed).collect(),
             retention: config.table_retention,
             wall: Wall(Arc::new(|| DateTime::UNIX_EPOCH)),
         }

@@ -48,16 +48,13 @@ impl Shelf<'_> {
 
     /// Finds the table that the journal knows, or makes one.
     fn open(&self, journal: &Journal) -> Result<(), Error> {
-        let found = match check(journal, self.store, self.dataset)? {
-            // Maybe one that a killed process made, or that a journal made which is lost.
-            Some(found) => {
-                self.lock.check_columns()?;
-                found
-            }
-            None => {
-                self.lock.create_table(&self.published(journal)?)?;
-                self.lock.table_state()?.ok_or_else(|| failed(self.store, TableError::Missing))?
-            }
+        // Maybe one that a killed process made, or that a journal made which is lost.
+        let found = if let Some(found) = check(journal, self.store, self.dataset)? {
+            self.lock.check_columns()?;
+            found
+        } else {
+            self.lock.create_table(&self.published(journal)?)?;
+            self.lock.table_state()?.ok_or_else(|| failed(self.store, TableError::Missing))?
         };
         if journal.table_id(self.dataset)?.is_none() {
             journal.set_table_id(self.dataset, Some(&found.id))?;

@@ -17,7 +17,10 @@ use delta_kernel::{
     committer::FileSystemCommitter,
     engine::{arrow_conversion::TryFromArrow as _, arrow_data::ArrowEngineData},
     schema::{DataType, StructField, StructType},
-    transaction::{CommitResult, UpdateTableOperation, create_table::create_table, data_layout::DataLayout},
+    transaction::{
+        CommitResult, UpdateTableOperation, UpdateTableTransactionBuilder, create_table::create_table,
+        data_layout::DataLayout,
+    },
 };
 
 pub(super) use self::log::LOG_FOLDER;
@@ -191,7 +194,7 @@ impl Table {
                 return Ok(());
             }
             let altered = snapshot.update_table(UpdateTableOperation::AlterTable, ENGINE, false);
-            let altered = lacking.into_iter().fold(altered, |altered, field| altered.add_column(field));
+            let altered = lacking.into_iter().fold(altered, UpdateTableTransactionBuilder::add_column);
             let transaction = altered.build(&self.engine, Box::new(FileSystemCommitter::new()));
             let committed = transaction.and_then(|transaction| transaction.commit(&self.engine));
             match committed.map_err(|error| self.told(error))? {
@@ -237,48 +240,24 @@ impl Table {
         let mut before = None;
         for tried in 0..COMMITS_MAX {
             let Some(snapshot) = self.look(seen.take())? else { return Err(self.failed(TableError::Missing)) };
-            let rows = self.active(&snapshot)?;
-            let of_date = |row: &ActiveRow| row.date == Some(entry.date);
-            let path = path_of(entry);
-            let is_active = rows.iter().flat_map(|(_, rows)| rows).any(|row| row.path == path);
-            let is_gone = |row: &ActiveRow| claim.replaces && of_date(row) && row.path != path;
-            let gone = rows.iter().flat_map(|(_, rows)| rows).filter(|row| is_gone(row));
-            let removed: BTreeSet<_> = gone.map(|row| name_in_folder(entry.date, row.path.clone())).collect();
-            if is_active && removed.is_empty() {
+            let change = Change::new(entry, claim, self.active(&snapshot)?);
+            if change.is_none() {
                 *seen = Some(snapshot);
                 return Ok(Entered::Here { removed: BTreeSet::new() });
             }
-            if !is_active {
-                let application = application_of(entry.date);
-                let version =
-                    snapshot.get_app_id_version(&application, &self.engine).map_err(|error| self.told(error))?;
-                let known = if tried == 0 {
-                    before = version;
-                    !claim.is_first
-                } else {
-                    before != version
-                };
-                if let Some(entered) = version.filter(|_| known).and_then(|version| settled(version, claim)) {
+            if change.adds {
+                let version = snapshot.get_app_id_version(&application_of(entry.date), &self.engine);
+                let version = version.map_err(|error| self.told(error))?;
+                // Of a first try nothing can have been entered; of a further one what has come since.
+                let is_ours = if tried == 0 { !claim.is_first } else { version != before };
+                before = if tried == 0 { version } else { before };
+                if let Some(entered) = version.filter(|_| is_ours).and_then(|version| settled(version, claim)) {
                     *seen = Some(snapshot);
                     return Ok(entered);
                 }
             }
-            let adds = (!is_active).then(|| self.added(std::slice::from_ref(entry))).transpose()?;
-            let removals =
-                rows.into_iter().filter_map(|(batch, rows)| without_others(batch, &rows, is_gone)).collect::<Vec<_>>();
-            let operation = if claim.replaces {
-                UpdateTableOperation::Custom("REPLACE DATE".into())
-            } else {
-                UpdateTableOperation::Write
-            };
-            let transaction = Arc::clone(&snapshot)
-                .update_table(operation, ENGINE, true)
-                .with_transaction_id(application_of(entry.date), claim.number)
-                .build(&self.engine, Box::new(FileSystemCommitter::new()));
-            let mut transaction = transaction.map_err(|error| self.told(error))?;
-            adds.into_iter().for_each(|adds| transaction.add_files(adds));
-            removals.into_iter().for_each(|removal| transaction.remove_files(removal));
-            match transaction.commit(&self.engine).map_err(|error| self.told(error))? {
+            let removed = change.removed.clone();
+            match self.commit(&snapshot, entry, claim, change)? {
                 CommitResult::Committed(committed) => {
                     let after = committed.post_commit_snapshot().cloned();
                     *seen = after.map(|after| self.checkpointed(after));
@@ -289,6 +268,32 @@ impl Table {
             }
         }
         Err(self.failed(TableError::Conflicts))
+    }
+
+    /// Tries to commit a change of one date upon what was seen.
+    fn commit(
+        &self,
+        snapshot: &SnapshotRef,
+        entry: &Entry,
+        claim: Claim,
+        change: Change,
+    ) -> Result<CommitResult, DiskError> {
+        let replaces = || UpdateTableOperation::Custom("REPLACE DATE".into());
+        let operation = if claim.replaces { replaces() } else { UpdateTableOperation::Write };
+        let transaction = Arc::clone(snapshot)
+            .update_table(operation, ENGINE, true)
+            .with_transaction_id(application_of(entry.date), claim.number)
+            .build(&self.engine, Box::new(FileSystemCommitter::new()));
+        let mut transaction = transaction.map_err(|error| self.told(error))?;
+        if change.adds {
+            transaction.add_files(self.added(std::slice::from_ref(entry))?);
+        }
+        for (batch, rows) in change.rows {
+            if let Some(removal) = without_others(batch, &rows, |row| is_gone(row, entry, claim)) {
+                transaction.remove_files(removal);
+            }
+        }
+        transaction.commit(&self.engine).map_err(|error| self.told(error))
     }
 
     /// Takes the log away: there is no table any more.
@@ -352,6 +357,37 @@ impl Table {
     fn failed(&self, source: TableError) -> DiskError {
         DiskError::Table { path: self.engine.log().path(), source }
     }
+}
+
+/// What an entry changes of a table.
+struct Change {
+    /// Whether its file is not the table's yet.
+    adds: bool,
+    /// What it takes the place of, by the names in [`Active`].
+    removed: BTreeSet<String>,
+    /// What the table has.
+    rows: Vec<(ArrowEngineData, Vec<ActiveRow>)>,
+}
+
+impl Change {
+    fn new(entry: &Entry, claim: Claim, rows: Vec<(ArrowEngineData, Vec<ActiveRow>)>) -> Self {
+        let path = path_of(entry);
+        let all = || rows.iter().flat_map(|(_, rows)| rows);
+        let adds = all().all(|row| row.path != path);
+        let gone = all().filter(|row| is_gone(row, entry, claim));
+        let removed = gone.map(|row| name_in_folder(entry.date, row.path.clone())).collect();
+        Self { adds, removed, rows }
+    }
+
+    /// Whether all is as it is to be.
+    fn is_none(&self) -> bool {
+        !self.adds && self.removed.is_empty()
+    }
+}
+
+/// Whether a file of the table's is one that the entry takes the place of. Its own is not: one commit never removes what it adds.
+fn is_gone(row: &ActiveRow, entry: &Entry, claim: Claim) -> bool {
+    claim.replaces && row.date == Some(entry.date) && row.path != path_of(entry)
 }
 
 /// The application whose versions are the intents of a date. One for all dates would lose the second of two that were begun in

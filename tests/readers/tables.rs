@@ -25,9 +25,9 @@ struct Watched {
     seen: Vec<(u64, String, String)>,
 }
 
-/// How many rebuilds a reader of the table is at work beside: `VCQ_TABLE_REBUILDS=1000` tries more.
+/// How many rebuilds a reader of the table is at work beside: `REBUILDS_BESIDE_READERS=1000` tries more.
 fn rebuilds() -> usize {
-    std::env::var("VCQ_TABLE_REBUILDS").map_or(100, |count| count.parse().unwrap())
+    std::env::var("REBUILDS_BESIDE_READERS").map_or(100, |count| count.parse().unwrap())
 }
 
 #[test]

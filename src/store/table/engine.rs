@@ -136,9 +136,9 @@ impl LogHandler {
         Ok(content)
     }
 
-    fn put(&self, location: &Url, content: &[u8], is_anew: bool) -> KernelResult<()> {
+    fn put(&self, location: &Url, content: &[u8], overwrites: bool) -> KernelResult<()> {
         let name = name_of(location)?;
-        if is_anew {
+        if overwrites {
             return self.log.put_anew(&name, content).map_err(kernel_error);
         }
         let is_new = self.log.put_new(&name, content).map_err(kernel_error)?;

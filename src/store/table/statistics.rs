@@ -138,12 +138,12 @@ fn told(entries: &[Entry], names: &[&'static str], columns: &Schema) -> Result<S
     for name in names {
         let ranges: Vec<_> = entries.iter().map(|entry| entry.statistics.ranges.get(name)).collect();
         let data_type = columns.field_with_name(name)?.data_type();
-        let counts = Int64Array::from_iter(ranges.iter().map(|range| range.map(|range| range.nulls.cast_signed())));
+        let counts: Int64Array = ranges.iter().map(|range| range.map(|range| range.nulls.cast_signed())).collect();
         nulls.push((Field::new(*name, DataType::Int64, true), Arc::new(counts) as ArrayRef));
         least.push((Field::new(*name, data_type.clone(), true), ends(&ranges, data_type, End::Least)));
         greatest.push((Field::new(*name, data_type.clone(), true), ends(&ranges, data_type, End::Greatest)));
     }
-    let tight: ArrayRef = Arc::new(BooleanArray::from_iter(entries.iter().map(|_| Some(true))));
+    let tight: ArrayRef = Arc::new(entries.iter().map(|_| Some(true)).collect::<BooleanArray>());
     let group = |fields: Vec<(Field, ArrayRef)>| -> ArrayRef {
         let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = fields.into_iter().unzip();
         Arc::new(StructArray::new(Fields::from(fields), arrays, None))
@@ -177,12 +177,12 @@ fn ends(ranges: &[Option<&Range>], data_type: &DataType, end: End) -> ArrayRef {
             ),
             _ => None,
         });
-        return Arc::new(TimestampMicrosecondArray::from_iter(times).with_data_type(data_type.clone()));
+        return Arc::new(times.collect::<TimestampMicrosecondArray>().with_data_type(data_type.clone()));
     }
     let texts = ranges.iter().map(|range| match (&range.as_ref()?.values, end) {
         (Values::Texts(least, _), End::Least) => Some(least.clone()),
         (Values::Texts(_, greatest), End::Greatest) => Some(greatest.clone()),
         _ => None,
     });
-    Arc::new(StringArray::from_iter(texts))
+    Arc::new(texts.collect::<StringArray>())
 }
