@@ -22,11 +22,7 @@ impl fmt::Display for Status {
         let time = humantime::format_duration(Duration::from_secs(self.seconds_left));
         writeln!(f, "queue       {nightly} nightly, {backfill} backfill: at least {time}")?;
         if aside > 0 {
-            let stays = Count(aside, "stay");
-            writeln!(
-                f,
-                "            {stays} set aside by an alarm: only a run whose manifest names them asks for them"
-            )?;
+            writeln!(f, "            of these, {aside} set aside by an alarm, for a run that names them")?;
         }
         if let Some(discovery) = &self.discovery {
             let Discovery { closed, open, unlisted, meetings, attendances, .. } = discovery;
@@ -206,7 +202,7 @@ mod tests {
             this_month_by_endpoint: BTreeMap::new(),
             requests_per_month: Some(100_000),
         };
-        let queue = Queue { nightly: 5, backfill: 95 };
+        let queue = Queue { nightly: 5, backfill: 95, aside: 2 };
         Status { dates, queue, discovery: None, requests, seconds_left: 61, sign_in: None, tells_all: false }
     }
 
@@ -225,6 +221,7 @@ mod tests {
         all                 30       2         4         900     3
                     1 of 3 dates are complete; `--all` shows them too
         queue       5 nightly, 95 backfill: at least 1m 1s
+                    of these, 2 set aside by an alarm, for a run that names them
         requests    99 in the last minute, 1234 today, 5678 of 100000 this month (UTC+8)
         ");
     }
