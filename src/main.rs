@@ -175,7 +175,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
         )),
         Command::Demo(args) => block_on(async move {
             let observers = Observers::new(progress);
-            let outcome = demo::demo(&args.dir, start, &|event| observers.take(&event)).await;
+            let outcome = Box::pin(demo::demo(&args.dir, start, &|event| observers.take(&event))).await;
             observers.end(code_of(&outcome), start);
             let outcome = outcome?;
             let summary = demo::summary(&args.dir, &outcome, start)?;
