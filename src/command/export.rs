@@ -212,7 +212,13 @@ fn tell_discovered(
 /// of the run; none of it sends a request.
 fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: Emit<'_>) -> Result<Journal, Error> {
     let mut journal = Journal::open(&around.config.state, &Identity::of(around.config))?;
-    let publishing = publisher.try_begin(&journal)?;
+    let publishing = match publisher.try_begin(&journal) {
+        Err(error) if error.is_away() => {
+            Told::failed(None, &error).emit(emit);
+            None
+        }
+        begun => begun?,
+    };
     if let Some(publishing) = &publishing {
         // A failure is told at the end of the run, when it is tried again.
         drop(publishing.settle_intents(&mut journal));

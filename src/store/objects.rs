@@ -133,8 +133,7 @@ impl Objects {
         let object = self
             .look(date, name)?
             .ok_or_else(|| DiskError::io("read", &self.address(&key))(io::ErrorKind::NotFound.into()))?;
-        let mut file =
-            tempfile::tempfile_in(&self.scratch).map_err(DiskError::io("create a file in", &self.scratch))?;
+        let mut file = self.scratch_file()?;
         self.bucket.get(&key, 0..object.bytes, &mut file).map_err(self.failed("read", &key))?;
         let fetched = file.metadata().map_err(DiskError::io("look at", &self.scratch))?.len();
         if fetched != object.bytes {
@@ -147,10 +146,16 @@ impl Objects {
 
     /// A file of which nothing is here but its size; see [`Objects::bring`].
     pub(super) fn unread(&self, part: &PartFile) -> Result<File, DiskError> {
-        let here = |error| DiskError::io("create a file in", &self.scratch)(error);
-        let file = tempfile::tempfile_in(&self.scratch).map_err(here)?;
-        file.set_len(part.bytes).map_err(here)?;
+        let file = self.scratch_file()?;
+        file.set_len(part.bytes).map_err(DiskError::io("write in", &self.scratch))?;
         Ok(file)
+    }
+
+    /// A file for what is read, that nobody else sees and that goes when it is closed: in the state folder, where that is; whoever only
+    /// reads a dataset has none.
+    fn scratch_file(&self) -> Result<File, DiskError> {
+        let file = if self.scratch.is_dir() { tempfile::tempfile_in(&self.scratch) } else { tempfile::tempfile() };
+        file.map_err(DiskError::io("create a file in", &self.scratch))
     }
 
     /// Brings some bytes of a visible file to their place in `file`.
@@ -372,7 +377,7 @@ impl Objects {
 
     fn put_text(&self, key: &str, text: &str) -> Result<(), DiskError> {
         let here = |error| DiskError::io("write in", &self.scratch)(error);
-        let mut file = tempfile::tempfile().map_err(here)?;
+        let mut file = self.scratch_file()?;
         file.write_all(text.as_bytes()).map_err(here)?;
         file.rewind().map_err(here)?;
         let sha256 = Sha256::digest(text).into();

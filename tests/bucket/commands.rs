@@ -1,11 +1,21 @@
 //! Every command on datasets in a bucket does what it does in folders, and no secret of the bucket is in anything that it leaves.
 
-use std::fs;
+use std::{fs, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    file::properties::WriterProperties,
+};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     calm,
     canary::{contains, forms},
-    lake::{Objects, PLACES, SECRET_KEY, check_nothing_else, objects, tiny, vcq},
+    lake::{EXPORT, Objects, PLACES, SECRET_KEY, check_nothing_else, objects, out, tiny, vcq},
     server::{Condition, Server},
     world::World,
 };
@@ -78,4 +88,55 @@ fn every_command_does_in_a_bucket_what_it_does_in_folders_and_tells_no_secret() 
             assert_eq!(found, None, "{canary} is in {name}");
         }
     }
+}
+
+/// The same rows in groups of a few, each with a large text in the middle of the columns.
+fn with_large_texts(content: &[u8]) -> Vec<u8> {
+    const GROUP_ROWS: usize = 64;
+    const TEXT_BYTES: usize = 8 * 1024;
+    let mut rng = StdRng::seed_from_u64(1);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::copy_from_slice(content)).unwrap();
+    let metadata = reader.metadata().file_metadata().key_value_metadata().cloned();
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(metadata)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_dictionary_enabled(false)
+        .build();
+    let with_text = |batch: RecordBatch| {
+        let mut text = || (0..TEXT_BYTES).map(|_| char::from(rng.random_range(b' '..b'~'))).collect::<String>();
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..batch.num_rows()).map(|_| text())));
+        let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+        fields.insert(20, Arc::new(Field::new("large_text", DataType::Utf8, false)));
+        columns.insert(20, texts);
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    };
+    let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).map(with_text).collect();
+    let mut large = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut large, batches[0].schema(), Some(properties)).unwrap();
+    for batch in &batches {
+        writer.write(batch).unwrap();
+    }
+    writer.close().unwrap();
+    large
+}
+
+#[test]
+fn a_report_reads_no_more_of_a_large_file_than_the_columns_that_it_needs() {
+    let [local, lake] = [(); 2].map(|()| World::new(tiny()));
+    let store = Server::start(Condition::Kept, calm());
+    local.out(EXPORT);
+    let files = local.files("quality");
+    let mut bytes = 0;
+    for (name, content) in files {
+        let large = with_large_texts(&content);
+        bytes += large.len() as u64;
+        fs::write(local.path("quality").join(&name), &large).unwrap();
+        store.put(&format!("lake/vcq/quality/{name}"), &large);
+    }
+    store.meet(calm());
+    let report = out(&lake, &store, "report --json");
+    assert_eq!(report, local.out("report --json"));
+    assert!(report.len() > 1000, "{report}");
+    let read_bytes = store.read_bytes();
+    assert!(read_bytes < bytes / 2, "{read_bytes} of {bytes} bytes were read");
 }

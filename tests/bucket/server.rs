@@ -89,6 +89,8 @@ struct Shared {
     parts: BTreeMap<(String, u32), Vec<u8>>,
     digests_of_uploads: BTreeMap<String, Option<String>>,
     requests: Vec<String>,
+    /// Bytes of objects that were read.
+    read_bytes: u64,
     condition: Condition,
     faults: Faults,
 }
@@ -117,6 +119,7 @@ impl Server {
             parts: BTreeMap::new(),
             digests_of_uploads: BTreeMap::new(),
             requests: Vec::new(),
+            read_bytes: 0,
             condition,
             faults,
         }));
@@ -163,6 +166,7 @@ impl Server {
         let mut shared = self.shared();
         shared.faults = faults;
         shared.requests.clear();
+        shared.read_bytes = 0;
     }
 
     /// The process that is killed if a fault says so.
@@ -189,6 +193,11 @@ impl Server {
     /// Method and path with query of every request so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared().requests.clone()
+    }
+
+    /// How many bytes of objects have been read.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.shared().read_bytes
     }
 
     /// How many parts are kept of uploads that have not ended.
@@ -309,7 +318,11 @@ impl Shared {
                 Answer { status: 204, ..done(String::new()) }
             }
             ("GET", None) if query.contains_key("list-type") => self.list(asked, &query),
-            ("GET" | "HEAD", None) => self.get(asked),
+            ("GET" | "HEAD", None) => {
+                let answer = self.get(asked);
+                self.read_bytes += answer.body.len() as u64;
+                answer
+            }
             _ => error(405, "MethodNotAllowed"),
         }
     }

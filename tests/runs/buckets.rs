@@ -7,10 +7,15 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use vcq::{
-    command::{rebuild::rebuild, verify::verify},
+    command::{
+        adopt::adopt,
+        archive::{self, prune::prune},
+        rebuild::rebuild,
+        verify::verify,
+    },
     error::ExitCode,
     simulator::{
         Settings,
@@ -262,6 +267,50 @@ fn a_rebuild_that_is_killed_at_every_request_is_finished_by_the_next() {
         assert_eq!(verified.exit_code(), ExitCode::Complete, "call {call}, done: {is_done}: {verified}");
         check_complete(&world);
     }
+}
+
+/// Kills what is done to a world at each of its calls, does it again, and compares the bucket with what a calm one leaves.
+fn killed_at_each_call(what: &str, begin: impl Fn() -> (World, FrailBuckets), act: impl Fn(&World)) {
+    let (world, buckets) = begin();
+    buckets.meet(Ill::None);
+    act(&world);
+    let (expected, calls) = (files(&world.output()), buckets.calls());
+    assert!(calls > 0 && !expected.is_empty(), "{what}: {calls} calls");
+    for call in 0..calls {
+        let (world, buckets) = begin();
+        buckets.meet(Ill::Kill { call, is_done: call % 2 == 0 });
+        let killed = until_killed(catch_unwind(AssertUnwindSafe(|| act(&world))));
+        assert!(killed.is_none(), "{what}, call {call}");
+        buckets.meet(Ill::None);
+        act(&world);
+        assert!(files(&world.output()) == expected, "{what}, call {call}");
+        let verified = verify(&world.config, &world.start()).unwrap();
+        assert_eq!(verified.exit_code(), ExitCode::Complete, "{what}, call {call}: {verified}");
+    }
+}
+
+#[test]
+fn adopt_import_and_prune_are_finished_by_the_next_wherever_they_are_killed() {
+    let exported = || {
+        let (mut world, buckets) = world(true);
+        assert_eq!(world.export().exit, Some(0));
+        (world, buckets)
+    };
+    let without_journal = || {
+        let (world, buckets) = exported();
+        std::fs::remove_dir_all(&world.config.state).unwrap();
+        (world, buckets)
+    };
+    killed_at_each_call("adopt", without_journal, |world| drop(adopt(&world.config, &world.start()).unwrap()));
+    let (source, _) = exported();
+    let archive = source.path("pages.ndjson");
+    archive::export::export(&source.config, (NaiveDate::MIN, NaiveDate::MAX), &archive, &source.start()).unwrap();
+    let import = |world: &World| {
+        drop(archive::import::import(std::slice::from_ref(&archive), &world.config, &world.start()).unwrap());
+    };
+    killed_at_each_call("import", || world(true), import);
+    let prune = |world: &World| drop(prune(&world.config, "2025-04-01".parse().unwrap(), &world.start()).unwrap());
+    killed_at_each_call("prune", exported, prune);
 }
 
 /// What may happen to the calls of one process.
