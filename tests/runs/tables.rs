@@ -597,7 +597,7 @@ fn a_disk_that_fails_at_any_effect_loses_nothing() {
 
 #[test]
 fn killed_at_any_effect_on_the_disk_a_run_gives_the_same_table() {
-    let (mut world, disk) = world_on_frail_disk();
+    let (mut world, _) = world_on_frail_disk();
     assert_eq!(world.export().exit, Some(0));
     let expected = read_files(&world.output());
     for (effect, is_done) in (0..EFFECTS_MAX).map(|effect| (effect, effect % 2 == 0)) {
