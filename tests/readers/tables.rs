@@ -26,7 +26,7 @@ struct Watched {
 }
 
 /// How many rebuilds a reader of the table is at work beside: `REBUILDS_BESIDE_READERS=1000` tries more.
-#[expect(clippy::disallowed_methods, reason = "the environment chooses how many")]
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how long they go on")]
 fn rebuilds() -> usize {
     std::env::var("REBUILDS_BESIDE_READERS").map_or(100, |count| count.parse().unwrap())
 }

@@ -139,11 +139,6 @@ impl FrailDisk {
         (state.trouble, state.effects, state.has_struck, state.is_dead) = (trouble, 0, false, false);
     }
 
-    /// How many effects there were since then.
-    pub(crate) fn effects(&self) -> u64 {
-        self.state().effects
-    }
-
     /// Whether a process has been killed on it.
     pub(crate) fn is_dead(&self) -> bool {
         self.state().is_dead

@@ -66,7 +66,7 @@ pub(crate) fn read_files(folder: &Path) -> Files {
         return all;
     }
     let mut active = BTreeSet::new();
-    let is_commit = |name: &&String| name.starts_with(LOG) && name.ends_with(".json");
+    let is_commit = |name: &&String| name.starts_with(LOG) && name.strip_suffix(".json").is_some();
     for (version, name) in all.keys().filter(is_commit).enumerate() {
         assert_eq!(*name, format!("{LOG}{version:020}.json"), "no commit is missing");
         let actions: Vec<serde_json::Value> = all[name]
