@@ -18,6 +18,7 @@ their order.
 """
 
 import json
+import os
 import select
 import sys
 from pathlib import Path
@@ -159,4 +160,7 @@ def main(verb, place, *engines):
     return read
 
 
-print(json.dumps(main(*sys.argv[1:])))
+print(json.dumps(main(*sys.argv[1:])), flush=True)
+if sys.argv[1] != "spark":
+    # Threads that the engines have left may abort the interpreter while it ends; all is said.
+    os._exit(0)
