@@ -180,7 +180,7 @@ impl Publisher {
                 },
             };
             let lock = store.lock()?;
-            let table = Shelf { dataset, store: &store, lock: &lock, now_s: self.stores.now_s() };
+            let table = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
             told(dataset, table.make_anew(journal)?);
         }
         Ok(())

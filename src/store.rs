@@ -446,7 +446,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`TableError::Rewritten`] if another program's files are the table's.
+    /// [`TableError::Rewritten`] if another program's files are the table's, [`TableError::Absent`] if one of the table's files is not
+    /// there.
     pub fn readable(&self, date: NaiveDate) -> Result<Vec<PartFile>, DiskError> {
         let Listing { mut files, active, .. } = self.list(date)?;
         let Some(active) = active else { return Ok(files) };
@@ -454,7 +455,9 @@ impl Store {
         if files.len() == active.len() {
             return Ok(files);
         }
-        Err(DiskError::Table { path: self.log_path(), source: TableError::Rewritten(date) })
+        let is_others = active.keys().any(|name| FileName::parse(name).is_none());
+        let source = if is_others { TableError::Rewritten(date) } else { TableError::Absent(date) };
+        Err(DiskError::Table { path: self.log_path(), source })
     }
 }
 

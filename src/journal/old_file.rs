@@ -73,10 +73,25 @@ impl Journal {
         Ok(self.meta(&table_key(dataset))?.filter(|id| !id.is_empty()))
     }
 
-    /// Records it; none: the dataset is no table any more.
+    /// Records it; none: the dataset is no table any more. Of its versions nothing is known then.
     pub fn set_table_id(&self, dataset: Dataset, id: Option<&str>) -> Result<(), JournalError> {
+        self.set_meta(&table_version_key(dataset), "")?;
         self.set_meta(&table_key(dataset), id.unwrap_or_default())
     }
+
+    /// The latest version of the table that was seen; none: none was.
+    pub fn table_version(&self, dataset: Dataset) -> Result<Option<u64>, JournalError> {
+        Ok(self.meta(&table_version_key(dataset))?.and_then(|version| version.parse().ok()))
+    }
+
+    /// Records a version that was seen.
+    pub fn set_table_version(&self, dataset: Dataset, version: u64) -> Result<(), JournalError> {
+        self.set_meta(&table_version_key(dataset), &version.to_string())
+    }
+}
+
+fn table_version_key(dataset: Dataset) -> String {
+    format!("table_version_{}", dataset.name())
 }
 
 fn table_key(dataset: Dataset) -> String {

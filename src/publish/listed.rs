@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Publisher, Publishing,
     file::sha256,
-    look::{Depth, Fault, TableLook, is_explained, mismatch},
+    look::{Depth, Fault, TableLook, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
 use crate::{
@@ -105,6 +105,22 @@ impl Publisher {
 }
 
 impl Publishing {
+    /// Makes sure that the datasets of discovery are what they are to be, tables or files.
+    ///
+    /// # Errors
+    ///
+    /// If a log cannot be gone on with, or none is there where one should be.
+    pub(super) fn prepare_listed(&self, journal: &Journal) -> Result<(), Error> {
+        for dataset in Dataset::LISTED {
+            let Some(place) = self.settings().discover.place(dataset) else { continue };
+            let is_table = self.settings().stores.open(place)?.retention().is_some();
+            if is_table || journal.table_id(dataset)?.is_some() {
+                self.target(journal, dataset)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Publishes what has landed of listings since it was published last, of all dates or of these, and tells what became of each
     /// date of which something has changed.
     ///
@@ -179,7 +195,7 @@ impl Target<'_> {
     /// The dataset, to be changed.
     fn shelf(&self) -> Shelf<'_> {
         let Self { dataset, store, lock, settings, .. } = self;
-        Shelf { dataset: *dataset, store, lock, now_s: settings.stores.now_s() }
+        Shelf { dataset: *dataset, store, lock, stores: &settings.stores }
     }
 
     /// The file that is published of a date, by its name.
@@ -197,11 +213,14 @@ impl Target<'_> {
     /// Records that the file is visible, if it is, and forgets that it was to be, if it is not.
     fn settle(&self, journal: &mut Journal, file: &ListedFile) -> Result<(), Error> {
         let name = name_of(file)?;
-        let Some(part) = self.store.confirm(file.date, name)? else { return Ok(journal.withdraw_listed(file)?) };
-        let found = self.store.sha256(file.date, name, Trust::Kept)?;
         let known = self.known(journal, file.date)?;
         // Whatever else the table has of the date is of an earlier file, also where the journal does not know it.
         let claim = Claim { number: journal.listed_intent(self.dataset, file.date)?, replaces: true, is_first: false };
+        let Some(part) = self.store.confirm(file.date, name)? else {
+            let is_rewritten = self.shelf().is_rewritten(journal, file.date, claim, &known)?;
+            return Ok(if is_rewritten { journal.published_listed(file)? } else { journal.withdraw_listed(file)? });
+        };
+        let found = self.store.sha256(file.date, name, Trust::Kept)?;
         match self.shelf().settle(journal, (part, found == Some(file.sha256)), claim, &known)? {
             Settled::Published => journal.published_listed(file)?,
             Settled::Superseded => journal.withdraw_listed(file)?,
@@ -235,8 +254,7 @@ impl Target<'_> {
             if journal.is_listed_after(date, file.last_page)? {
                 return Err(Error::Pruned(date));
             }
-            journal.listed_unchanged(file, last_page)?;
-            return Ok(None);
+            return self.leave_as_it_is(journal, file, last_page, is_forced);
         }
         let folded = self.fold(journal, date, last_page, |_| Ok(()))?;
         if folded.rows == 0 {
@@ -245,10 +263,25 @@ impl Target<'_> {
         let mends = before.as_ref().filter(|_| !is_sound).map(|file| file.name.as_str());
         let name = self.name(&folded, mends);
         if let Some(file) = before.as_ref().filter(|file| is_sound && name_of(file).is_ok_and(|known| known == name)) {
-            journal.listed_unchanged(file, last_page)?;
-            return Ok(None);
+            return self.leave_as_it_is(journal, file, last_page, is_forced);
         }
         self.build_and_publish(journal, (date, last_page), (name, before.as_ref()), folded).map(Some)
+    }
+
+    /// Records that a published file says what was listed. If that `is_forced`, the table is to have it too, and nothing else.
+    fn leave_as_it_is(
+        &self,
+        journal: &mut Journal,
+        file: &ListedFile,
+        last_page: ListedPageId,
+        is_forced: bool,
+    ) -> Result<Option<ListedPublication>, Error> {
+        if is_forced && let Some(part) = self.store.confirm(file.date, name_of(file)?)? {
+            let number = journal.listed_intent(self.dataset, file.date)?;
+            self.shelf().enter_again(journal, part, number)?;
+        }
+        journal.listed_unchanged(file, last_page)?;
+        Ok(None)
     }
 
     fn build_and_publish(
@@ -486,10 +519,8 @@ pub fn look(
             None => look.sound = Some(file),
         }
     }
-    let unknown = visible.into_keys().filter(|name| !old.contains(&name.to_string()));
-    look.faults.extend(unknown.map(|name| Fault::Unknown(store.path_of(date, name))));
-    let strangers = listing.strangers.into_iter().filter(|path| !is_explained(path, listing.active.as_ref(), &old));
-    look.faults.extend(strangers.map(Fault::Stranger));
+    let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
+    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
     if !look.faults.contains(&Fault::Intended) {
         look.faults.extend(in_table.fault());
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use chrono::NaiveDate;
@@ -54,6 +54,8 @@ pub enum Fault {
     },
     /// A file of vcq's own form that this journal does not know.
     Unknown(PathBuf),
+    /// A file that was the table's, before the dataset was files again.
+    Old(PathBuf),
     /// Something else in the folder, which readers may take for data.
     Stranger(PathBuf),
     /// A publication that was begun and not recorded as done.
@@ -92,10 +94,24 @@ impl TableLook {
     }
 }
 
-/// Whether it is known what stands there: a file of the table's that another program has put, or an old one.
-pub(super) fn is_explained(path: &Path, active: Option<&Active>, old: &BTreeSet<String>) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| old.contains(name) || active.is_some_and(|active| active.contains_key(name)))
+/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they are a table's or were. Where
+/// there is no table any more, readers take what was one's for data.
+pub(super) fn unexplained<'a>(
+    own: Vec<PathBuf>,
+    others: Vec<PathBuf>,
+    active: Option<&'a Active>,
+    old: &'a BTreeSet<String>,
+) -> impl Iterator<Item = Fault> + use<'a> {
+    let own = own.into_iter().map(|path| (Fault::Unknown as fn(PathBuf) -> Fault, path));
+    let others = others.into_iter().map(|path| (Fault::Stranger as fn(PathBuf) -> Fault, path));
+    own.chain(others).filter_map(move |(fault, path)| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        match active {
+            _ if !old.contains(&name) && active.is_none_or(|active| !active.contains_key(&name)) => Some(fault(path)),
+            Some(_) => None,
+            None => Some(Fault::Old(path)),
+        }
+    })
 }
 
 /// How closely to look.
@@ -140,10 +156,8 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
             look.sound.push(file);
         }
     }
-    let unknown = visible.into_keys().filter(|name| !old.contains(&name.to_string()));
-    look.faults.extend(unknown.map(|name| Fault::Unknown(store.path_of(date, name))));
-    let strangers = listing.strangers.into_iter().filter(|path| !is_explained(path, listing.active.as_ref(), &old));
-    look.faults.extend(strangers.map(Fault::Stranger));
+    let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
+    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
     if !look.faults.contains(&Fault::Intended) {
         look.faults.extend(in_table.fault());
     }
@@ -219,6 +233,10 @@ impl Fault {
                 "restore the journal that knows it, or `vcq adopt` takes its stays into this one".to_owned()
             }
             Self::Stranger(_) => "move it away".to_owned(),
+            Self::Old(_) => {
+                "the next `vcq export` or `vcq rebuild` deletes what vcq has put; move away what other programs have"
+                    .to_owned()
+            }
             Self::Intended => "the next `vcq export` or `vcq rebuild` settles it".to_owned(),
             Self::Outdated => {
                 format!(
@@ -242,6 +260,13 @@ impl fmt::Display for Fault {
             Self::Missing { name, .. } => write!(f, "`{name}` is missing"),
             Self::Changed { what, .. } => f.write_str(what),
             Self::Unknown(path) => write!(f, "`{}` {IS_UNKNOWN}", Printable(path.display())),
+            Self::Old(path) => {
+                write!(
+                    f,
+                    "`{}` was replaced in the table that is no more, and is read again",
+                    Printable(path.display())
+                )
+            }
             Self::Stranger(path) => {
                 write!(f, "`{}` {IS_STRANGER}", Printable(path.display()))
             }

@@ -4,7 +4,7 @@
 //! The commit to the table comes after the file is visible and before the journal records it as published. Cut in between, the
 //! next process finds the intent, enters the file again (the table says whether that is done) and records it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -13,8 +13,9 @@ use crate::{
     error::Error,
     journal::Journal,
     parquet::ParquetFileError,
+    printable::Printable,
     store::{
-        FileName, PartFile, Store,
+        FileName, PartFile, Store, Stores,
         disk::DiskError,
         lock::StoreLock,
         staging::Sealed,
@@ -29,8 +30,8 @@ pub(super) struct Shelf<'a> {
     pub(super) dataset: Dataset,
     pub(super) store: &'a Store,
     pub(super) lock: &'a StoreLock,
-    /// The time, in unix seconds.
-    pub(super) now_s: i64,
+    /// Tells the time.
+    pub(super) stores: &'a Stores,
 }
 
 impl Shelf<'_> {
@@ -43,45 +44,99 @@ impl Shelf<'_> {
         let Some(retention) = self.store.retention() else { return self.leave(journal) };
         self.open(journal)?;
         let retention_s = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-        self.sweep(journal, self.now_s.saturating_sub(retention_s))
+        self.sweep(journal, self.stores.now_s().saturating_sub(retention_s))
     }
 
     /// Finds the table that the journal knows, or makes one.
     fn open(&self, journal: &Journal) -> Result<(), Error> {
-        // Maybe one that a killed process made, or that a journal made which is lost.
         let found = if let Some(found) = check(journal, self.store, self.dataset)? {
             self.lock.check_columns()?;
+            if journal.table_id(self.dataset)?.is_none() {
+                // One that a killed process made, or that a journal made which is lost.
+                self.check_taken_over(journal, &found)?;
+            }
             found
         } else {
-            self.lock.create_table(&self.published(journal)?)?;
-            self.lock.table_state()?.ok_or_else(|| failed(self.store, TableError::Missing))?
+            self.create(journal)?
         };
+        self.record(journal, &found)
+    }
+
+    /// Makes the table, of what is published and there.
+    fn create(&self, journal: &Journal) -> Result<TableState, Error> {
+        self.lock.create_table(&self.visible(journal)?)?;
+        Ok(self.lock.table_state()?.ok_or_else(|| failed(self.store, TableError::Missing))?)
+    }
+
+    fn record(&self, journal: &Journal, found: &TableState) -> Result<(), Error> {
         if journal.table_id(self.dataset)?.is_none() {
             journal.set_table_id(self.dataset, Some(&found.id))?;
+        }
+        Ok(journal.set_table_version(self.dataset, found.version)?)
+    }
+
+    /// Makes sure that a table that the journal does not know has what the journal has published: it is not one of before.
+    fn check_taken_over(&self, journal: &Journal, found: &TableState) -> Result<(), Error> {
+        let mut published: BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)> = BTreeMap::new();
+        for (date, name, rows) in self.published(journal)? {
+            let (names, sum) = published.entry(date).or_default();
+            names.insert(name);
+            *sum += rows;
+        }
+        for (date, (names, rows)) in published {
+            if let Standing::Otherwise(_) = Standing::of(&found.on(date), &names, rows) {
+                return Err(failed(self.store, TableError::Behind(date)).into());
+            }
         }
         Ok(())
     }
 
     /// Takes the log away, whatever it says, and makes the table anew. Returns how many files it has.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Lacking`] if published files are not there: before anything is done, where the log can be read, for their rows
+    /// may be in files of other programs, which it alone knows; else afterwards.
     pub(super) fn make_anew(&self, journal: &Journal) -> Result<u64, Error> {
+        let mut missing = Vec::new();
+        let published = self.published(journal)?;
+        for (date, name, _) in &published {
+            if self.store.confirm(*date, *name)?.is_none() {
+                missing.push(*date);
+            }
+        }
+        let lacking = missing.iter().min().map(|first| TableError::Lacking { files: missing.len(), first: *first });
+        let (lacking, can_be_read) = (lacking.map(|source| failed(self.store, source)), self.lock.table_state());
+        let lacking = match (lacking, can_be_read) {
+            (Some(lacking), Ok(Some(_))) => return Err(lacking.into()),
+            (lacking, _) => lacking,
+        };
         self.lock.remove_log()?;
         journal.set_table_id(self.dataset, None)?;
-        self.open(journal)?;
-        Ok(self.published(journal)?.len() as u64)
+        let made = self.create(journal)?;
+        self.record(journal, &made)?;
+        lacking.map_or(Ok(published.len() as u64), |lacking| Err(lacking.into()))
     }
 
-    /// All files that the journal has published and that are there.
-    fn published(&self, journal: &Journal) -> Result<Vec<Entry>, Error> {
-        let named: Vec<(NaiveDate, String)> = match self.dataset {
+    /// All files that the journal has published, with their rows.
+    fn published(&self, journal: &Journal) -> Result<Vec<(NaiveDate, FileName, u64)>, Error> {
+        let named: Vec<(NaiveDate, String, u64)> = match self.dataset {
             Dataset::Quality => {
                 let files = journal.files()?.into_iter().filter(|file| file.published);
-                files.map(|file| (file.date, file.name)).collect()
+                files.map(|file| (file.date, file.name, file.samples)).collect()
             }
-            listed => journal.listed_files(listed, true)?.into_iter().map(|file| (file.date, file.name)).collect(),
+            listed => {
+                let files = journal.listed_files(listed, true)?.into_iter();
+                files.map(|file| (file.date, file.name, file.rows)).collect()
+            }
         };
+        named.into_iter().map(|(date, digits, rows)| Ok((date, name_of(&digits)?, rows))).collect()
+    }
+
+    /// Those of them that are there.
+    fn visible(&self, journal: &Journal) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
-        for (date, digits) in named {
-            let name = name_of(&digits)?;
+        for (date, name, _) in self.published(journal)? {
             if let Some(part) = self.store.confirm(date, name)? {
                 entries.push(self.entry(part)?);
             }
@@ -89,12 +144,22 @@ impl Shelf<'_> {
         Ok(entries)
     }
 
+    /// Enters what is published of a date once more, in the place of whatever else the table has of it; nothing is done where that is
+    /// all it has, or the dataset is no table.
+    pub(super) fn enter_again(&self, journal: &mut Journal, part: PartFile, number: i64) -> Result<(), Error> {
+        if self.store.retention().is_none() {
+            return Ok(());
+        }
+        let claim = Claim { number, replaces: true, is_first: true };
+        self.enter(journal, &self.entry(part)?, claim, &BTreeSet::new()).map(drop)
+    }
+
     /// What is entered of a file that is visible.
     fn entry(&self, part: PartFile) -> Result<Entry, Error> {
         let PartFile { date, name, bytes } = part;
         let statistics = FileStatistics::read(self.store.open_file(date, name)?);
         let statistics = statistics.map_err(|source| unreadable(name, source.into()))?;
-        Ok(Entry { date, name, bytes, statistics, modified_ms: self.now_s.saturating_mul(1000) })
+        Ok(Entry { date, name, bytes, statistics, modified_ms: self.stores.now_s().saturating_mul(1000) })
     }
 
     /// Makes a sealed file visible on a date, and read: in the place of the files `known`, if it is to replace them.
@@ -118,7 +183,7 @@ impl Shelf<'_> {
         let put = self.lock.put_beside(date, part)?;
         let PartFile { name, bytes, .. } = put;
         let statistics = statistics.map_err(|source| unreadable(name, source.into()))?;
-        let entry = Entry { date, name, bytes, statistics, modified_ms: self.now_s.saturating_mul(1000) };
+        let entry = Entry { date, name, bytes, statistics, modified_ms: self.stores.now_s().saturating_mul(1000) };
         self.enter(journal, &entry, claim, known)?;
         Ok(put)
     }
@@ -172,21 +237,57 @@ impl Shelf<'_> {
     ) -> Result<Settled, Error> {
         let place = (self.dataset, entry.date);
         let name = entry.name.to_string();
-        match self.lock.enter(entry, claim)? {
+        let entered = self.lock.enter(entry, claim)?;
+        if let Some(version) = self.lock.seen_version() {
+            journal.set_table_version(self.dataset, version)?;
+        }
+        // After the commit: until then they were read.
+        let since_s = self.stores.now_s();
+        let replaced = || known.iter().filter(|_| claim.replaces).map(ToString::to_string);
+        match entered {
             Entered::Superseded => {
-                journal.retire(place, [name], None, self.now_s)?;
+                journal.retire(place, [name], None, since_s)?;
                 Ok(Settled::Superseded)
             }
             Entered::Here { mut removed } => {
-                if claim.replaces {
-                    removed.extend(known.iter().map(ToString::to_string));
-                }
+                removed.extend(replaced());
                 removed.remove(&name);
-                journal.retire(place, removed, Some(&name), self.now_s)?;
+                journal.retire(place, removed, Some(&name), since_s)?;
                 Ok(Settled::Published)
             }
-            Entered::Rewritten => Ok(Settled::Published),
+            Entered::Rewritten => {
+                self.retire_rewritten(journal, place.1, replaced().filter(|other| *other != name))?;
+                Ok(Settled::Published)
+            }
         }
+    }
+
+    /// Retires what an intent was to replace that was entered, and whose date another program has rewritten since.
+    fn retire_rewritten(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        replaced: impl Iterator<Item = String>,
+    ) -> Result<(), Error> {
+        let active = self.lock.table_state()?.unwrap_or_default().on(date);
+        let gone = replaced.filter(|name| !active.contains_key(name));
+        Ok(journal.retire((self.dataset, date), gone, None, self.stores.now_s())?)
+    }
+
+    /// Whether an intent whose file is not there was entered all the same, and another program has its rows in files of its own by
+    /// now; what it was to replace is retired then.
+    pub(super) fn is_rewritten(
+        &self,
+        journal: &mut Journal,
+        date: NaiveDate,
+        claim: Claim,
+        known: &BTreeSet<FileName>,
+    ) -> Result<bool, Error> {
+        let is_rewritten = self.lock.is_rewritten(date, claim.number)?;
+        if is_rewritten {
+            self.retire_rewritten(journal, date, known.iter().filter(|_| claim.replaces).map(ToString::to_string))?;
+        }
+        Ok(is_rewritten)
     }
 
     /// Deletes files that have not been read since `upto_s`: those alone that vcq has put, that the journal does not name otherwise
@@ -210,22 +311,36 @@ impl Shelf<'_> {
     }
 
     /// What was a table is files again, once its log is gone: its old files go too, for nobody can know that they are old.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::LeftByOthers`] if another program's file is still there: it is not vcq's to delete.
     fn leave(&self, journal: &Journal) -> Result<(), Error> {
         check(journal, self.store, self.dataset)?;
         if journal.table_id(self.dataset)?.is_none() {
             return Ok(());
         }
         for file in journal.old_files(self.dataset, i64::MAX)? {
-            let name = FileName::parse(&file.name);
-            let is_named = |name| is_named(journal, self.dataset, file.date, name);
-            if let Some(name) =
-                name.map(|name| Ok::<_, Error>((!is_named(name)?).then_some(name))).transpose()?.flatten()
-            {
-                self.lock.delete(file.date, name)?;
+            match FileName::parse(&file.name) {
+                Some(name) if is_named(journal, self.dataset, file.date, name)? => {}
+                Some(name) => self.lock.delete(file.date, name)?,
+                None => self.check_gone(file.date, &file.name)?,
             }
             journal.forget_old(self.dataset, file.date, &file.name)?;
         }
         Ok(journal.set_table_id(self.dataset, None)?)
+    }
+
+    /// Makes sure that another program's file is there no more.
+    fn check_gone(&self, date: NaiveDate, name: &str) -> Result<(), Error> {
+        let strangers = self.store.list(date)?.strangers;
+        match strangers.iter().find(|path| path.file_name().is_some_and(|found| found == name)) {
+            Some(path) => {
+                let path = Printable(path.display()).to_string();
+                Err(failed(self.store, TableError::LeftByOthers(path)).into())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -237,6 +352,8 @@ impl Shelf<'_> {
 /// [`DiskError::Table`] if the log cannot be gone on with, is missing, or is another's.
 pub(super) fn check(journal: &Journal, store: &Store, dataset: Dataset) -> Result<Option<TableState>, Error> {
     let known = journal.table_id(dataset)?;
+    // Before the log is looked at: another process may be at work.
+    let seen = journal.table_version(dataset)?;
     if store.retention().is_none() {
         let is_left = known.is_some() && store.has_log()?;
         return if is_left { Err(failed(store, TableError::NoTable).into()) } else { Ok(None) };
@@ -245,6 +362,9 @@ pub(super) fn check(journal: &Journal, store: &Store, dataset: Dataset) -> Resul
     let source = match (known, &found) {
         (Some(_), None) => TableError::Missing,
         (Some(known), Some(found)) if known != found.id => TableError::OtherTable { known, found: found.id.clone() },
+        (Some(_), Some(found)) if seen.is_some_and(|known| known > found.version) => {
+            TableError::Older { known: seen.unwrap_or_default(), found: found.version }
+        }
         _ => return Ok(found),
     };
     Err(failed(store, source).into())

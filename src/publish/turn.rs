@@ -47,13 +47,14 @@ impl Publishing {
         let lock = settings.store.lock()?;
         let publishing = Self { settings, lock, _turn: turn };
         publishing.shelf().prepare(journal)?;
+        publishing.prepare_listed(journal)?;
         Ok(publishing)
     }
 
     /// The dataset of samples, to be changed.
     fn shelf(&self) -> Shelf<'_> {
         let Publisher { store, stores, .. } = &self.settings;
-        Shelf { dataset: Dataset::Quality, store, lock: &self.lock, now_s: stores.now_s() }
+        Shelf { dataset: Dataset::Quality, store, lock: &self.lock, stores }
     }
 
     /// Enters a file that was taken into the journal into the table, if the dataset is one.
@@ -242,15 +243,18 @@ impl Publishing {
         let others = journal.files_on(file.date)?;
         let is_another = others.iter().any(|other| other.published && other.name == file.name && !file.replaces);
         let visible = self.settings.store.confirm(file.date, name_of(file)?)?;
+        let known = published_names(journal, file.date)?;
+        let claim = Claim { number: file.id, replaces: file.replaces, is_first: false };
         let Some(part) = visible.filter(|_| !is_another) else {
+            if !is_another && self.shelf().is_rewritten(journal, file.date, claim, &known)? {
+                return Ok(journal.published(file)?);
+            }
             journal.withdraw(file)?;
             return if file.replaces { relearn(journal, &self.settings.store, file.date) } else { Ok(()) };
         };
         let found = self.settings.store.sha256(file.date, part.name, Trust::Kept)?.ok_or_else(|| changed(file))?;
         match file.sha256 {
             Some(built) => {
-                let known = published_names(journal, file.date)?;
-                let claim = Claim { number: file.id, replaces: file.replaces, is_first: false };
                 match self.shelf().settle(journal, (part, built == found), claim, &known)? {
                     Settled::Published => journal.published(file)?,
                     Settled::Superseded => journal.withdraw(file)?,

@@ -135,6 +135,17 @@ impl StoreLock {
         self.table()?.enter(entry, claim)
     }
 
+    /// The version of the table that was seen last.
+    pub fn seen_version(&self) -> Option<u64> {
+        self.store.table.as_deref().and_then(Table::seen_version)
+    }
+
+    /// Whether an intent of a date was entered into the table, and another program has rewritten the date since; false, if there is
+    /// no table.
+    pub fn is_rewritten(&self, date: NaiveDate, number: i64) -> Result<bool, DiskError> {
+        self.store.table.as_deref().map_or(Ok(false), |table| table.is_rewritten(date, number))
+    }
+
     /// Takes the table's log away.
     pub fn remove_log(&self) -> Result<(), DiskError> {
         self.table()?.remove_log()

@@ -70,6 +70,8 @@ pub(super) struct Table {
 pub struct TableState {
     /// The table's id, which it was given when it was made.
     pub id: String,
+    /// Its version: how many commits it has had, less one.
+    pub version: u64,
     dates: BTreeMap<NaiveDate, Active>,
 }
 
@@ -146,8 +148,9 @@ impl Table {
         let Some(snapshot) = self.look(seen.take())? else { return Ok(None) };
         let rows = self.active(&snapshot)?;
         let id = snapshot.table_configuration().metadata().id().to_owned();
+        let version = snapshot.version();
         *seen = Some(snapshot);
-        let mut state = TableState { id, dates: BTreeMap::new() };
+        let mut state = TableState { id, version, dates: BTreeMap::new() };
         for ActiveRow { date, path, rows, .. } in rows.into_iter().flat_map(|(_, rows)| rows) {
             let date = date.ok_or_else(|| self.failed(TableError::OtherColumns(format!("`{path}` has no date"))))?;
             state.dates.entry(date).or_default().insert(name_in_folder(date, path), rows);
@@ -251,7 +254,10 @@ impl Table {
                 // Of a first try nothing can have been entered; of a further one what has come since.
                 let is_ours = if tried == 0 { !claim.is_first } else { version != before };
                 before = if tried == 0 { version } else { before };
-                if let Some(entered) = version.filter(|_| is_ours).and_then(|version| settled(version, claim)) {
+                let by_others = change.has_others_files(entry.date);
+                if let Some(entered) =
+                    version.filter(|_| is_ours).and_then(|version| settled(version, claim, by_others))
+                {
                     *seen = Some(snapshot);
                     return Ok(entered);
                 }
@@ -268,6 +274,22 @@ impl Table {
             }
         }
         Err(self.failed(TableError::Conflicts))
+    }
+
+    /// The version that was seen last.
+    pub(super) fn seen_version(&self) -> Option<u64> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|snapshot| snapshot.version())
+    }
+
+    /// Whether an intent of a date was entered, and another program has put its rows into files of its own since.
+    pub(super) fn is_rewritten(&self, date: NaiveDate, number: i64) -> Result<bool, DiskError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(snapshot) = self.look(seen.take())? else { return Err(self.failed(TableError::Missing)) };
+        let version = snapshot.get_app_id_version(&application_of(date), &self.engine);
+        let is_last = version.map_err(|error| self.told(error))? == Some(number);
+        let is_rewritten = is_last && has_others_files(&self.active(&snapshot)?, date);
+        *seen = Some(snapshot);
+        Ok(is_rewritten)
     }
 
     /// Tries to commit a change of one date upon what was seen.
@@ -383,6 +405,16 @@ impl Change {
     fn is_none(&self) -> bool {
         !self.adds && self.removed.is_empty()
     }
+
+    fn has_others_files(&self, date: NaiveDate) -> bool {
+        has_others_files(&self.rows, date)
+    }
+}
+
+/// Whether the table has files of a date that another program has put.
+fn has_others_files(rows: &[(ArrowEngineData, Vec<ActiveRow>)], date: NaiveDate) -> bool {
+    let is_others = |row: &ActiveRow| FileName::parse(&name_in_folder(date, row.path.clone())).is_none();
+    rows.iter().flat_map(|(_, rows)| rows).any(|row| row.date == Some(date) && is_others(row))
 }
 
 /// Whether a file of the table's is one that the entry takes the place of. Its own is not: one commit never removes what it adds.
@@ -397,10 +429,12 @@ fn application_of(date: NaiveDate) -> String {
 }
 
 /// What it means that the table has an intent of this version of the date, and not the file of the one that is claimed.
-fn settled(version: i64, claim: Claim) -> Option<Entered> {
+/// `by_others`: it has files of other programs.
+fn settled(version: i64, claim: Claim, by_others: bool) -> Option<Entered> {
     match version.cmp(&claim.number) {
         std::cmp::Ordering::Less => None,
-        std::cmp::Ordering::Equal => Some(Entered::Rewritten),
+        // Without another program's files it was another journal's intent that had this number.
+        std::cmp::Ordering::Equal => by_others.then_some(Entered::Rewritten),
         // In a retry the version is above ours only by another journal's.
         std::cmp::Ordering::Greater => (!claim.is_first).then_some(Entered::Superseded),
     }

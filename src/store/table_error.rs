@@ -19,6 +19,28 @@ pub enum TableError {
         /// The id in the log.
         found: String,
     },
+    /// The log ends before what the journal has seen of it: it was put back from a backup, or is cut.
+    #[error("the table's log ends with version {found}; the journal has seen version {known}")]
+    Older {
+        /// The latest version that was seen.
+        known: u64,
+        /// The last one in the log.
+        found: u64,
+    },
+    /// There is a log that the journal does not know, and it lacks what is published.
+    #[error("the table's log is not of what is published: of {0} it has other files")]
+    Behind(NaiveDate),
+    /// Published files that are to be a table's are not there.
+    #[error("{files} published files are not there, the first of them of {first}: a new table lacks their rows")]
+    Lacking {
+        /// How many.
+        files: usize,
+        /// The date of the first of them.
+        first: NaiveDate,
+    },
+    /// Another program's file of what was a table is in the place of a dataset of files.
+    #[error("a file that another program has put for the table is still there: {0}")]
+    LeftByOthers(String),
     /// The table's columns are not the dataset's.
     #[error("the log is of another table: {0}")]
     OtherColumns(String),
@@ -37,13 +59,21 @@ pub enum TableError {
     /// A date that another program has rewritten, where only vcq's own files can be read.
     #[error("another program has rewritten {0} in the table")]
     Rewritten(NaiveDate),
+    /// A date of which the table has a file that is not there.
+    #[error("a file of {0} that the table has is not there")]
+    Absent(NaiveDate),
 }
 
 impl TableError {
     /// What the operator can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Missing | Self::OtherTable { .. } | Self::OtherColumns(_) | Self::Damaged(_) => {
+            Self::Missing
+            | Self::OtherTable { .. }
+            | Self::OtherColumns(_)
+            | Self::Damaged(_)
+            | Self::Older { .. }
+            | Self::Behind(_) => {
                 "put the log back from a backup, or correct the dataset's place; or `vcq rebuild --new-table` takes the log that \
                  is there away and makes the table anew from the files that the journal knows"
             }
@@ -56,7 +86,11 @@ impl TableError {
                 "set `table` to \"delta\"; or remove the folder `_delta_log` once nobody reads the table, and run again: vcq then \
                  removes the old files too"
             }
-            Self::Rewritten(_) => "`vcq rebuild` of the date puts vcq's own file in its place",
+            Self::Lacking { .. } => "`vcq rebuild` of the dates that `vcq verify` names puts vcq's own files there",
+            Self::LeftByOthers(_) => {
+                "move it away: readers of files count its rows besides those of vcq's own file; then run again"
+            }
+            Self::Rewritten(_) | Self::Absent(_) => "`vcq rebuild` of the date puts vcq's own file in its place",
         }
     }
 }

@@ -146,8 +146,8 @@ impl Log {
         }
     }
 
-    /// Takes the whole log away: in a folder in one step, in a bucket the latest first, so that a reader in between sees what the
-    /// table was.
+    /// Takes the whole log away: in a folder in one step, in a bucket the oldest first, so that who reads in between, and who finds
+    /// what a killed process has left, sees the table as it was or a log that is damaged, never an earlier table.
     pub(super) fn remove(&self) -> Result<(), DiskError> {
         match &self.at {
             At::Folder(folder) => {
@@ -162,7 +162,7 @@ impl Log {
                 self.disk.remove(&old).map_err(DiskError::io("remove", &old))
             }
             At::Bucket(objects) => {
-                for (name, _) in self.list()?.into_iter().rev() {
+                for (name, _) in self.list()? {
                     objects.delete_under(&format!("{LOG_FOLDER}/{name}"))?;
                 }
                 Ok(())
