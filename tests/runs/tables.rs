@@ -722,3 +722,155 @@ fn lists_are_tables_too() {
     make_tables_anew(&world.config, &world.start()).unwrap();
     assert_eq!(read_files(&world.path("participants")), read);
 }
+
+/// A world with lists of two dates, asked for, whose datasets have this form.
+fn lists(table: &str) -> World {
+    let tenant = TenantSettings { days: 2, stays: 40, ..TenantSettings::default() };
+    let mut world = World::new(Settings { tenant, ..Settings::default() }, &[("table", table)], Vec::new());
+    ask_for_lists(&mut world);
+    world
+}
+
+fn ask_for_lists(world: &mut World) {
+    let life = world.live_one(Orders { fetches_samples: false, ..discover(world) });
+    assert_eq!(life.exit, Some(0), "{:?}", life.error);
+}
+
+#[test]
+fn lists_go_from_files_to_tables_and_back_and_none_is_read_twice() {
+    let mut world = lists("files");
+    let folders = ["meetings", "participants"].map(|dataset| world.path(dataset));
+    let before = folders.each_ref().map(|folder| files(folder));
+    world.config = as_form(&world, Form::Delta);
+    ask_for_lists(&mut world);
+    assert_eq!(
+        folders.each_ref().map(|folder| read_files(folder)),
+        before,
+        "tables, though nothing has changed in the lists"
+    );
+    assert!(folders.iter().all(|folder| folder.join(LOG).is_dir()));
+    assert_eq!(verified(&world).exit_code(), ExitCode::Complete);
+
+    world.config.discover.personal = vec!["participant_name".into()];
+    rebuild_all(&world);
+    let rebuilt = folders.each_ref().map(|folder| read_files(folder));
+    assert_ne!(rebuilt[1], before[1]);
+    world.config = as_form(&world, Form::Files);
+    for folder in folders.iter().chain([&world.output()]).filter(|folder| folder.join(LOG).exists()) {
+        fs::remove_dir_all(folder.join(LOG)).unwrap();
+    }
+    let told = verified(&world);
+    assert_eq!(told.exit_code(), ExitCode::Disk);
+    assert!(told.to_string().contains("was replaced in the table that is no more"), "{told}");
+    ask_for_lists(&mut world);
+    assert_eq!(folders.each_ref().map(|folder| files(folder)), rebuilt, "old files are gone");
+    assert_eq!(verified(&world).exit_code(), ExitCode::Complete);
+}
+
+#[test]
+fn a_table_of_lists_that_another_program_has_cut_is_rebuilt() {
+    let mut world = lists("delta");
+    let meetings = world.path("meetings");
+    let before = read_files(&meetings);
+    let (path, _) = before.first_key_value().unwrap();
+    let date = path.split_once('/').unwrap().0.strip_prefix("date=").unwrap();
+    let remove = json!({ "remove": { "path": path, "deletionTimestamp": 1, "dataChange": true, "extendedFileMetadata": true,
+        "partitionValues": { "date": date }, "size": 1 } });
+    commit_foreign(&meetings, &[remove]);
+    assert_eq!(verified(&world).exit_code(), ExitCode::Disk);
+    rebuild_all(&world);
+    assert_eq!(read_files(&meetings), before);
+    assert_eq!(verified(&world).exit_code(), ExitCode::Complete);
+    ask_for_lists(&mut world);
+    assert_eq!(read_files(&meetings), before);
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in files(from) {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_before_is_refused() {
+    let mut world = world();
+    publish_twice(&mut world);
+    let (log, backup) = (world.output().join(LOG), world.path("backup"));
+    copy(&log, &backup);
+    rebuild_all(&world);
+    let rebuilt = read_files(&world.output());
+    fs::remove_dir_all(&log).unwrap();
+    copy(&backup, &log);
+    let refuse = |world: &mut World, expected: &str| {
+        let life = world.export();
+        assert_eq!((life.exit, life.sent), (Some(ExitCode::Disk as u8), 0));
+        assert!(life.error.as_deref().is_some_and(|error| error.contains(expected)), "{:?}", life.error);
+        assert!(life.hint.as_deref().is_some_and(|hint| hint.contains("--new-table")), "{:?}", life.hint);
+    };
+    refuse(&mut world, "the journal has seen version");
+    make_tables_anew(&world.config, &world.start()).unwrap();
+    assert_eq!(read_files(&world.output()), rebuilt);
+    expect_sound(&world, "made anew");
+
+    // The journal forgets the table, and the log of before comes back.
+    fs::remove_dir_all(&log).unwrap();
+    world.config = as_form(&world, Form::Files);
+    assert_eq!(world.export().exit, Some(0));
+    copy(&backup, &log);
+    world.config = as_form(&world, Form::Delta);
+    refuse(&mut world, "it has other files");
+    make_tables_anew(&world.config, &world.start()).unwrap();
+    expect_sound(&world, "made anew again");
+}
+
+#[test]
+fn a_new_table_is_refused_where_only_another_program_has_the_rows() {
+    let mut world = world();
+    publish_twice(&mut world);
+    let (_, replaced) = optimize(&world, |rows| rows);
+    for path in &replaced {
+        fs::remove_file(world.output().join(path)).unwrap();
+    }
+    let before = commits(&world.output());
+    let error = make_tables_anew(&world.config, &world.start()).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Disk);
+    assert!(Chain(&error).to_string().contains("published files are not there"), "{}", Chain(&error));
+    assert_eq!(commits(&world.output()), before, "nothing has been done");
+    rebuild_all(&world);
+    make_tables_anew(&world.config, &world.start()).unwrap();
+    expect_sound(&world, "rebuilt, and made anew");
+}
+
+/// Another program rewrites a date in between, and takes away what it has rewritten.
+#[test]
+fn what_another_program_rewrites_after_a_cut_is_neither_doubled_nor_in_the_way() {
+    for (effect, takes_away) in (0..EFFECTS_MAX).map(|effect| (effect, effect % 2 == 0)) {
+        let (mut world, disk) = world_on_frail_disk();
+        publish_twice(&mut world);
+        let old = read_files(&world.output());
+        disk.meet(Trouble::Kill { effect, is_done: true });
+        let killed = catch_unwind(AssertUnwindSafe(|| rebuild(&world.config, (None, None), &world.start(), |_| ())));
+        if until_killed(killed).is_some() {
+            assert!(effect > 30, "{effect} effects");
+            return;
+        }
+        disk.cut_power();
+        let is_replaced = !read_files(&world.output()).keys().all(|name| old.contains_key(name));
+        let (foreign, replaced) = optimize(&world, |rows| rows);
+        for path in replaced.iter().filter(|_| takes_away) {
+            fs::remove_file(world.output().join(path)).unwrap();
+        }
+        disk.meet(Trouble::None);
+        let life = world.export();
+        assert_eq!(life.exit, Some(0), "effect {effect}: {:?}", life.error);
+        let date = foreign.split_once('/').unwrap().0;
+        let read: Vec<_> = read_files(&world.output()).into_keys().filter(|name| name.starts_with(date)).collect();
+        let has_foreign = read.contains(&foreign);
+        assert!(!has_foreign || read.len() == 1, "effect {effect}: {read:?} (replaced before: {is_replaced})");
+        rebuild_all(&world);
+        expect_sound(&world, &format!("effect {effect}"));
+    }
+    panic!("a rebuild has more than {EFFECTS_MAX} effects");
+}
