@@ -113,7 +113,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// The dataset and the journal are not of each other.
-    #[error("dataset and journal do not agree, so nothing was asked for: {what}")]
+    #[error("dataset and journal do not agree, so nothing is asked for or published: {what}")]
     Mismatch {
         /// What was found, date by date.
         what: String,

@@ -51,19 +51,16 @@ pub struct Publisher {
     /// How many dates are built at the same time.
     workers: usize,
     /// What a bucket has not answered.
-    due: Arc<Mutex<Due>>,
+    due: Arc<Mutex<Option<Due>>>,
 }
 
 /// What has to be compared with the journal before anything is published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Due {
-    /// Nothing: it has been.
-    #[default]
-    Nothing,
-    /// The dataset of samples.
-    Samples,
-    /// Those of discovery too.
-    All,
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// The dates that are asked for again.
+    refreshed: Option<Dates>,
+    /// Whether the datasets of discovery are to be compared too.
+    with_lists: bool,
 }
 
 /// A file that is visible now.
@@ -120,7 +117,7 @@ impl Publisher {
             .and_then(|()| if with_lists { self.check_listed(journal) } else { Ok(()) });
         match looked {
             Err(error) if error.is_away() => {
-                *self.due() = if with_lists { Due::All } else { Due::Samples };
+                *self.due() = Some(Due { refreshed, with_lists });
                 Ok(Some(error))
             }
             looked => looked.map(|()| None),
@@ -134,15 +131,13 @@ impl Publisher {
     /// As [`Publisher::check`], and if it still does not answer.
     pub fn make_up(&self, journal: &Journal) -> Result<(), Error> {
         let due = *self.due();
-        if due == Due::Nothing {
-            return Ok(());
-        }
-        self.check(journal, None, due == Due::All)?.map_or(Ok(()), Err)?;
-        *self.due() = Due::Nothing;
+        let Some(Due { refreshed, with_lists }) = due else { return Ok(()) };
+        self.check(journal, refreshed, with_lists)?.map_or(Ok(()), Err)?;
+        *self.due() = None;
         Ok(())
     }
 
-    fn due(&self) -> MutexGuard<'_, Due> {
+    fn due(&self) -> MutexGuard<'_, Option<Due>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -195,7 +195,15 @@ fn difference(
     match read_back() {
         Ok(()) => Ok(None),
         Err(error @ Error::Journal(_)) => Err(error),
-        Err(error) => Ok(Some(Chain(&error).to_string())),
+        Err(error) => {
+            // The digest that the store keeps says that it is as it was: whatever goes by that takes it for sound.
+            let first = if store.is_in_bucket() && has_built_bytes(store, file, Trust::Kept)? {
+                ", though the digest beside it has not: delete this object first; then"
+            } else {
+                ""
+            };
+            Ok(Some(format!("{}{first}", Chain(&error))))
+        }
     }
 }
 

@@ -357,7 +357,11 @@ impl Objects {
     /// Whether the store keeps what is there.
     fn try_key(&self, key: &str) -> Result<bool, DiskError> {
         let [first, second] = ["first", "second"];
-        self.put_text(key, first)?;
+        match self.put_text(key, first) {
+            // The answer was lost, and the library has asked again: the key is nobody else's, and what is read says whether it was that.
+            Err(DiskError::Bucket { source, .. }) if source.trouble == Trouble::Taken => {}
+            put => put?,
+        }
         let puts_only_new = match self.put_text(key, second) {
             Ok(()) => false,
             Err(DiskError::Bucket { source, .. }) if source.trouble == Trouble::Taken => true,

@@ -72,6 +72,8 @@ pub struct Patience {
     pub credentials: Duration,
     /// Longest wait for a whole answer.
     pub answer: Duration,
+    /// The same, once a store has not answered: further requests are told at once that it hangs, but for what is large.
+    pub hasty_answer: Duration,
     /// How often a request is sent again that the store was too busy for, or that did not arrive.
     pub retries_max: usize,
     /// How long after its first try a request is no longer sent again.
@@ -84,6 +86,7 @@ impl Default for Patience {
             credentials: Duration::from_secs(5),
             // A part is sent within this time over a line of 1 Mbit/s.
             answer: Duration::from_secs(150),
+            hasty_answer: Duration::from_secs(10),
             retries_max: 4,
             retries_for: Duration::from_secs(60),
         }
@@ -102,7 +105,9 @@ pub struct S3Buckets {
 impl S3Buckets {
     /// Those that the variables of this environment which begin with `AWS_` give access to; others are passed over.
     pub fn new(environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        // Who sets a variable to nothing has not set it.
         let known = |(name, value): (String, String)| {
+            let value = Some(value).filter(|value| !value.trim().is_empty())?;
             let key = name.strip_prefix("AWS_").and(name.to_ascii_lowercase().parse().ok())?;
             Some((key, value))
         };
@@ -164,11 +169,12 @@ impl S3 {
         (environment, patience): (&[(AmazonS3ConfigKey, String)], Patience),
     ) -> Result<Self, BucketError> {
         let failed = |error| BucketError::new(Trouble::Setup, plain(&innermost(&error)));
-        let built = || builder(bucket, settings, environment, patience);
-        let client = built().build().map_err(failed)?;
+        check_texts(bucket, settings, environment)?;
+        let client = builder(bucket, settings, environment, patience).build().map_err(failed)?;
         // One asks for credentials, for both.
         let credentials = Arc::clone(client.credentials());
-        let hasty = built().with_credentials(credentials).with_retry(retry(Patience { retries_max: 0, ..patience }));
+        let hasty = Patience { retries_max: 0, answer: patience.hasty_answer.min(patience.answer), ..patience };
+        let hasty = builder(bucket, settings, environment, hasty).with_credentials(credentials);
         let sender = Sender::start().map_err(|error| BucketError::new(Trouble::Other, error.to_string()))?;
         let is_unsigned =
             environment.iter().any(|(key, value)| *key == AmazonS3ConfigKey::SkipSignature && value != "false");
@@ -258,14 +264,16 @@ impl S3 {
         let put: Result<(), BucketError> = put();
         let ended = self.ask(|_| {
             Box::pin(async move {
-                match put {
-                    Ok(()) => parts.complete().await.map(|_| Ok(())),
-                    // What cannot be taken back now, a rule of the bucket's for parts that were left takes away.
-                    Err(error) => {
-                        drop(parts.abort().await);
-                        Ok(Err(error))
-                    }
+                let put = match put {
+                    Ok(()) => parts.complete().await.map(drop).map_err(|error| read_error(&error)),
+                    Err(error) => Err(error),
+                };
+                // Also where nobody knows whether they have become an object: of one that is there it takes nothing. What cannot be
+                // taken back now, a rule of the bucket's for parts that were left takes away.
+                if put.is_err() {
+                    drop(parts.abort().await);
                 }
+                Ok(put)
             })
         });
         ended?
@@ -376,6 +384,32 @@ impl Sender {
         self.runtime.spawn(async move { drop(sender.send(work.await)) });
         receiver.recv().map_err(|_| BucketError::new(Trouble::Other, "a request has ended without an answer"))
     }
+}
+
+/// Makes sure that what is sent with each request can be: the library panics over what cannot.
+fn check_texts(
+    bucket: &str,
+    settings: &ObjectStores,
+    environment: &[(AmazonS3ConfigKey, String)],
+) -> Result<(), BucketError> {
+    let setup = |said: String| Err(BucketError::new(Trouble::Setup, said));
+    for (key, value) in environment {
+        if value.chars().any(|c| c.is_control() || !c.is_ascii()) {
+            let name = key.as_ref().to_ascii_uppercase();
+            return setup(format!(
+                "the variable {name} holds a line end or another character that no request can carry"
+            ));
+        }
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        let address = endpoint_of(bucket, endpoint, settings.virtual_hosted);
+        if address.parse::<url::Url>().is_err() {
+            return setup(format!(
+                "`{address}` is no address: `store.virtual_hosted` needs a name in `store.endpoint`, not an IP address"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the client of a bucket is made of.
