@@ -1,7 +1,7 @@
 //! Log lines: a fold over the run's events, and the check of the filter that chooses among them. Ids of participants
 //! appear at level debug alone.
 
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, field::display, info, trace, warn};
 
 use crate::{
     endpoint::Endpoint,
@@ -100,7 +100,9 @@ pub fn log(event: &Event<'_>) {
         Event::ListedPublished { dataset, date, name, rows, bytes, .. } => {
             info!(dataset = dataset.name(), %date, name, rows, bytes, "published");
         }
-        Event::PublishFailed { date, why } => warn!(?date, why, "could not be published, to be tried again"),
+        Event::PublishFailed { date, why } => {
+            warn!(date = date.map(display), why, "could not be published, to be tried again");
+        }
         Event::Stopping { why } => warn!(why, "no more requests"),
     }
 }
