@@ -34,6 +34,7 @@ mod matrix;
 mod quota;
 mod refresh;
 mod sign_in;
+mod table_kills;
 mod tables;
 mod upgrade;
 
