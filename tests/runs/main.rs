@@ -35,6 +35,7 @@ mod quota;
 mod refresh;
 mod sign_in;
 mod table_kills;
+mod table_requests;
 mod tables;
 mod upgrade;
 
