@@ -23,7 +23,10 @@ use chrono::FixedOffset;
 use chrono_tz::Tz;
 
 use self::table::Shelf;
-pub use self::turn::Publishing;
+pub use self::{
+    table::{FoundTable, find_table},
+    turn::Publishing,
+};
 use crate::{
     config::{Config, Discover},
     dataset::Dataset,

@@ -299,6 +299,16 @@ impl Store {
         self.table.as_ref().map_or(Ok(None), |table| table.state())
     }
 
+    /// Makes sure that the table can be gone on with, and changes nothing. Returns the dataset's columns that it lacks, which the
+    /// next run gives it; none, if the dataset is no table.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Table`] if it cannot be, or if there is none.
+    pub fn lacking_columns(&self) -> Result<Vec<String>, DiskError> {
+        self.table.as_ref().map_or(Ok(Vec::new()), |table| table.lacking_columns())
+    }
+
     /// Whether there is a table's log, whatever the dataset is to be.
     pub fn has_log(&self) -> Result<bool, DiskError> {
         Ok(match &self.at {
@@ -330,7 +340,7 @@ impl Store {
     pub fn try_out(&self) -> Result<Option<Tried>, DiskError> {
         match &self.at {
             At::Folder(_) => Ok(None),
-            At::Bucket(objects) => objects.try_out().map(Some),
+            At::Bucket(objects) => objects.try_out(self.table.is_some()).map(Some),
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     access::{Asker, NoToken, asker, sign_in::Standing, sign_in_file::SignInFile},
-    config::Config,
+    config::{Config, Form},
     dataset::Dataset,
     endpoint::Endpoint,
     error::{Chain, Error, ExitCode},
@@ -37,6 +37,7 @@ use crate::{
     meeting::Meeting,
     place::Place,
     printable::Printable,
+    publish::{FoundTable, find_table},
     start::Start,
     stay::{MeetingNo, Participant, Stay},
     store::Store,
@@ -66,11 +67,13 @@ struct Line {
 pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start) -> Checked {
     let mut checked = Checked::default();
     checked.add("time zone", Ok(zone_finding(config.timezone, start.now())));
-    checked.add("dataset", dataset_finding(&config.output, config, start).map_err(|error| fault_of(&error)));
-    for dataset in Dataset::LISTED {
-        if let Some(place) = config.discover.place(dataset) {
-            checked.add(dataset.name(), dataset_finding(place, config, start).map_err(|error| fault_of(&error)));
-        }
+    let mut reached = Vec::new();
+    for dataset in Dataset::ALL {
+        let Some(place) = config.place(dataset) else { continue };
+        let finding = dataset_finding(place, config, start);
+        reached.extend(finding.is_ok().then_some((dataset, place)));
+        let matter = if dataset == Dataset::Quality { "dataset" } else { dataset.name() };
+        checked.add(matter, finding.map_err(|error| fault_of(&error)));
     }
     let journal = open_journal(config).map_err(Error::from);
     let finding = match &journal {
@@ -79,6 +82,14 @@ pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start)
         Err(error) => Err(fault_of(error)),
     };
     checked.add("journal", finding);
+    if let Ok(journal) = &journal {
+        for (dataset, place) in reached {
+            let finding = table_finding(dataset, place, config, journal.as_ref(), start).transpose();
+            if let Some(finding) = finding {
+                checked.add(table_matter(dataset), finding.map_err(|error| fault_of(&error)));
+            }
+        }
+    }
     if journal.is_ok() && config.state.exists() {
         checked.add("state folder", state_finding(&config.state));
     }
@@ -141,6 +152,45 @@ fn folder_finding(folder: &Path, start: &Start) -> Result<String, Error> {
         Store::open(start.disk.clone(), folder)?;
     }
     Ok(writable(&folder.display()))
+}
+
+/// What the line of a dataset's table is about.
+fn table_matter(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::Quality => "table of the dataset",
+        Dataset::Meetings => "table of meetings",
+        Dataset::Participants => "table of participants",
+    }
+}
+
+/// Whether there is a table's log, whose it is, and that it can be gone on with; `None` where there is none and none is to be.
+fn table_finding(
+    dataset: Dataset,
+    place: &Place,
+    config: &Config,
+    journal: Option<&Journal>,
+    start: &Start,
+) -> Result<Option<String>, Error> {
+    let store = start.stores(config).existing(place)?;
+    let log = store.log_path();
+    let log = log.display();
+    let Some(FoundTable { id, is_known, files, lacking }) = find_table(journal, &store, dataset)? else {
+        let is_to_be = config.table == Form::Delta;
+        return Ok(
+            is_to_be.then(|| format!("none yet: the first run begins `{log}` with the files that the journal knows"))
+        );
+    };
+    let whose = if is_known {
+        "is this journal's"
+    } else {
+        "is not this journal's: the next run takes it over, `vcq adopt` its files"
+    };
+    let gains = if lacking.is_empty() {
+        String::new()
+    } else {
+        format!("; the next run gives it the columns `{}`", lacking.join("`, `"))
+    };
+    Ok(Some(format!("`{log}`, of table {id} with {files} files, can be gone on with; it {whose}{gains}")))
 }
 
 /// That a folder which is not there can be made.

@@ -1,7 +1,7 @@
 //! Log lines: a fold over the run's events, and the check of the filter that chooses among them. Ids of participants
 //! appear at level debug alone.
 
-use tracing::{debug, field::display, info, trace, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::{
     endpoint::Endpoint,

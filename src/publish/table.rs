@@ -370,6 +370,35 @@ pub(super) fn check(journal: &Journal, store: &Store, dataset: Dataset) -> Resul
     Err(failed(store, source).into())
 }
 
+/// A table that a run would go on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTable {
+    /// Its id.
+    pub id: String,
+    /// Whether it is the journal's; otherwise another journal has made it, or another program.
+    pub is_known: bool,
+    /// How many files it has.
+    pub files: usize,
+    /// The dataset's columns that it lacks; the run gives them to it.
+    pub lacking: Vec<String>,
+}
+
+/// Looks for a dataset's table as a run does, and changes nothing; `None` if there is none, or none is to be. The journal may be
+/// still to be made.
+///
+/// # Errors
+///
+/// [`DiskError::Table`] if a run would stop at it.
+pub fn find_table(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<Option<FoundTable>, Error> {
+    let (found, known) = match journal {
+        Some(journal) => (check(journal, store, dataset)?, journal.table_id(dataset)?),
+        None => (store.table_state()?, None),
+    };
+    let Some(found) = found else { return Ok(None) };
+    let lacking = store.lacking_columns()?;
+    Ok(Some(FoundTable { is_known: known.is_some(), files: found.file_count(), id: found.id, lacking }))
+}
+
 fn failed(store: &Store, source: TableError) -> DiskError {
     DiskError::Table { path: store.log_path(), source }
 }

@@ -39,20 +39,25 @@ const PROBE_KEY: &str = "_vcq_check_";
 pub struct Tried {
     place: BucketPlace,
     puts_only_new: bool,
+    /// Whether the dataset is a table.
+    is_table: bool,
 }
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.puts_only_new {
-            "puts a file only where there is none"
-        } else {
-            "does not put a file only where there is none: vcq looks first, and nothing else may write there"
+        let how = match (self.puts_only_new, self.is_table) {
+            (true, _) => "puts a file only where there is none",
+            (false, false) => {
+                "does not put a file only where there is none: vcq looks first, and nothing else may write there"
+            }
+            (false, true) => {
+                "does not put a file only where there is none: vcq looks first, nothing else may write there, and a commit to the \
+                 table can be lost to one that arrives late"
+            }
         };
         let place = &self.place;
-        write!(
-            f,
-            "`{place}` can be listed, written, read and deleted, and {how}; readers can see a date twice while it is replaced"
-        )
+        write!(f, "`{place}` can be listed, written, read and deleted, and {how}")?;
+        if self.is_table { Ok(()) } else { f.write_str("; readers can see a date twice while it is replaced") }
     }
 }
 
@@ -340,7 +345,7 @@ impl Objects {
     }
 
     /// Puts, looks at, reads, lists and deletes an object of a name of its own, and puts it twice: whatever a run needs.
-    pub(super) fn try_out(&self) -> Result<Tried, DiskError> {
+    pub(super) fn try_out(&self, is_table: bool) -> Result<Tried, DiskError> {
         self.partitions()?;
         // Two that are tried at the same time do not meet.
         let key = format!("{}/{PROBE_KEY}{:016x}", self.place.prefix(), RandomState::new().build_hasher().finish());
@@ -351,7 +356,7 @@ impl Objects {
         if self.bucket.look(&key).map_err(self.failed("look at", &key))?.is_some() {
             return Err(self.failed("remove", &key)(BucketError::new(Trouble::Refused, "it is still there")));
         }
-        Ok(Tried { place: self.place.clone(), puts_only_new })
+        Ok(Tried { place: self.place.clone(), puts_only_new, is_table })
     }
 
     /// Whether the store keeps what is there.

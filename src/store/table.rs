@@ -84,6 +84,11 @@ impl TableState {
     pub fn on(&self, date: NaiveDate) -> Active {
         self.dates.get(&date).cloned().unwrap_or_default()
     }
+
+    /// How many files it has.
+    pub fn file_count(&self) -> usize {
+        self.dates.values().map(Active::len).sum()
+    }
 }
 
 /// A file that is to be a table's.
@@ -207,6 +212,23 @@ impl Table {
             }
         }
         Err(self.failed(TableError::Conflicts))
+    }
+
+    /// Makes sure that the table can be gone on with, and changes nothing. Returns the dataset's columns that it lacks, which
+    /// [`Self::check_columns`] would give it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::check_columns`]; [`TableError::Newer`] if the log takes no commits of this version.
+    pub(super) fn lacking_columns(&self) -> Result<Vec<String>, DiskError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(snapshot) = self.look(seen.take())? else { return Err(self.failed(TableError::Missing)) };
+        *seen = Some(Arc::clone(&snapshot));
+        let lacking = self.lacking(&snapshot)?;
+        // Whether it may be written to, the kernel says when a commit begins; nothing is written before that ends.
+        let begun = snapshot.update_table(UpdateTableOperation::Write, ENGINE, true);
+        begun.build(&self.engine, Box::new(FileSystemCommitter::new())).map_err(|error| self.told(error))?;
+        Ok(lacking.iter().map(|field| field.name().clone()).collect())
     }
 
     /// The dataset's columns that the table has not.

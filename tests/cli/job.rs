@@ -323,6 +323,44 @@ fn check_says_one_line_of_each_matter() {
 }
 
 #[test]
+fn check_says_whose_table_there_is_and_whether_it_can_be_gone_on_with() {
+    let world = World::new(small());
+    let check = |table: &str, code: i32, line: &str| {
+        let before = world.files("");
+        let ran = world.ran(world.vcq("check").env("VCQ_TABLE", table));
+        assert_eq!(ran.code, Some(code), "{}", ran.out);
+        assert!(ran.out.contains(line), "{line}\n{}", ran.out);
+        let names = |files: Vec<(String, Vec<u8>)>| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let of_datasets = |name: &String| !name.contains("state/");
+        let [before, after] =
+            [before, world.files("")].map(|files| names(files).into_iter().filter(of_datasets).collect::<Vec<_>>());
+        assert_eq!(before, after, "check creates nothing");
+        ran.out
+    };
+    check("delta", 0, "ok    table of the dataset: none yet: the first run begins `");
+    check("delta", 0, "ok    table of participants: none yet");
+    let ran = world.ran(world.vcq("export --manifest manifest.csv").env("VCQ_TABLE", "delta"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    check("delta", 0, "files, can be gone on with; it is this journal's\n");
+    check("files", 74, "FAIL  table of the dataset: ");
+    fs::rename(world.path("state"), world.path("lost_state")).unwrap();
+    check(
+        "delta",
+        0,
+        "can be gone on with; it is not this journal's: the next run takes it over, `vcq adopt` its files\n",
+    );
+    fs::rename(world.path("lost_state"), world.path("state")).unwrap();
+    let first = world.path("quality/_delta_log/00000000000000000000.json");
+    let log = fs::read_to_string(&first).unwrap();
+    // What writers have to know and readers have not.
+    fs::write(&first, log.replace("\"writerFeatures\":[", "\"writerFeatures\":[\"ofTomorrow\",")).unwrap();
+    check("delta", 74, "the table asks for more than this version of vcq can do");
+    fs::remove_dir_all(world.path("quality/_delta_log")).unwrap();
+    let said = check("delta", 74, "the table's log is missing\n");
+    assert!(said.contains("or `vcq rebuild --new-table` takes the log"), "{said}");
+}
+
+#[test]
 fn the_simulator_as_a_command_serves_what_export_asks_for() {
     let world = World::new(Settings::default());
     let mut command = world.vcq("simulate --listen 127.0.0.1:0 --stays 20 --days 2 --meeting-minutes-max 60 --latency 1ms --requests-per-minute 6000 --write-manifest served.csv");

@@ -5,6 +5,9 @@
     tables.py watch TABLE ENGINE
     tables.py spark FILE
 
+FOLDER, or a prefix `s3://BUCKET/PREFIX` of the store at AWS_ENDPOINT_URL, holds the tables; Spark, which has no way to a bucket without
+jars of others, reads the objects of a list by pyarrow.
+
 `read`: the folder holds the tables quality, meetings and participants; an engine is one of duckdb, polars, deltalake. For each of them
 the answer holds of each table:
 
@@ -17,23 +20,36 @@ pause until standard input ends: `queries`, and `seen`, the distinct answers (ro
 their order.
 """
 
+import importlib
 import json
 import os
+import re
 import select
 import sys
+from datetime import date
 from pathlib import Path
 
+STORE = os.environ.get("AWS_ENDPOINT_URL", "")
 DATASETS = ["quality", "meetings", "participants"]
+# What Polars and deltalake are told of the store; keys they find in the environment.
+OPTIONS = {"aws_endpoint_url": STORE, "aws_region": "us-east-1", "aws_allow_http": "true"} if STORE else None
 
 
 def duckdb_with_delta():
     import duckdb
-    import duckdb_extension_delta
 
-    (file,) = Path(duckdb_extension_delta.__file__).parent.rglob("*.duckdb_extension")
     connection = duckdb.connect()
-    connection.execute(f"INSTALL '{file}'")
-    connection.execute("LOAD delta")
+    for extension in ["httpfs", "delta"] if STORE else ["delta"]:
+        package = importlib.import_module(f"duckdb_extension_{extension}")
+        (file,) = Path(package.__file__).parent.rglob(f"{extension}.duckdb_extension")
+        connection.execute(f"INSTALL '{file}'")
+        connection.execute(f"LOAD {extension}")
+    if STORE:
+        key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        host = STORE.removeprefix("http://")
+        connection.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', REGION 'us-east-1', ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false)"
+        )
     return connection
 
 
@@ -53,7 +69,7 @@ def read_duckdb(table):
 def read_polars(table):
     import polars
 
-    frame = polars.scan_delta(table).collect()
+    frame = polars.scan_delta(table, storage_options=OPTIONS).collect()
     numbers = [name for name, type in frame.schema.items() if type in (polars.Float64, polars.Int32)]
     return {
         "rows": frame.height,
@@ -67,7 +83,7 @@ def read_deltalake(table):
     import pyarrow.compute as compute
     from deltalake import DeltaTable
 
-    rows = DeltaTable(table).to_pyarrow_table()
+    rows = DeltaTable(table, storage_options=OPTIONS).to_pyarrow_table()
     numbers = [field.name for field in rows.schema if field.type in (pyarrow.float64(), pyarrow.int32())]
     counts = rows.column("date").cast("string").value_counts().to_pylist()
     return {
@@ -75,6 +91,32 @@ def read_deltalake(table):
         "sums": {name: compute.sum(rows.column(name)).as_py() for name in numbers},
         "dates": {count["values"]: count["counts"] for count in counts},
     }
+
+
+def read_by_list(paths):
+    """Reads the objects whose paths come in, as an executor does."""
+    import pyarrow
+    from pyarrow.fs import S3FileSystem
+    from pyarrow.parquet import read_table
+
+    store = S3FileSystem(endpoint_override=STORE, region="us-east-1")
+    for batch in paths:
+        for path in batch.column("path").to_pylist():
+            rows = read_table(path.removeprefix("s3://"), filesystem=store, partitioning=None)
+            day = date.fromisoformat(re.search("date=([^/]*)/", path)[1])
+            rows = rows.append_column("date", pyarrow.array([day] * rows.num_rows, pyarrow.date32()))
+            yield from rows.to_batches()
+
+
+def spark_frame(spark, table, paths):
+    if not STORE:
+        return spark.read.option("basePath", table).parquet(*paths)
+    from pyarrow import table as arrow_table
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    (first, *_) = read_by_list([arrow_table({"path": paths[:1]}).to_batches()[0]])
+    listed = spark.createDataFrame([(path,) for path in paths], "path string")
+    return listed.mapInArrow(read_by_list, from_arrow_schema(first.schema)).cache()
 
 
 def read_spark(files):
@@ -96,7 +138,7 @@ def read_spark(files):
     spark.sparkContext.setLogLevel("ERROR")
     answers = {}
     for name, (table, paths) in files.items():
-        rows = spark.read.option("basePath", table).parquet(*paths)
+        rows = spark_frame(spark, table, paths)
         numbers = [column for column, type in rows.dtypes if type in ("double", "int")]
         sums = rows.select([f.sum(column).cast("double").alias(column) for column in numbers]).first()
         dates = rows.groupBy("date").count().collect()
@@ -111,7 +153,7 @@ def read_spark(files):
 def files_of(table):
     from deltalake import DeltaTable
 
-    return [table, DeltaTable(table).file_uris()]
+    return [table, DeltaTable(table, storage_options=OPTIONS).file_uris()]
 
 
 def watch_duckdb(table):
@@ -127,7 +169,7 @@ def watch_deltalake(table):
     from deltalake import DeltaTable
 
     def look():
-        rows = DeltaTable(table).to_pyarrow_table(columns=["sample_time", "network_delay_ms"])
+        rows = DeltaTable(table, storage_options=OPTIONS).to_pyarrow_table(columns=["sample_time", "network_delay_ms"])
         times = compute.sum(rows.column("sample_time").cast("int64")).as_py()
         return [rows.num_rows, str(times), str(round(compute.sum(rows.column("network_delay_ms")).as_py(), 3))]
 

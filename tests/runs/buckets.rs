@@ -314,7 +314,7 @@ fn adopt_import_and_prune_are_finished_by_the_next_wherever_they_are_killed() {
 }
 
 /// What may happen to the calls of one process.
-fn some_ill(rng: &mut StdRng) -> Ill {
+pub(crate) fn some_ill(rng: &mut StdRng) -> Ill {
     let (call, is_done) = (rng.random_range(0..16), rng.random());
     match rng.random_range(0..4) {
         0 => Ill::None,
@@ -325,7 +325,7 @@ fn some_ill(rng: &mut StdRng) -> Ill {
 }
 
 /// How one process may die besides.
-fn some_kill(rng: &mut StdRng) -> Kill {
+pub(crate) fn some_kill(rng: &mut StdRng) -> Kill {
     match rng.random_range(0..3) {
         0 => Kill::After(Duration::from_millis(rng.random_range(0..30_000))),
         1 => Kill::AtEvent(rng.random_range(0..60)),

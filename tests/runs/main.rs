@@ -34,6 +34,8 @@ mod matrix;
 mod quota;
 mod refresh;
 mod sign_in;
+mod table_kills;
+mod table_requests;
 mod tables;
 mod upgrade;
 

@@ -59,7 +59,7 @@ fn world_of(table: &str) -> World {
 }
 
 /// A world whose dataset is a table in a bucket.
-fn world_in_bucket() -> (World, FrailBuckets) {
+pub(crate) fn world_in_bucket() -> (World, FrailBuckets) {
     let flags = [
         ("table", "delta"),
         ("output", "s3://lake/vcq/quality"),
@@ -82,14 +82,14 @@ fn world_on_frail_disk() -> (World, Arc<FrailDisk>) {
 }
 
 /// Half of the stays are published, and then the others: most dates have two files.
-fn publish_twice(world: &mut World) {
+pub(crate) fn publish_twice(world: &mut World) {
     let half = world.write_manifest("half.csv", world.stays.iter().step_by(2));
     let orders = Orders { manifest: half, ..world.orders() };
     assert_eq!(world.live_one(orders).exit, Some(0));
     assert_eq!(world.export().exit, Some(0));
 }
 
-fn rebuild_all(world: &World) {
+pub(crate) fn rebuild_all(world: &World) {
     let rebuilt = rebuild(&world.config, (None, None), &world.start(), |_| ()).unwrap();
     assert_eq!(rebuilt.exit_code(), ExitCode::Complete, "{rebuilt}");
 }
@@ -98,7 +98,7 @@ fn verified(world: &World) -> Verified {
     verify(&world.config, &world.start()).unwrap()
 }
 
-fn expect_sound(world: &World, what: &str) {
+pub(crate) fn expect_sound(world: &World, what: &str) {
     let verified = verified(world);
     assert_eq!(verified.exit_code(), ExitCode::Complete, "{what}: {verified}");
     check_complete(world);
@@ -110,7 +110,7 @@ fn as_form(world: &World, table: Form) -> Config {
 }
 
 /// The log's commits, each with its actions.
-fn commits(dataset: &Path) -> Vec<Vec<Value>> {
+pub(crate) fn commits(dataset: &Path) -> Vec<Vec<Value>> {
     let all = files(dataset);
     let commits = all.iter().filter(|(name, _)| name.starts_with(LOG) && name.strip_suffix(".json").is_some());
     let lines = |bytes: &[u8]| {

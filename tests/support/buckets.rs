@@ -100,10 +100,12 @@ impl FrailBuckets {
         self.state().asked.clone()
     }
 
-    /// What was under way comes about.
+    /// What was under way comes about, unless the store keeps what has been put there meanwhile.
     pub(crate) fn arrive(&self) {
         for (path, content) in std::mem::take(&mut self.state().under_way) {
-            put(&path, &content);
+            if !(self.0.puts_only_new && path.exists()) {
+                put(&path, &content);
+            }
         }
     }
 
