@@ -69,11 +69,11 @@ impl Journal {
         Ok(self.db.last_insert_rowid())
     }
 
-    /// The number of what is about to become visible on a date.
-    pub fn listed_intent(&self, dataset: Dataset, date: NaiveDate) -> Result<i64, JournalError> {
-        const INTENT: &str = "SELECT id FROM listed_file WHERE dataset = ?1 AND date = ?2 AND published = 0";
-        let place = params![dataset.number(), date.to_epoch_days()];
-        Ok(self.db.prepare_cached(INTENT)?.query_row(place, |row| row.get(0))?)
+    /// The number of what is visible on a date, or is about to become so.
+    pub fn listed_number(&self, dataset: Dataset, date: NaiveDate, published: bool) -> Result<i64, JournalError> {
+        const NUMBER: &str = "SELECT id FROM listed_file WHERE dataset = ?1 AND date = ?2 AND published = ?3";
+        let place = params![dataset.number(), date.to_epoch_days(), published];
+        Ok(self.db.prepare_cached(NUMBER)?.query_row(place, |row| row.get(0))?)
     }
 
     /// Records that an intended file is visible, and what it has replaced is not.

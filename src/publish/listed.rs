@@ -215,7 +215,8 @@ impl Target<'_> {
         let name = name_of(file)?;
         let known = self.known(journal, file.date)?;
         // Whatever else the table has of the date is of an earlier file, also where the journal does not know it.
-        let claim = Claim { number: journal.listed_intent(self.dataset, file.date)?, replaces: true, is_first: false };
+        let claim =
+            Claim { number: journal.listed_number(self.dataset, file.date, false)?, replaces: true, is_first: false };
         let Some(part) = self.store.confirm(file.date, name)? else {
             let is_rewritten = self.shelf().is_rewritten(journal, file.date, claim, &known)?;
             return Ok(if is_rewritten { journal.published_listed(file)? } else { journal.withdraw_listed(file)? });
@@ -277,7 +278,7 @@ impl Target<'_> {
         is_forced: bool,
     ) -> Result<Option<ListedPublication>, Error> {
         if is_forced && let Some(part) = self.store.confirm(file.date, name_of(file)?)? {
-            let number = journal.listed_intent(self.dataset, file.date)?;
+            let number = journal.listed_number(self.dataset, file.date, true)?;
             self.shelf().enter_again(journal, part, number)?;
         }
         journal.listed_unchanged(file, last_page)?;

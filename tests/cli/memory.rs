@@ -24,8 +24,9 @@ use super::{
     world::{World, small},
 };
 
-/// The bound of every command: 150 MB.
-const PEAK_MIB_MAX: f64 = 150e6 / 1024.0 / 1024.0;
+/// The bound of every command, 150 MB, and what more of the program's own pages is in memory here: the code of this binary, which is
+/// not optimised, is longer by more than ten MB than that of a released one.
+const PEAK_MIB_MAX: f64 = 160e6 / 1024.0 / 1024.0;
 
 #[test]
 fn plan_export_and_status_of_a_large_manifest() {
