@@ -19,7 +19,7 @@ use crate::{config::Config, error::Error, place::Place, printable::Printable, st
 const LINKS_MAX: usize = 40;
 
 /// How often a file under construction may be taken away before it is given up: each time, another process was faster.
-const PARTIAL_TRIES_MAX: usize = 100;
+const PARTIAL_TRIES_MAX: usize = 10_000;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug)]
