@@ -219,7 +219,12 @@ impl Target<'_> {
             Claim { number: journal.listed_number(self.dataset, file.date, false)?, replaces: true, is_first: false };
         let Some(part) = self.store.confirm(file.date, name)? else {
             let is_rewritten = self.shelf().is_rewritten(journal, file.date, claim, &known)?;
-            return Ok(if is_rewritten { journal.published_listed(file)? } else { journal.withdraw_listed(file)? });
+            if is_rewritten {
+                journal.published_listed(file)?;
+            } else {
+                journal.withdraw_listed(file)?;
+            }
+            return Ok(());
         };
         let found = self.store.sha256(file.date, name, Trust::Kept)?;
         match self.shelf().settle(journal, (part, found == Some(file.sha256)), claim, &known)? {
