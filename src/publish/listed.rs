@@ -112,9 +112,10 @@ impl Publishing {
     /// If a log cannot be gone on with, or none is there where one should be.
     pub(super) fn prepare_listed(&self, journal: &Journal) -> Result<(), Error> {
         for dataset in Dataset::LISTED {
-            let Some(place) = self.settings().discover.place(dataset) else { continue };
-            let is_table = self.settings().stores.open(place)?.retention().is_some();
-            if is_table || journal.table_id(dataset)?.is_some() {
+            // What has nothing is made with its first file.
+            let is_to_be =
+                self.settings().store.retention().is_some() && !journal.listed_files(dataset, true)?.is_empty();
+            if is_to_be || journal.table_id(dataset)?.is_some() {
                 self.target(journal, dataset)?;
             }
         }
