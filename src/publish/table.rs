@@ -72,7 +72,14 @@ impl Shelf<'_> {
         if journal.table_id(self.dataset)?.is_none() {
             journal.set_table_id(self.dataset, Some(&found.id))?;
         }
-        Ok(journal.set_table_version(self.dataset, found.version)?)
+        self.record_version(journal)
+    }
+
+    fn record_version(&self, journal: &Journal) -> Result<(), Error> {
+        if let Some(version) = self.lock.seen_version()? {
+            journal.set_table_version(self.dataset, version)?;
+        }
+        Ok(())
     }
 
     /// Makes sure that a table that the journal does not know has what the journal has published: it is not one of before.
@@ -238,9 +245,7 @@ impl Shelf<'_> {
         let place = (self.dataset, entry.date);
         let name = entry.name.to_string();
         let entered = self.lock.enter(entry, claim)?;
-        if let Some(version) = self.lock.seen_version() {
-            journal.set_table_version(self.dataset, version)?;
-        }
+        self.record_version(journal)?;
         // After the commit: until then they were read.
         let since_s = self.stores.now_s();
         let replaced = || known.iter().filter(|_| claim.replaces).map(ToString::to_string);

@@ -135,9 +135,9 @@ impl StoreLock {
         self.table()?.enter(entry, claim)
     }
 
-    /// The version of the table that was seen last.
-    pub fn seen_version(&self) -> Option<u64> {
-        self.store.table.as_deref().and_then(Table::seen_version)
+    /// The version of the table that was seen last, which no power cut takes away any more.
+    pub fn seen_version(&self) -> Result<Option<u64>, DiskError> {
+        self.store.table.as_deref().map_or(Ok(None), Table::seen_version)
     }
 
     /// Whether an intent of a date was entered into the table, and another program has rewritten the date since; false, if there is

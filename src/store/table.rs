@@ -298,9 +298,12 @@ impl Table {
         Err(self.failed(TableError::Conflicts))
     }
 
-    /// The version that was seen last.
-    pub(super) fn seen_version(&self) -> Option<u64> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|snapshot| snapshot.version())
+    /// The version that was seen last, which no power cut takes away any more.
+    pub(super) fn seen_version(&self) -> Result<Option<u64>, DiskError> {
+        let version =
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|snapshot| snapshot.version());
+        self.engine.log().sync()?;
+        Ok(version)
     }
 
     /// Whether an intent of a date was entered, and another program has put its rows into files of its own since.

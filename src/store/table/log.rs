@@ -146,6 +146,17 @@ impl Log {
         }
     }
 
+    /// Makes sure that what was seen of the log stays: a process before may have failed to.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        match &self.at {
+            At::Folder(_) => {
+                let path = self.path();
+                self.disk.sync(&open_folder(&path)?).map_err(DiskError::io("sync", &path))
+            }
+            At::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Takes the whole log away: in a folder in one step, in a bucket the oldest first, so that who reads in between, and who finds
     /// what a killed process has left, sees the table as it was or a log that is damaged, never an earlier table.
     pub(super) fn remove(&self) -> Result<(), DiskError> {
