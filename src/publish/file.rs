@@ -28,8 +28,13 @@ pub fn refuse_pruned(journal: &Journal, date: NaiveDate) -> Result<(), Error> {
 
 /// The name that the journal has of a file.
 pub fn name_of(file: &FileRow) -> Result<FileName, Error> {
-    let digits = u64::from_str_radix(&file.name, 16);
-    digits.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{}`", file.name)))
+    parse_name(&file.name)
+}
+
+/// A name from its digits in the journal.
+pub(super) fn parse_name(digits: &str) -> Result<FileName, Error> {
+    let parsed = u64::from_str_radix(digits, 16);
+    parsed.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{digits}`")))
 }
 
 /// SHA-256 of a file's bytes, which tells `vcq verify` that they are still those that were published; `name` is told if they

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Publisher, Publishing,
-    file::sha256,
+    file::{parse_name, sha256},
     look::{Depth, Fault, TableLook, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
@@ -454,8 +454,7 @@ fn unreadable(source: &PageError) -> Error {
 
 /// The name that the journal has of a file.
 fn name_of(file: &ListedFile) -> Result<FileName, Error> {
-    let digits = u64::from_str_radix(&file.name, 16);
-    digits.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{}`", file.name)))
+    parse_name(&file.name)
 }
 
 fn path_of(dataset: Dataset, file: &ListedFile) -> String {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
+use super::file::parse_name;
 use crate::{
     dataset::Dataset,
     error::Error,
@@ -137,7 +138,7 @@ impl Shelf<'_> {
                 files.map(|file| (file.date, file.name, file.rows)).collect()
             }
         };
-        named.into_iter().map(|(date, digits, rows)| Ok((date, name_of(&digits)?, rows))).collect()
+        named.into_iter().map(|(date, digits, rows)| Ok((date, parse_name(&digits)?, rows))).collect()
     }
 
     /// Those of them that are there.
@@ -457,11 +458,6 @@ fn is_named(journal: &Journal, dataset: Dataset, date: NaiveDate, name: FileName
             files.iter().flatten().any(|file| file.name == digits)
         }
     })
-}
-
-fn name_of(digits: &str) -> Result<FileName, Error> {
-    let parsed = u64::from_str_radix(digits, 16);
-    parsed.map(FileName::new).map_err(|_| Error::Bug(format!("the journal names a file `{digits}`")))
 }
 
 fn unreadable(name: FileName, source: ParquetFileError) -> Error {
