@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +14,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
+use socket2::{Domain, Socket, Type};
 
 /// What the store does about `If-None-Match: *`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(crate) struct Kept {
 /// The store.
 pub(crate) struct Server {
     pub(crate) address: String,
+    /// Keeps the port while nothing listens: otherwise it could be given to whoever asks for any.
+    port: Socket,
     shared: Arc<Mutex<Shared>>,
     victim: Arc<Victim>,
     listening: Option<Listening>,
@@ -112,8 +115,8 @@ struct Answer {
 impl Server {
     /// A store with nothing in it.
     pub(crate) fn start(condition: Condition, faults: Faults) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let port = bound_to((Ipv4Addr::LOCALHOST, 0).into());
+        let address = format!("http://{}", address_of(&port));
         let shared = Arc::new(Mutex::new(Shared {
             objects: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -123,12 +126,15 @@ impl Server {
             condition,
             faults,
         }));
-        let mut server = Self { address, shared, victim: Arc::default(), listening: None };
-        server.listen(listener);
+        let mut server = Self { address, port, shared, victim: Arc::default(), listening: None };
+        server.listen();
         server
     }
 
-    fn listen(&mut self, listener: TcpListener) {
+    fn listen(&mut self) {
+        let listener = bound_to(address_of(&self.port));
+        listener.listen(128).unwrap();
+        let listener = TcpListener::from(listener);
         let ends = Arc::new(AtomicBool::new(false));
         let (shared, victim, is_over) = (Arc::clone(&self.shared), Arc::clone(&self.victim), Arc::clone(&ends));
         let thread = thread::spawn(move || {
@@ -147,18 +153,13 @@ impl Server {
     pub(crate) fn stop(&mut self) {
         let Listening { ends, thread } = self.listening.take().unwrap();
         ends.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(self.host()));
+        drop(TcpStream::connect(address_of(&self.port)));
         thread.join().unwrap();
     }
 
     /// Takes connections again, at the same address.
     pub(crate) fn restart(&mut self) {
-        self.listen(TcpListener::bind(self.host()).unwrap());
-    }
-
-    /// Host and port.
-    fn host(&self) -> &str {
-        self.address.strip_prefix("http://").unwrap()
+        self.listen();
     }
 
     /// From here on this happens to requests, which are counted from 0 again.
@@ -204,6 +205,19 @@ impl Server {
     pub(crate) fn parts(&self) -> usize {
         self.shared().parts.len()
     }
+}
+
+/// A socket that shares its port with others of this process: one that is being closed does not stand in the way of the next, and
+/// neither does its copy in a process that another test is just starting.
+fn bound_to(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+fn address_of(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
 }
 
 fn serve(shared: &Mutex<Shared>, victim: &Victim, stream: &TcpStream) {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     process::{Child, ChildStdin, ChildStdout, Stdio},
 };
@@ -130,7 +130,8 @@ fn a_pasted_address_signs_in_and_the_export_asks_as_that_person() {
 #[test]
 fn a_browser_of_this_machine_brings_the_answer() {
     let world = World::new(settings(SignInSettings::default()));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Below those that the system gives to whoever asks for any, and so still free when `vcq` asks for it.
+    let port = (20_000..30_000).find(|port| TcpStream::connect(("127.0.0.1", *port)).is_err()).unwrap();
     let login = AtLogin::begin(&world, "login", &format!("http://127.0.0.1:{port}/back"));
     let get = |path: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
