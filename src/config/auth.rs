@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use toml::Value;
 use url::Url;
 
-use super::{BASE_URL_RULE, ConfigError, Layers, base_url, is_loopback};
+use super::{
+    ConfigError,
+    layers::Layers,
+    url::{BASE_URL_RULE, base_url, is_loopback},
+};
 
 /// Who asks, and how somebody signs in.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigError, Layers};
+use super::{ConfigError, layers::Layers};
 
 /// Who is told how runs end, and of which.
 #[derive(Clone, Debug, PartialEq)]
