@@ -3,6 +3,7 @@
 //! The JSON is a contract, described in `config/REPORT.md`: within one `report_version` keys are only added.
 
 mod discovery;
+mod parts;
 mod text;
 mod texts;
 
@@ -10,17 +11,23 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use self::discovery::Discovery;
-pub use self::texts::Texts;
+use self::{
+    discovery::Discovery,
+    parts::{By, FailedStay, File, Landed, ListedFile, Manifest, ManifestFile, RejectedRow, Requests},
+};
+pub use self::{
+    parts::{Account, Date, SpotCheck},
+    texts::Texts,
+};
 use crate::{
     dates::Dates,
     endpoint::Endpoint,
     error::ExitCode,
     event::{Event, Refreshed, Wait},
-    journal::{DateListing, State, Tally},
-    manifest::{Lines, column::Column, reject::Reject},
+    journal::{State, Tally},
+    manifest::{Lines, reject::Reject},
     place::Place,
     stay::Stay,
 };
@@ -79,262 +86,6 @@ pub struct Report {
     /// Whether the run was only to list: its stays are left to another one.
     #[serde(skip)]
     only_lists: bool,
-}
-
-/// How a date stands at the end of a run, whoever brought its stays.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Date {
-    /// Which.
-    pub date: NaiveDate,
-    /// Whether all its done stays with samples are in visible files, and nothing is pending, failed or to be listed again.
-    pub complete: bool,
-    /// `unlisted`, `open` or `closed`; none: nobody has asked for its meetings.
-    pub listing: Option<&'static str>,
-    /// Stays by state.
-    pub done: u64,
-    /// See `done`.
-    pub absent: u64,
-    /// See `done`.
-    pub rejected: u64,
-    /// See `done`.
-    pub failed: u64,
-    /// See `done`; to be asked for again are among them.
-    pub pending: u64,
-}
-
-impl Date {
-    fn is_only_open(&self) -> bool {
-        !self.complete && self.listing == Some(DateListing::Open.name()) && self.pending + self.failed == 0
-    }
-}
-
-/// What a run has verified of what others have published and landed.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SpotCheck {
-    /// The dates whose files it compared with the journal.
-    pub dates: Vec<NaiveDate>,
-    /// The files that are as they should be.
-    pub files: u64,
-    /// The landed pages that it compared with their digests.
-    pub landed_pages: u64,
-    /// What is not as it should be.
-    pub problems: Vec<String>,
-}
-
-impl SpotCheck {
-    /// What is not as it should be, in a line; none: nothing.
-    pub fn problems(&self) -> Option<String> {
-        let others = self.problems.len().checked_sub(1)?;
-        let more = if others > 0 { format!("; and {others} more") } else { String::new() };
-        Some(format!("what was published or has landed before is not what it was: {}{more}", self.problems[0]))
-    }
-}
-
-/// What a run came to, in a line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Account {
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// When it ended.
-    pub ended_at: DateTime<Utc>,
-    /// What it exited with.
-    pub exit_code: u8,
-    /// Why it stopped before its end, if it did.
-    pub stopped: Option<String>,
-    /// Requests that it sent.
-    pub requests: u64,
-    /// Samples that it landed.
-    pub samples: u64,
-    /// Rows that were refused, stays that failed, and stays to be asked for later.
-    pub rejected: u64,
-    /// See `rejected`.
-    pub failed: u64,
-    /// See `rejected`.
-    pub pending: u64,
-    /// The dates that it was about.
-    pub dates: usize,
-    /// Of these, complete.
-    pub dates_complete: usize,
-}
-
-/// The account of the manifest's rows, and of the attendances that were discovered; the sum is checked by [`Report::close`].
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Manifest {
-    files: Vec<ManifestFile>,
-    /// Manifests, files or folders, without a row.
-    without_rows: Vec<String>,
-    /// What times without a zone were taken for, if anything.
-    naive_times: Option<String>,
-    rows: u64,
-    duplicates: u64,
-    contradicting_duplicates: u64,
-    rejected: u64,
-    done: u64,
-    /// Of the done: without a sample.
-    empty: u64,
-    absent: u64,
-    failed: u64,
-    /// Of the done: their samples end early, and later runs ask for them once more.
-    early_ends: u64,
-    pending: u64,
-    /// Of the pending: absent or without samples so far, and to be asked for again by later runs.
-    pending_young: u64,
-    /// Of the pending: read and not queued, because the run ended before; duplicates among them are not told.
-    unqueued: u64,
-    /// Distinct stays of the manifests.
-    #[serde(skip)]
-    stays: u64,
-    /// Stays that the tally has, but for those that were asked for again for earlier runs.
-    #[serde(skip)]
-    tallied: u64,
-    /// Of the rejected: attendances, and stays of other tenants: nobody can mend them.
-    #[serde(skip)]
-    beyond_mending: u64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct ManifestFile {
-    file: String,
-    rows: u64,
-    ignored_columns: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Landed {
-    pages: u64,
-    samples: u64,
-}
-
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Requests {
-    sent: u64,
-    by_endpoint: BTreeMap<&'static str, OfEndpoint>,
-    by_outcome: BTreeMap<&'static str, u64>,
-    without_answer: u64,
-    token_renewals: u64,
-    refusals_waited_seconds: f64,
-    quota_waited_seconds: f64,
-    /// Requests sent for samples, of those that the quota allowed while this process fetched.
-    quota_used: Option<f64>,
-}
-
-/// Requests to one endpoint.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct OfEndpoint {
-    sent: u64,
-    /// Of those that its quota allowed while this process fetched.
-    quota_used: Option<f64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct File {
-    date: String,
-    name: String,
-    rows: u64,
-    bytes: u64,
-    by: By,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct ListedFile {
-    dataset: &'static str,
-    date: String,
-    name: String,
-    rows: u64,
-    bytes: u64,
-}
-
-/// Who published a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-enum By {
-    #[serde(rename = "this run")]
-    ThisRun,
-    #[serde(rename = "another run")]
-    AnotherRun,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct RejectedRow {
-    file: String,
-    line: u64,
-    last_line: u64,
-    reason: String,
-    /// What the row has of these, as it stands there.
-    meeting_no: Option<String>,
-    /// See `meeting_no`.
-    meeting_start_time: Option<String>,
-    /// See `meeting_no`.
-    user_id: Option<String>,
-    /// See `meeting_no`.
-    room_id: Option<String>,
-}
-
-impl RejectedRow {
-    fn of_row(file: &str, lines: Lines, reject: &Reject) -> Self {
-        let text =
-            |column: Column| Some(reject.texts[column as usize].trim().to_owned()).filter(|text| !text.is_empty());
-        Self {
-            file: file.into(),
-            line: lines.first,
-            last_line: lines.last,
-            reason: reject.to_string(),
-            meeting_no: text(Column::MeetingNo),
-            meeting_start_time: text(Column::MeetingStartTime),
-            user_id: text(Column::UserId),
-            room_id: text(Column::RoomId),
-        }
-    }
-
-    fn of_stay(file: &str, line: u64, stay: &Stay, reason: &str) -> Self {
-        Self {
-            file: file.into(),
-            line,
-            last_line: line,
-            reason: reason.into(),
-            meeting_no: Some(stay.meeting_no.to_string()),
-            meeting_start_time: Some(stay.meeting_start_s.to_string()),
-            user_id: stay.participant.user_id().map(Into::into),
-            room_id: stay.participant.room_id().map(Into::into),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct FailedStay {
-    meeting_no: String,
-    meeting_start_time: i64,
-    join_time: i64,
-    user_id: Option<String>,
-    room_id: Option<String>,
-    reason: String,
-    log_id: Option<String>,
-}
-
-impl FailedStay {
-    fn of(stay: &Stay, reason: Option<&str>, log_id: Option<&str>) -> Self {
-        Self {
-            meeting_no: stay.meeting_no.to_string(),
-            meeting_start_time: stay.meeting_start_s,
-            join_time: stay.join_s,
-            user_id: stay.participant.user_id().map(Into::into),
-            room_id: stay.participant.room_id().map(Into::into),
-            reason: reason.unwrap_or_default().to_owned(),
-            log_id: log_id.map(Into::into),
-        }
-    }
 }
 
 /// The counts do not add up to the manifest's rows and the attendances.

@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Datelike as _};
 
-use super::{By, Date, ListedFile, Manifest, OfEndpoint, RejectedRow, Report, SpotCheck};
+use super::{
+    Report,
+    parts::{By, Date, ListedFile, Manifest, OfEndpoint, RejectedRow, SpotCheck},
+};
 use crate::{
     event::Refreshed,
     journal::DateListing,
