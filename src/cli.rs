@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::args::{
     ArchiveCommand, ArchiveExportArgs, CheckArgs, DecodeArgs, DemoArgs, DiscoverArgs, DropArgs, ExportArgs, LoginArgs,
-    PlanArgs, RebuildArgs, ReportArgs, RunsArgs, StatusArgs, Times, VerifyArgs, planned_end, report_path,
+    ManifestArgs, PlanArgs, RebuildArgs, ReportArgs, RunsArgs, StatusArgs, Times, VerifyArgs, planned_end, report_path,
 };
 use crate::{
     command::{schema::Schema, simulate::SimulateArgs},
@@ -73,8 +73,8 @@ impl Cli {
     /// The configuration keys that were given as flags.
     pub fn overrides(&self) -> Vec<Override> {
         let times = match &self.command {
-            Command::Export(args) => args.times.naive_times.clone(),
-            Command::Plan(args) => args.times.naive_times.clone(),
+            Command::Export(args) => args.manifest.times.naive_times.clone(),
+            Command::Plan(args) => args.manifest.times.naive_times.clone(),
             Command::Archive(ArchiveCommand::Import { times, .. }) => times.naive_times.clone(),
             Command::Decode(args) => args.times.naive_times.clone(),
             _ => None,

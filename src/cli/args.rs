@@ -27,6 +27,32 @@ pub struct Times {
     pub naive_times: Option<String>,
 }
 
+/// Which manifests are read, and how.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
+    /// its files, `-` for standard input
+    #[arg(long = "manifest", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Form of the manifests whose names do not tell it
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// A manifest without rows is an error; otherwise it is said and no more
+    #[arg(long)]
+    pub require_rows: bool,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub times: Times,
+}
+
+impl ManifestArgs {
+    /// The manifests that are named.
+    pub fn manifests(&self) -> Manifests {
+        let Self { files, format, require_rows, .. } = self;
+        Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
+    }
+}
+
 /// Options of `vcq demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -40,23 +66,13 @@ pub struct DemoArgs {
 #[command(group = ArgGroup::new("of what").required(true).multiple(true).args(["files", "discover", "refresh"]))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a user gives")]
 pub struct ExportArgs {
-    /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
-    /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", num_args = 1..)]
-    pub files: Vec<PathBuf>,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
     /// Ask which meetings these dates had and who took part, and export their stays: DATE, DATE..DATE with both included,
     /// yesterday, today, or 7d for the last seven days that are over
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub discover: Option<NamedDates>,
-    /// Form of the manifests whose names do not tell it
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-    /// A manifest without rows is an error; otherwise it is said and no more
-    #[arg(long)]
-    pub require_rows: bool,
-    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
-    #[command(flatten)]
-    pub times: Times,
     /// Ask again for the stays of these dates, list them again even if they are closed, and publish what differs
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub refresh: Option<NamedDates>,
@@ -86,14 +102,6 @@ pub struct ExportArgs {
     /// Language of the page
     #[arg(long, value_enum, default_value_t = Language::English, requires = "html")]
     pub lang: Language,
-}
-
-impl ExportArgs {
-    /// The manifests that are named.
-    pub fn manifests(&self) -> Manifests {
-        let Self { files, format, require_rows, .. } = self;
-        Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
-    }
 }
 
 /// Options of `vcq discover`.
@@ -176,33 +184,15 @@ pub struct VerifyArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("of what").required(true).args(["files", "discover"]))]
 pub struct PlanArgs {
-    /// CSV or JSON Lines, plain, gzip or zstd, or Parquet: one row per participant of an ended meeting. A folder stands for
-    /// its files, `-` for standard input
-    #[arg(long = "manifest", value_name = "FILE", num_args = 1..)]
-    pub files: Vec<PathBuf>,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
     /// Instead of a manifest: what a discovery of these dates would cost, by what is known of them
     #[arg(long, value_name = "DATES", value_parser = dates)]
     pub discover: Option<NamedDates>,
-    /// Form of the manifests whose names do not tell it
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-    /// A manifest without rows is an error; otherwise it is said and no more
-    #[arg(long)]
-    pub require_rows: bool,
-    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
-    #[command(flatten)]
-    pub times: Times,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-impl PlanArgs {
-    /// The manifests that are named.
-    pub fn manifests(&self) -> Manifests {
-        let Self { files, format, require_rows, .. } = self;
-        Manifests { files: files.clone(), format: *format, require_rows: *require_rows, ..Manifests::default() }
-    }
 }
 
 /// Options of `vcq drop`.

@@ -57,6 +57,14 @@ pub fn has_built_bytes(store: &Store, file: &FileRow, trust: Trust) -> Result<bo
     Ok(found.is_some() && found == file.sha256)
 }
 
+/// Whether it is sure that a file whose publishing has failed is not visible and will not be, so that nothing is left of its
+/// intent. Where the disk does not say, the next process looks.
+pub(super) fn has_left_nothing(error: &Error, store: &Store, (date, name): (NaiveDate, FileName)) -> bool {
+    let is_refused = matches!(error, Error::Disk(error) if error.is_refusal());
+    let is_unclear = matches!(error, Error::Disk(error) if error.is_unclear());
+    is_refused || (!is_unclear && matches!(store.is_visible(date, name), Ok(false)))
+}
+
 /// Reads a finished file back and compares it, stay by stay, with what the journal has landed.
 ///
 /// # Errors

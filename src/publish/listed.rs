@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Publisher, Publishing,
-    file::{parse_name, sha256},
+    file::{has_left_nothing, parse_name, sha256},
     look::{Depth, Fault, TableLook, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
@@ -325,10 +325,7 @@ impl Target<'_> {
         let claim = Claim { number, replaces: before.is_some(), is_first: true };
         let known = before.map(name_of).transpose()?.into_iter().collect();
         if let Err(error) = self.shelf().publish(journal, date, sealed, claim, &known) {
-            // What is not visible is not going to be; where the disk does not say, the next process looks.
-            let is_refused = matches!(&error, Error::Disk(error) if error.is_refusal());
-            let is_unclear = matches!(&error, Error::Disk(error) if error.is_unclear());
-            if is_refused || (!is_unclear && matches!(self.store.is_visible(date, name), Ok(false))) {
+            if has_left_nothing(&error, &self.store, (date, name)) {
                 drop(journal.withdraw_listed(&file));
             }
             return Err(error);

@@ -15,7 +15,7 @@ use chrono::NaiveDate;
 use super::{
     Publication, Publisher,
     build::build,
-    file::{changed, compare, name_of, open, refuse_pruned, sha256},
+    file::{changed, compare, has_left_nothing, name_of, open, refuse_pruned, sha256},
     look::{Depth, Look, look},
     table::{Settled, Shelf},
 };
@@ -282,13 +282,7 @@ impl Publishing {
                 Ok(Publication { name, file: FileRow { published: true, ..file }, bytes, unreadable, unknown })
             }
             Err(error) => {
-                // What is not visible is not going to be: nothing is left of the intent. Where the disk does not say, and
-                // where it is visible after all, the next process looks.
-                let is_refused = matches!(&error, Error::Disk(error) if error.is_refusal());
-                let is_unclear = matches!(&error, Error::Disk(error) if error.is_unclear());
-                let is_absent =
-                    || Ok::<_, Error>(matches!(self.settings.store.is_visible(file.date, name_of(&file)?), Ok(false)));
-                if is_refused || (!is_unclear && is_absent()?) {
+                if has_left_nothing(&error, &self.settings.store, (file.date, name_of(&file)?)) {
                     drop(journal.withdraw(&file));
                 }
                 Err(error)

@@ -146,7 +146,7 @@ fn carry_out(cli: Cli, config: Config, start: &Start, progress: Progress) -> Res
             Ok(ExitCode::Complete)
         }
         Command::Plan(args) => {
-            let plan = plan(&args.manifests(), &config, start)?;
+            let plan = plan(&args.manifest.manifests(), &config, start)?;
             print(&if args.json { json(&plan) } else { plan.to_string() })?;
             Ok(plan.exit_code())
         }

@@ -48,9 +48,9 @@ pub(crate) async fn export_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let observers = observers(progress, (args.lane, &args.files), config, start)?;
+    let observers = observers(progress, (args.lane, &args.manifest.files), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
-    let prepared = args.html.as_ref().map_or(Ok(()), |path| prepare_page(path, &args.files, config));
+    let prepared = args.html.as_ref().map_or(Ok(()), |path| prepare_page(path, &args.manifest.files, config));
     let outcome = match prepared {
         Ok(()) => run_export(args, config, start, &|event| observers.take(&event)).await,
         Err(error) => Err(error),
@@ -112,7 +112,7 @@ async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: 
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
     let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Export {
-        manifests: args.manifests(),
+        manifests: args.manifest.manifests(),
         discover: args.discover.map(|dates| dates.at(start.now(), config.timezone)),
         fetches_samples: true,
         refresh: args.refresh.map(|dates| dates.at(start.now(), config.timezone)),
