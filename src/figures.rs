@@ -24,7 +24,7 @@ pub use self::{
     metric::{METRICS, Metric},
     place::{Group, ListedMeeting, MeetingFigures, Named, Place, Worst},
     source::Datasets,
-    tally::{Cause, Tally, share},
+    tally::{Cause, Tally, share, told},
 };
 use self::{
     attendances::Expected,
@@ -159,6 +159,8 @@ pub struct Complete {
     pub total: Coverage,
     /// Files of `quality`.
     pub files: u64,
+    /// Other Parquet files that stand beside these, and are not counted.
+    pub other_files: u64,
     /// Whether any file of `meetings` is published of these dates.
     pub has_meetings: bool,
     /// Whether any file of `participants` is published of these dates.
@@ -400,6 +402,7 @@ fn side_by_side<T>(
 /// What is published of one date.
 struct DateRead {
     figures: DateFigures,
+    other_files: u64,
     meetings_listed: Option<u64>,
     expected: Option<Expected>,
 }
@@ -407,6 +410,7 @@ struct DateRead {
 fn read_date(datasets: &Datasets, date: NaiveDate, terms: &Terms<'_>) -> Result<DateRead, Error> {
     Ok(DateRead {
         figures: date::read(datasets, date, terms)?,
+        other_files: datasets.other_files(date)?,
         meetings_listed: place::meetings_listed(datasets, date)?,
         expected: Expected::of(datasets, date)?,
     })

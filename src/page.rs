@@ -56,7 +56,7 @@ struct Page {
     calendar_note: &'static str,
     by_date: Table,
     unparsed: Table,
-    not_told: Vec<&'static str>,
+    not_told: Vec<String>,
     against: String,
     is_compared: bool,
     causes: Table,
@@ -133,12 +133,12 @@ fn answers(figures: &Figures, texts: &'static Texts) -> Vec<Answer> {
     };
     let has_minutes = figures.good.tally.minutes > 0;
     let when = when::worst(figures).map(|(name, tally)| {
-        let line = fill(texts.when_worst, &[&percent(tally.bad_share()), &count(tally.minutes)]);
-        (name, vec![line])
+        let shares = [tally, figures.good.tally].map(|tally| percent(tally.bad_share()));
+        (name, vec![fill(texts.when_worst, &[&shares[0], &count(tally.minutes), &shares[1]])])
     });
-    let place = place::worst(figures, texts).map(|(name, tally, best)| {
-        let (share, minutes) = (percent(tally.bad_share()), count(tally.minutes));
-        (name, vec![fill(texts.where_worst, &[&share, &minutes, &percent(best)])])
+    let place = place::worst(figures, texts).map(|(name, tally)| {
+        let shares = [tally, figures.good.tally].map(|tally| percent(tally.bad_share()));
+        (name, vec![fill(texts.where_worst, &[&shares[0], &count(tally.minutes), &shares[1]])])
     });
     vec![
         answer("complete", texts.question_complete, complete_answer(figures, texts)),

@@ -247,6 +247,19 @@ impl Stores {
         Ok(self.with_table(&Place::Bucket(place.clone()), store))
     }
 
+    /// A dataset as its readers see it: where there is a table's log, that says which files are read, whatever the configuration
+    /// says of tables. It is looked at once.
+    pub fn as_read(&self, dataset: Dataset, place: &Place) -> Result<Store, DiskError> {
+        let store = self.existing(place)?;
+        if store.table.is_none() && !store.has_log()? {
+            return Ok(store);
+        }
+        let new = || Arc::new(Table::new(store.parts(), columns(dataset, &[]), self.retention));
+        let table = store.table.clone().unwrap_or_else(new);
+        let seen = Some(Arc::new(table.state()?.unwrap_or_default()));
+        Ok(Store { table: Some(table), seen, ..store })
+    }
+
     /// The dataset at this place as a table, if it is one.
     fn with_table(&self, place: &Place, store: Store) -> Store {
         let Some((_, columns)) = self.tables.iter().find(|(of, _)| of == place) else { return store };

@@ -461,6 +461,22 @@ fn every_cut_and_many_flipped_bytes_of_an_arrow_stream_are_no_panic() {
     }
 }
 
+/// As several files of lines are: nothing of what follows the first one is passed over.
+#[test]
+fn several_arrow_streams_one_after_another_are_read_to_their_end() {
+    let [first, second] = [0, 1].map(|number: u32| {
+        let home = tempfile::tempdir().unwrap();
+        let lines: Vec<String> = (0..3).map(|user| page(number * 3 + user, 0, Some(0), 2).to_string()).collect();
+        envelope_stream(home.path(), &lines)
+    });
+    let both = decode(&[&first[..], &second].concat(), &["--to", "ndjson", "--strict"]);
+    assert_eq!((both.code, both.rows().len()), (Some(0), 12), "{}", both.err);
+    for follows in [&b"garbage"[..], &second[..second.len() / 2]] {
+        let torn = decode(&[&first[..], follows].concat(), &["--to", "ndjson"]);
+        assert_eq!(torn.code, Some(74), "{}", torn.err);
+    }
+}
+
 /// An Arrow stream of pages: written by way of a journal, which writes them as Parquet.
 fn envelope_stream(home: &Path, lines: &[String]) -> Vec<u8> {
     fs::write(home.join("pages.ndjson"), lines.join("\n")).unwrap();

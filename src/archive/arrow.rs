@@ -1,4 +1,5 @@
-//! Archives as Arrow IPC streams: batches of rows with the columns that Parquet has.
+//! Archives as Arrow IPC streams: batches of rows with the columns that Parquet has. Several streams one after another are one
+//! archive, as several files of lines are.
 //!
 //! The messages of a stream are cut here and not by the library, which reserves as much memory as a message says that it has:
 //! what is no Arrow would take gigabytes.
@@ -50,16 +51,20 @@ pub struct ArrowReader {
 impl ArrowReader {
     /// Reads the schema. An input without a byte is an archive without a page.
     pub(super) fn new(input: impl BufRead + 'static, rules: &Rules) -> Result<Self, ArchiveError> {
-        let mut messages = Messages { input: Box::new(input), decoder: StreamDecoder::new(), has_begun: false };
-        let failed = |source| ArchiveError::Arrow { after_row: 0, source };
-        let conversion = match messages.schema().map_err(failed)? {
-            Some(schema) => {
-                let wanted = wanted(&schema)?;
-                Some(Conversion::of(&schema, &wanted, rules.naive_times)?)
-            }
-            None => None,
-        };
-        Ok(Self { messages, conversion, rows: RowBatch::default(), next: 0, line: 0 })
+        let messages = Messages { input: Box::new(input), decoder: StreamDecoder::new(), has_begun: false };
+        let mut reader = Self { messages, conversion: None, rows: RowBatch::default(), next: 0, line: 0 };
+        reader.begin_stream(rules)?;
+        Ok(reader)
+    }
+
+    /// Reads the schema of the next stream, if there is one.
+    fn begin_stream(&mut self, rules: &Rules) -> Result<(), ArchiveError> {
+        self.conversion = None;
+        let failed = |source| ArchiveError::Arrow { after_row: self.line, source };
+        if let Some(schema) = self.messages.schema().map_err(failed)? {
+            self.conversion = Some(Conversion::of(&schema, &wanted(&schema)?, rules.naive_times)?);
+        }
+        Ok(())
     }
 
     /// The next row: its number, from 1, and the page in it.
@@ -70,7 +75,10 @@ impl ArrowReader {
             // Two batches at once would be twice the memory.
             self.rows = RowBatch::default();
             self.next = 0;
-            let Some(batch) = self.messages.next_batch().map_err(failed)? else { return Ok(None) };
+            let Some(batch) = self.messages.next_batch().map_err(failed)? else {
+                self.begin_stream(rules)?;
+                continue;
+            };
             self.rows = guarded(damaged(), || conversion.rows(&batch)).map_err(failed)?;
         }
         let row = self.next;
@@ -89,8 +97,9 @@ struct Messages {
 }
 
 impl Messages {
-    /// The schema, with which a stream begins; none if the stream has no byte.
+    /// The schema, with which a stream begins; none if there is no byte of a further one.
     fn schema(&mut self) -> Result<Option<Schema>, ArrowError> {
+        (self.decoder, self.has_begun) = (StreamDecoder::new(), false);
         let Some(message) = self.next_message()? else { return Ok(None) };
         // The library takes in a message that has nothing but a description together with the next byte.
         let end = [message, CONTINUATION.to_vec(), vec![0; 4]].concat();

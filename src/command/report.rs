@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     dates::{Dates, NamedDates},
     error::Error,
-    figures::{DATES_MAX, Datasets, Figures, Terms, figures},
+    figures::{DATES_MAX, Datasets, Figures, Terms, figures, told},
     file::{self, Readers},
     page::{Language, page},
     start::Start,
@@ -115,11 +115,19 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, last, complete, good, .. } = self;
         let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        let share = complete.total.share().map(|share| told(share, 0.999));
         writeln!(f, "dates      {first}..{last}, {} minutes in {} files", complete.total.minutes, complete.files)?;
+        if complete.other_files > 0 {
+            writeln!(
+                f,
+                "not read   {} other Parquet files beside them, which vcq has not named",
+                complete.other_files
+            )?;
+        }
         if complete.has_participants {
             let [found, expected] =
                 [complete.total.stays_found, complete.total.stays_expected].map(Option::unwrap_or_default);
-            writeln!(f, "complete   {found} of {expected} stays have minutes ({})", percent(complete.total.share()))?;
+            writeln!(f, "complete   {found} of {expected} stays have minutes ({})", percent(share))?;
         }
         let (bad, share) = (good.tally.bad_minutes, percent(good.tally.bad_share()));
         writeln!(f, "bad        {bad} of {} minutes ({share})", good.tally.minutes)

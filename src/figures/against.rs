@@ -14,6 +14,9 @@ use super::{
 /// The fewest dates, of both spans together, from which the noise of days can be told.
 const DATES_MIN: usize = 5;
 
+/// The least difference of shares that is told as one: less is shown as 0.0 percentage points.
+const DIFFERENCE_MIN: f64 = 0.000_5;
+
 /// Student's t for 95 %, both sides, by degrees of freedom from 1 on; beyond the last it is 1.96 to 2.04.
 const T_95: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
@@ -65,7 +68,8 @@ pub enum Verdict {
     Better,
     /// Worse, by more than days differ by themselves.
     Worse,
-    /// No more than days differ by themselves, or the mean of the days changed one way and the share of all minutes another.
+    /// No more than days differ by themselves, less than 0.05 percentage points, or the mean of the days changed one way and the share
+    /// of all minutes another.
     Noise,
     /// There are too few days, or nothing was measured.
     Unknown,
@@ -145,7 +149,11 @@ impl Changed {
         let apart = mean(days_now) - mean(days_before);
         let verdict = match (difference, noise) {
             // Where few long days change the sum of the minutes another way than most days changed, nothing is clear.
-            (Some(difference), Some(noise)) if apart.abs() <= noise || apart * difference <= 0.0 => Verdict::Noise,
+            (Some(difference), Some(noise))
+                if apart.abs() <= noise || difference.abs() < DIFFERENCE_MIN || apart * difference <= 0.0 =>
+            {
+                Verdict::Noise
+            }
             (Some(_), Some(_)) if apart < 0.0 => Verdict::Better,
             (Some(_), Some(_)) => Verdict::Worse,
             _ => Verdict::Unknown,
@@ -188,6 +196,8 @@ mod tests {
         assert_eq!(verdict(&calm, &[0.12]), Verdict::Noise);
         assert_eq!(verdict(&[0.1, 0.2], &[0.9, 0.8]), Verdict::Unknown, "too few days");
         assert_eq!(verdict(&[0.0; 5], &[0.0; 5]), Verdict::Noise);
+        assert_eq!(verdict(&[0.0; 7], &[0.000_3]), Verdict::Noise, "+0.0 points");
+        assert_eq!(verdict(&[0.0; 7], &[0.001]), Verdict::Worse);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -54,10 +55,10 @@ pub struct Datasets {
 impl Datasets {
     /// The datasets that the configuration names, to be read. What is not there holds nothing.
     pub fn existing(config: &Config, stores: &Stores) -> Result<Self, Error> {
-        let open = |place: &Place| stores.existing(place);
-        let listed = |dataset| config.discover.place(dataset).map(open).transpose();
+        let open = |dataset, place: &Place| stores.as_read(dataset, place);
+        let listed = |dataset| config.discover.place(dataset).map(|place| open(dataset, place)).transpose();
         Ok(Self {
-            quality: open(&config.output)?,
+            quality: open(Dataset::Quality, &config.output)?,
             meetings: listed(Dataset::Meetings)?,
             participants: listed(Dataset::Participants)?,
         })
@@ -90,6 +91,15 @@ impl Datasets {
     pub(super) fn files(&self, dataset: Dataset, date: NaiveDate) -> Result<Vec<Part<'_>>, Error> {
         let Some(store) = self.store(dataset) else { return Ok(Vec::new()) };
         Ok(store.readable(date)?.into_iter().map(|file| Part { store, dataset, file }).collect())
+    }
+
+    /// How many Parquet files of a date are none that vcq has named: readers of a pattern take their rows for samples, and a page does
+    /// not. Of a table they are not read by anybody.
+    pub(super) fn other_files(&self, date: NaiveDate) -> Result<u64, Error> {
+        let listing = self.quality.list(date)?;
+        let is_parquet = |path: &&PathBuf| path.extension().is_some_and(|end| end == "parquet");
+        let others = if listing.active.is_none() { listing.strangers.iter().filter(is_parquet).count() } else { 0 };
+        Ok(others as u64)
     }
 
     /// The zone that decided the dates, as a file says it; `None` without a file that does.

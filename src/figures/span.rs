@@ -20,6 +20,7 @@ pub(super) struct Span {
     complete: BTreeMap<NaiveDate, Coverage>,
     unparsed: BTreeMap<String, u64>,
     files: u64,
+    other_files: u64,
     without_time: u64,
     /// What it is compared by with another.
     pub(super) minutes: Minutes,
@@ -47,6 +48,7 @@ impl Span {
             complete: BTreeMap::new(),
             unparsed: BTreeMap::new(),
             files: 0,
+            other_files: 0,
             without_time: 0,
             minutes: Minutes::new(dates),
             periods: BTreeMap::new(),
@@ -61,7 +63,7 @@ impl Span {
 
     /// Takes a date in.
     pub(super) fn add(&mut self, date: NaiveDate, read: DateRead, terms: &Terms<'_>) {
-        let DateRead { figures, meetings_listed, expected } = read;
+        let DateRead { figures, other_files, meetings_listed, expected } = read;
         let coverage = Coverage {
             minutes: figures.tally.minutes,
             stays: figures.stays,
@@ -77,6 +79,7 @@ impl Span {
         };
         self.complete.insert(date, coverage);
         self.files += figures.files;
+        self.other_files += other_files;
         self.without_time += figures.without_time;
         for (column, count) in &figures.unparsed {
             *self.unparsed.entry(column.clone()).or_default() += count;
@@ -114,6 +117,7 @@ impl Span {
         let complete = Complete {
             total,
             files: self.files,
+            other_files: self.other_files,
             has_meetings: total.meetings_listed.is_some(),
             has_participants: total.attendances.is_some(),
             unparsed: self.unparsed.clone(),

@@ -78,6 +78,13 @@ impl Tally {
         share(self.bad_minutes, self.minutes)
     }
 
+    /// How many more of its minutes were bad than would be if they were like all: what it adds to what is bad. `None` without a
+    /// minute.
+    pub fn excess(&self, all: &Self) -> Option<f64> {
+        let usual = all.bad_share()?;
+        (self.minutes > 0).then(|| precise(self.bad_minutes) - usual * precise(self.minutes))
+    }
+
     /// The share of minutes with a cause, from 0 to 1; `None` without a minute.
     pub fn share_beyond(&self, cause: Cause) -> Option<f64> {
         share(self.beyond[cause as usize], self.minutes)
@@ -99,6 +106,11 @@ impl Serialize for Tally {
         object.serialize_field("beyond", &Beyond(&self.beyond))?;
         object.end()
     }
+}
+
+/// A share as it is told: where anything is missing never more than `most`, however little it is.
+pub fn told(share: f64, most: f64) -> f64 {
+    if share < 1.0 { share.min(most) } else { share }
 }
 
 /// `part` of `whole`, from 0 to 1; `None` of nothing.

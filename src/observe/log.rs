@@ -93,6 +93,9 @@ pub fn log(event: &Event<'_>) {
             info!(endpoint = endpoint.name(), lists = count, was = state.name(), "settled lists are pending again");
         }
         Event::TokenRenewed => info!("access token renewed"),
+        Event::SignedIn { unless_renewed, at_the_latest: None } => {
+            warn!(ends_at = %unless_renewed, "the sign-in cannot be renewed: the app gives no refresh token");
+        }
         Event::SignedIn { unless_renewed, .. } => debug!(ends_at = %unless_renewed, "signed in"),
         Event::Published { date, name, samples, bytes, .. } => {
             info!(%date, name, samples, bytes, "published");

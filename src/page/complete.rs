@@ -3,10 +3,10 @@
 use chrono::{Datelike as _, NaiveDate, Weekday};
 
 use super::{
-    number::{count, percent, whole_percent},
+    number::{count, percent_complete, whole_percent_complete},
     period_name,
     table::{Cell, Table},
-    texts::Texts,
+    texts::{Texts, fill},
 };
 use crate::{
     figures::{Complete, Coverage, Figures, Period},
@@ -53,7 +53,7 @@ pub(super) fn calendar(figures: &Figures, texts: &Texts) -> Vec<Month> {
 fn day(date: NaiveDate, coverage: &Coverage, texts: &Texts) -> Day {
     let (class, below) = match coverage.share() {
         _ if coverage.minutes == 0 && coverage.stays_expected.unwrap_or_default() == 0 => ("none", String::new()),
-        Some(share) => (class(share), whole_percent(share) + "%"),
+        Some(share) => (class(share), whole_percent_complete(share)),
         None => ("some", count(coverage.minutes)),
     };
     let title = format!("{date}: {} {}", count(coverage.minutes), texts.minutes);
@@ -62,7 +62,7 @@ fn day(date: NaiveDate, coverage: &Coverage, texts: &Texts) -> Day {
 
 fn class(share: f64) -> &'static str {
     match share {
-        _ if share >= 0.995 => "full",
+        _ if share >= 1.0 => "full",
         _ if share >= 0.9 => "most",
         _ if share >= 0.5 => "half",
         _ => "few",
@@ -89,7 +89,7 @@ pub(super) fn by_date(figures: &Figures, texts: &Texts) -> Table {
             let told =
                 [of.attendances, of.attendances_without_id, of.attendances_too_long, of.stays_expected, of.stays_found];
             row.extend(told.map(optional));
-            row.push(Cell::number(percent(of.share())));
+            row.push(Cell::number(percent_complete(of.share())));
         }
         row.push(Cell::number(count(of.unparsed)));
         row
@@ -130,9 +130,10 @@ pub(super) fn unparsed(figures: &Figures, texts: &Texts) -> Table {
 }
 
 /// What files do not tell.
-pub(super) fn not_told(complete: &Complete, texts: &Texts) -> Vec<&'static str> {
-    let mut told = vec![texts.not_told_queue, texts.not_told_unknown];
-    told.extend((!complete.has_participants).then_some(texts.not_told_participants));
-    told.extend((!complete.has_meetings).then_some(texts.not_told_meetings));
+pub(super) fn not_told(complete: &Complete, texts: &Texts) -> Vec<String> {
+    let mut told = vec![texts.not_told_queue.to_owned(), texts.not_told_unknown.to_owned()];
+    told.extend((complete.other_files > 0).then(|| fill(texts.not_told_others, &[&count(complete.other_files)])));
+    told.extend((!complete.has_participants).then(|| texts.not_told_participants.to_owned()));
+    told.extend((!complete.has_meetings).then(|| texts.not_told_meetings.to_owned()));
     told
 }

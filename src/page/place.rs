@@ -147,20 +147,23 @@ pub(super) fn groups(figures: &Figures, texts: &'static Texts) -> Vec<Table> {
     [means].into_iter().chain(told).collect()
 }
 
-/// The worst of the groups that say most: types of network, then rooms, users and meetings; with the share of the best of
-/// its kind, if all of them are named.
-pub(super) fn worst(figures: &Figures, texts: &'static Texts) -> Option<(String, Tally, Option<f64>)> {
-    let place = &figures.place;
-    let rankings = place.told.get("network_type").into_iter().chain([&place.rooms, &place.users]);
-    let named = rankings.filter(|worst| worst.worst.len() > 1).find_map(|worst| {
-        let first = worst.worst.first().filter(|first| first.tally.bad_minutes > 0)?;
-        let is_whole = worst.worst.len() as u64 == worst.ranked;
-        let best = worst.worst.last().filter(|_| is_whole).and_then(|best| best.tally.bad_share());
-        let name = first.name.as_ref().map_or_else(|| texts.null.to_owned(), |name| Printable(name).to_string());
-        Some((name, first.tally, best))
+/// What adds most to what is bad: of all rankings the group that has most bad minutes beyond those that it would have if it were like
+/// all, else a meeting.
+pub(super) fn worst(figures: &Figures, texts: &'static Texts) -> Option<(String, Tally)> {
+    let (place, all) = (&figures.place, &figures.good.tally);
+    let rankings = place.told.values().chain([&place.rooms, &place.users]);
+    let groups = rankings.flat_map(|ranking| &ranking.worst).filter(|group| group.tally.bad_minutes > 0);
+    // Of equal ones the first: what `participants` tells, then rooms, then users.
+    let named = groups.rev().max_by(|a, b| {
+        let excess = |group: &Named| group.tally.excess(all).unwrap_or_default();
+        excess(a).total_cmp(&excess(b))
+    });
+    let named = named.map(|group| {
+        let name = group.name.as_ref().map_or_else(|| texts.null.to_owned(), |name| Printable(name).to_string());
+        (name, group.tally)
     });
     named.or_else(|| {
         let first = place.meetings.worst.first().filter(|first| first.tally.bad_minutes > 0)?;
-        Some((format!("{} {}", texts.meeting, Printable(&first.meeting_no)), first.tally, None))
+        Some((format!("{} {}", texts.meeting, Printable(&first.meeting_no)), first.tally))
     })
 }

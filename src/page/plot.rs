@@ -22,6 +22,10 @@ const LIMIT: RGBColor = RGBColor(0xc6, 0x28, 0x28);
 const GRID: RGBColor = RGBColor(0xd6, 0xda, 0xe0);
 const INK: RGBColor = RGBColor(0x4f, 0x57, 0x62);
 
+/// What is drawn of larger values, and the same below zero: nothing that a meeting has comes near it, and a picture's arithmetic ends
+/// somewhere.
+const DRAWN_MAX: f64 = 1e9;
+
 /// Up to so many points each has a dot.
 const DOTS_MAX: usize = 31;
 
@@ -48,18 +52,22 @@ pub(super) fn draw(lines: &Lines) -> String {
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &Lines) -> Drawn {
-    let highest = lines.p95s.iter().flatten().copied().fold(0.0, f64::max);
+    let drawn = || lines.p95s.iter().chain(&lines.medians).flatten().map(|value| drawable(*value));
+    let (lowest, highest) = (drawn().fold(0.0, f64::min), drawn().fold(0.0, f64::max));
     // A limit far above all values would press them to the ground.
     let shows_limit = lines.limit > 0.0 && lines.limit <= 2.0 * highest;
     let top = if shows_limit { highest.max(lines.limit) } else { highest };
-    let top = if top > 0.0 { top * 1.08 } else { 1.0 };
+    let (bottom, top) = match (lowest * 1.08, top * 1.08) {
+        (0.0, 0.0) => (0.0, 1.0),
+        range => range,
+    };
     let periods = i32::try_from(lines.labels.len()).unwrap_or(i32::MAX);
     let mut chart = ChartBuilder::on(area)
         .margin(4)
         .margin_right(10)
         .x_label_area_size(18)
         .y_label_area_size(34)
-        .build_cartesian_2d(-1..periods, 0.0..top)?;
+        .build_cartesian_2d(-1..periods, bottom..top)?;
     let label = |index: &i32| usize::try_from(*index).ok().and_then(|index| lines.labels.get(index)).cloned();
     chart
         .configure_mesh()
@@ -89,6 +97,10 @@ fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, lines: &Lines) -> Drawn {
     area.present()
 }
 
+fn drawable(value: f64) -> f64 {
+    value.clamp(-DRAWN_MAX, DRAWN_MAX)
+}
+
 fn text() -> TextStyle<'static> {
     TextStyle::from(("sans-serif", 11).into_font()).color(&INK)
 }
@@ -98,7 +110,7 @@ fn runs(values: &[Option<f64>]) -> Vec<Vec<(i32, f64)>> {
     let mut runs = vec![Vec::new()];
     for (index, value) in (0..).zip(values) {
         match (value, runs.last_mut()) {
-            (Some(value), Some(run)) => run.push((index, *value)),
+            (Some(value), Some(run)) => run.push((index, drawable(*value))),
             _ => runs.push(Vec::new()),
         }
     }
@@ -121,8 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn gaps_one_point_and_none_are_drawn() {
-        for values in [vec![], vec![None], vec![Some(1.0)], vec![Some(0.0), None, Some(2.5), Some(3.0)]] {
+    fn gaps_one_point_none_and_any_numbers_are_drawn() {
+        let huge = vec![Some(f64::MAX), Some(1.0), Some(f64::MIN)];
+        let negative = vec![Some(-1e13), Some(-2.0)];
+        for values in [vec![], vec![None], vec![Some(1.0)], vec![Some(0.0), None, Some(2.5), Some(3.0)], huge, negative]
+        {
             let labels = values.iter().map(|_| "03-02".to_owned()).collect();
             let lines = Lines { labels, medians: values.clone(), p95s: values, limit: 2.0 };
             assert!(draw(&lines).starts_with("<svg "), "{:?}", lines.p95s);

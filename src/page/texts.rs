@@ -109,6 +109,8 @@ pub(super) struct Texts {
     /// A point.
     pub(super) not_told_unknown: &'static str,
     /// A point.
+    pub(super) not_told_others: &'static str,
+    /// A point.
     pub(super) not_told_participants: &'static str,
     /// A point.
     pub(super) not_told_meetings: &'static str,
@@ -305,8 +307,8 @@ static ENGLISH: Texts = Texts {
     good_short: "{0} bad",
     good_share: "{0} of {1} minutes had a value beyond its limit",
     good_most: "most often {0}: {1}",
-    when_worst: "bad in {0} of {1} minutes, the worst hour of the meetings that began on that date",
-    where_worst: "bad in {0} of {1} minutes; the best of its kind {2}",
+    when_worst: "bad in {0} of {1} minutes, the hour that adds most to the {2} of all; meetings that began on that date",
+    where_worst: "bad in {0} of {1} minutes; nothing else adds more to the {2} of all",
     too_few: "No group has {0} minutes, so that nothing is ranked.",
     bad_means: "A minute of a participant is bad if one of its values is beyond its limit (limits are below). Nothing with fewer than {0} minutes is ranked.",
     against: "Beside {0} to {1}",
@@ -342,6 +344,7 @@ static ENGLISH: Texts = Texts {
     not_told: "What files alone do not tell",
     not_told_queue: "whether participations are still to be asked for, or were refused: “vcq status” and the report of the run say so",
     not_told_unknown: "fields of the API that vcq does not know: the report of the run counts them",
+    not_told_others: "what is in {0} other Parquet files that stand beside these: vcq has not named them, and they are not counted",
     not_told_participants: "without the dataset participants: how many participations there should be, and minutes by network, device, version, location and microphone (“vcq discover” publishes it)",
     not_told_meetings: "without the dataset meetings: the size and kind of meetings (“vcq discover” publishes it)",
     causes: "Why minutes were bad",
@@ -438,8 +441,8 @@ static CHINESE: Texts = Texts {
     good_short: "{0} 较差",
     good_share: "{1} 分钟中有 {0} 分钟超出限值",
     good_most: "最常见原因:{0},{1}",
-    when_worst: "当天开始的会议中最差的一小时,{1} 分钟中 {0} 较差",
-    where_worst: "{1} 分钟中 {0} 较差;同类中最好的为 {2}",
+    when_worst: "当天开始的会议中对总体 {2} 影响最大的一小时,{1} 分钟中 {0} 较差",
+    where_worst: "{1} 分钟中 {0} 较差;对总体 {2} 影响最大",
     too_few: "没有任何一组达到 {0} 分钟,因此不做排名。",
     bad_means: "参会者的一分钟里只要有一个值超出限值(见下文),即为较差。少于 {0} 分钟的不参与排名。",
     against: "对比 {0} 至 {1}",
@@ -475,6 +478,7 @@ static CHINESE: Texts = Texts {
     not_told: "仅凭文件无法得知",
     not_told_queue: "是否还有待查询或被拒绝的参会:见 “vcq status” 和运行报告",
     not_told_unknown: "vcq 不认识的 API 字段:运行报告中有计数",
+    not_told_others: "旁边另有 {0} 个不是 vcq 命名的 Parquet 文件,未计入",
     not_told_participants: "没有 participants 数据集:应有多少参会,以及按网络、设备、版本、位置和麦克风的分布(由 “vcq discover” 发布)",
     not_told_meetings: "没有 meetings 数据集:会议的规模和类型(由 “vcq discover” 发布)",
     causes: "较差的原因",

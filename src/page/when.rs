@@ -1,7 +1,7 @@
 //! When was it bad? Hours of the day by date.
 
 use super::{
-    number::{count, percent, whole_percent},
+    number::{count, percent, short, whole_percent},
     period_name,
     texts::Texts,
 };
@@ -11,6 +11,8 @@ use crate::figures::{Figures, Tally};
 pub(super) struct HeatRow {
     pub(super) name: String,
     pub(super) cells: Vec<HeatCell>,
+    /// All minutes of the row.
+    pub(super) minutes: String,
 }
 
 /// The minutes of an hour.
@@ -20,7 +22,7 @@ pub(super) struct HeatCell {
     pub(super) title: String,
 }
 
-/// All dates together, then each period.
+/// All dates together, the minutes of each hour, then each period.
 pub(super) fn heat(figures: &Figures, texts: &Texts) -> Vec<HeatRow> {
     let mut all = [Tally::default(); 24];
     for period in &figures.when {
@@ -31,11 +33,18 @@ pub(super) fn heat(figures: &Figures, texts: &Texts) -> Vec<HeatRow> {
     }
     let row = |name: String, hours: &[Tally; 24]| {
         let cell = |hour: &Tally| cell(hour, figures.minutes_min, texts);
-        HeatRow { name, cells: hours.iter().map(cell).collect() }
+        let minutes = short(hours.iter().map(|hour| hour.minutes).sum());
+        HeatRow { name, cells: hours.iter().map(cell).collect(), minutes }
     };
+    let minutes_of = |hour: &Tally| {
+        let text = if hour.minutes == 0 { String::new() } else { short(hour.minutes) };
+        HeatCell { class: "n", text, title: format!("{} {}", count(hour.minutes), texts.minutes) }
+    };
+    let by_hour =
+        HeatRow { name: texts.minutes.to_owned(), cells: all.iter().map(minutes_of).collect(), minutes: String::new() };
     let periods =
         figures.when.iter().map(|period| row(period_name(figures.period, period.first, period.last), &period.hours));
-    [row(texts.total.to_owned(), &all)].into_iter().chain(periods).collect()
+    [row(texts.total.to_owned(), &all), by_hour].into_iter().chain(periods).collect()
 }
 
 fn cell(hour: &Tally, minutes_min: u64, texts: &Texts) -> HeatCell {
@@ -66,12 +75,13 @@ pub(super) fn is_ranked(figures: &Figures) -> bool {
     figures.when.iter().flat_map(|period| &period.hours).any(|hour| hour.minutes >= figures.minutes_min)
 }
 
-/// The worst hour of a date, or of a longer period, that has enough minutes: its name and its minutes.
+/// The hour of a date, or of a longer period, that adds most to what is bad, of those with enough minutes: its name and its minutes.
 pub(super) fn worst(figures: &Figures) -> Option<(String, Tally)> {
     let mut worst: Option<(String, Tally)> = None;
     for period in &figures.when {
         for (hour, tally) in period.hours.iter().enumerate().filter(|(_, tally)| is_worth_it(tally, figures)) {
-            let is_worse = |than: &Tally| tally.bad_share() > than.bad_share();
+            let all = &figures.good.tally;
+            let is_worse = |than: &Tally| tally.excess(all) > than.excess(all);
             if worst.as_ref().is_none_or(|(_, than)| is_worse(than)) {
                 let name = period_name(figures.period, period.first, period.last);
                 worst = Some((format!("{name} {hour:02}:00–{:02}:00", hour + 1), *tally));

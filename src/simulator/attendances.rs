@@ -308,6 +308,9 @@ impl Tenant {
     fn device_of(&self, meeting: &Meeting, attended: &Attended) -> (&'static str, &'static str) {
         let rng = &mut stream(self.settings().seed, Purpose::AttendanceFacts, meeting.index, attended.slot);
         let (usual, network) = (one_text(rng, DEVICES), one_text(rng, NETWORKS));
+        let user = attended.user.map(Participant::User);
+        let is_weak = user.is_some_and(|user| user.is_weak(self.settings().seed));
+        let network = if is_weak { WEAK_NETWORK } else { network };
         let device = match attended.kind {
             AttendanceKind::Room => "rooms",
             AttendanceKind::Telephone => "pstn",
@@ -385,7 +388,10 @@ impl Tenant {
 
 const DEVICES: &[&str] = &["windows", "mac", "ios", "android", "linux", "WINDOWS"];
 
-const NETWORKS: &[&str] = &["wifi", "wired", "4g", "5g"];
+const NETWORKS: &[&str] = &["wifi", "wired", "wifi", "5g"];
+
+/// Of users whose line is a weak one.
+const WEAK_NETWORK: &str = "4g";
 
 const LOCATIONS: &[&str] = &["东莞", "上海", "Jakarta", "Berlin", "中国大陆", ""];
 

@@ -32,6 +32,8 @@ pub(super) enum Purpose {
     ListToken,
     UserToken,
     SignInFault,
+    Weakness,
+    Strain,
 }
 
 /// The stream of draws that belongs to (`seed`, `purpose`, `a`, `b`): the same one each time it is asked for.

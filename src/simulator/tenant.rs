@@ -117,6 +117,17 @@ pub(super) enum Participant {
     Room(u32),
 }
 
+impl Participant {
+    /// Whether the line is a weak one: of some participants it is in every meeting, so that there is somewhere to look.
+    pub(super) fn is_weak(self, seed: u64) -> bool {
+        let (kind, number) = match self {
+            Self::User(number) => (0, number),
+            Self::Room(number) => (1, number),
+        };
+        stream(seed, Purpose::Weakness, kind, number.into()).random_bool(0.12)
+    }
+}
+
 /// One participant's stay in one meeting. Times are unix seconds.
 #[derive(Clone, Debug)]
 pub struct SimulatedStay {

@@ -17,6 +17,15 @@ const STRETCH_SAMPLES: u32 = 10;
 
 const ZONE_S: i32 = 8 * 3600;
 
+/// The share of stretches in which values are anything; in the others they are those of a good connection.
+const STRAINED: f64 = 0.02;
+
+/// The same, where the participant's line is a weak one.
+const STRAINED_IF_WEAK: f64 = 0.3;
+
+/// The hours of the day in which there is so many times as much of it.
+const BUSY: (std::ops::Range<i64>, f64) = (15..17, 3.0);
+
 /// What a row of the dataset must hold, apart from what the manifest says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedSample {
@@ -173,6 +182,7 @@ impl Samples<'_> {
         let minute_s = self.stay.join_s.div_euclid(60) * 60 + 60 * i64::from(index);
         let is_bare = rng.random_bool(0.0003);
         let camera_is_off = stretch.random_bool(0.4);
+        let is_strained = self.is_strained(index);
         json.push('{');
         for section in &SECTIONS {
             let is_present = stretch.random_bool(section.present) && !is_bare;
@@ -185,7 +195,7 @@ impl Samples<'_> {
             tell(section.time_column, self.write_time(rng, section, minute_s, json));
             for metric in section.metrics {
                 let is_off = camera_is_off && section.name == "video" && metric.key.ends_with("_sent");
-                tell(metric.column, self.write_metric(rng, metric, is_off, json));
+                tell(metric.column, self.write_metric(rng, metric, (is_off, is_strained), json));
             }
             if self.is_other(rng) {
                 json.push_str(",\"codec\":\"H264\"");
@@ -199,6 +209,15 @@ impl Samples<'_> {
             json.pop();
         }
         json.push('}');
+    }
+
+    fn is_strained(self, index: u32) -> bool {
+        let stretch = index / STRETCH_SAMPLES;
+        let begin_s = self.stay.join_s + i64::from(stretch * STRETCH_SAMPLES) * 60;
+        let hour = (begin_s + i64::from(ZONE_S)).div_euclid(3600).rem_euclid(24);
+        let usual = if self.stay.participant.is_weak(self.seed) { STRAINED_IF_WEAK } else { STRAINED };
+        let share = if BUSY.0.contains(&hour) { BUSY.1 * usual } else { usual };
+        stream(self.seed, Purpose::Strain, self.stay.key.0, stretch.into()).random_bool(share)
     }
 
     fn is_other(self, rng: &mut StdRng) -> bool {
@@ -221,7 +240,13 @@ impl Samples<'_> {
     }
 
     /// Writes `,"key":value`, or nothing where the key is missing.
-    fn write_metric(self, rng: &mut StdRng, metric: &Metric, is_off: bool, json: &mut String) -> Expected {
+    fn write_metric(
+        self,
+        rng: &mut StdRng,
+        metric: &Metric,
+        (is_off, is_strained): (bool, bool),
+        json: &mut String,
+    ) -> Expected {
         let share: f64 = rng.random();
         if share < 0.005 {
             return Expected::Absent;
@@ -236,19 +261,26 @@ impl Samples<'_> {
             }
             _ => *one_of(rng, documented(metric.kind)),
         };
-        form.write(metric.kind, decimal(rng, metric), json)
+        form.write(metric.kind, decimal(rng, metric, is_strained), json)
     }
 }
 
 /// A number for the metric: small ones are more frequent, none is zero.
-fn decimal(rng: &mut StdRng, metric: &Metric) -> Decimal {
+fn decimal(rng: &mut StdRng, metric: &Metric, is_strained: bool) -> Decimal {
     let decimals = match metric.kind {
         Kind::Share => rng.random_range(0..=1),
         _ => 0,
     };
+    let (least, most) = match metric.kind {
+        _ if is_strained => (1, metric.max),
+        Kind::Delay => (1, metric.max / 4),
+        Kind::Share => (1, metric.max / 8),
+        Kind::FrameRate => (metric.max / 4, metric.max),
+        _ => (1, metric.max),
+    };
     let skewed = rng.random::<f64>().powi(3);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and max, which fits")]
-    let digits = 1 + (skewed * f64::from((metric.max - 1) * 10_u32.pow(decimals))) as u32;
+    let digits = least + (skewed * f64::from((most - least) * 10_u32.pow(decimals))) as u32;
     Decimal { negative: metric.kind == Kind::Volume && rng.random_bool(0.7), digits, decimals }
 }
 

@@ -14,6 +14,13 @@ fn example(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap()
 }
 
+/// What cron gives to the shell.
+fn cron_line() -> String {
+    let cron = example("cron.example");
+    let line = cron.lines().find(|line| line.contains("vcq --config") && !line.starts_with('#')).unwrap();
+    line.split_once(" * * * ").unwrap().1.to_owned()
+}
+
 /// The command lines of the examples, as words without redirections.
 fn command_lines() -> Vec<(&'static str, String)> {
     let of_unit = |name| {
@@ -21,9 +28,7 @@ fn command_lines() -> Vec<(&'static str, String)> {
         let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().to_owned();
         (name, line.replace("${DATES}", "2025-03-03..2025-03-04"))
     };
-    let cron = example("cron.example");
-    let cron = cron.lines().find(|line| line.contains("vcq --config") && !line.starts_with('#')).unwrap();
-    let cron = cron.split_once("&& ").unwrap().1.split_once(" >>").unwrap().0.to_owned();
+    let cron = cron_line().split_once("&& ").unwrap().1.split_once(" >").unwrap().0.to_owned();
     vec![of_unit("vcq.service"), of_unit("vcq-backfill.service"), ("cron.example", cron)]
 }
 
@@ -40,6 +45,30 @@ fn the_examples_for_every_night_run_as_printed() {
         let ran = world.run(&arguments);
         assert_eq!(ran.code, Some(0), "{name}: {}{}", ran.out, ran.err);
     }
+}
+
+/// What cron mails of a night says by itself what to do, and nothing is mailed of one that went well.
+#[test]
+fn the_mail_of_a_bad_night_says_what_to_do() {
+    let world = World::new(small());
+    world.write("vcq.toml", "");
+    let vcq = assert_cmd::cargo::cargo_bin!("vcq").display().to_string();
+    let home = world.path("").display().to_string();
+    let line = cron_line().replace("/usr/local/bin/vcq", &vcq).replace("/var/lib/vcq", &home);
+    let line = line.replace("/etc/vcq/vcq.toml", "vcq.toml").replace("--discover 3d", "--discover 2025-03-03");
+    let mail = |secret: &str| {
+        let environment = world.vcq("");
+        let mut night = Command::new("sh");
+        night.args(["-c", &line]).env_clear().env("PATH", "/usr/bin:/bin");
+        night.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ran = night.env("VCQ_APP_SECRET", secret).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let bad = mail("wrong");
+    assert!(bad.starts_with("vcq export: exit code 77\n") && bad.contains("hint: check VCQ_APP_ID"), "{bad}");
+    assert_eq!(mail("simulated"), "");
+    assert!(world.read("last-run.log").contains("verdict    "), "{}", world.read("last-run.log"));
 }
 
 /// By `systemd-analyze verify`, where there is one.

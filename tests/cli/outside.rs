@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write as _},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt, symlink},
         process::CommandExt,
@@ -196,6 +196,22 @@ fn a_secret_in_the_wrong_place_is_not_told() {
     // What editors add is taken off, in the environment too.
     let ran = world.ran(world.vcq("export --manifest manifest.csv").env("VCQ_APP_SECRET", "\u{feff}simulated\r\n"));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
+#[test]
+fn a_configuration_without_an_end_is_refused_and_one_from_a_pipe_is_read() {
+    let world = World::new(small());
+    let ran = world.run("status --config /dev/zero");
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.err.contains("cannot read configuration file `/dev/zero`: it is larger than 1048576 bytes"),
+        "{}",
+        ran.err
+    );
+    let mut command = world.vcq("plan --manifest manifest.csv --config /dev/stdin");
+    let mut plan = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    plan.stdin.take().unwrap().write_all(b"timezone = 'UTC'").unwrap();
+    assert_eq!(plan.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -40,6 +40,25 @@ fn a_report_has_the_documented_keys_and_no_other() {
     assert_eq!(report["exit_code"], 65);
 }
 
+/// A laptop that has nothing but the files sees what readers of the table see: no row of a file that was replaced.
+#[test]
+fn figures_of_a_table_are_those_of_its_live_files_without_a_configuration_too() {
+    let world = World::new(small());
+    world.write("vcq.toml", "table = 'delta'");
+    world.out("export --discover 2025-03-03..2025-03-04");
+    let figures = || -> Value { serde_json::from_str(&world.out("report 2025-03-03..2025-03-04 --json")).unwrap() };
+    let before = figures();
+    // Files with other bytes, beside which the old ones stay.
+    let rebuilt = world.ran(world.vcq("rebuild").env("VCQ_API_NAIVE_UTC_OFFSET", "+07:00"));
+    assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.err);
+    let files = std::fs::read_dir(world.path("quality/date=2025-03-03")).unwrap().count();
+    assert!(files > 1, "no file was replaced");
+    let with = figures();
+    assert_eq!(with["complete"], before["complete"]);
+    world.write("vcq.toml", "");
+    assert_eq!(figures(), with);
+}
+
 fn documented() -> BTreeSet<String> {
     let rows = DOCUMENTED.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     rows.map(str::to_owned).collect()

@@ -3,8 +3,8 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
-    io::ErrorKind,
+    fs::File,
+    io::{self, ErrorKind, Read as _},
     path::{self, Path, PathBuf},
     sync::OnceLock,
 };
@@ -22,11 +22,14 @@ pub(crate) fn folder_without_config() -> Option<&'static Path> {
     WITHOUT_CONFIG.get().map(PathBuf::as_path)
 }
 
+/// The largest configuration file, in bytes.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
 /// Reads `--config`, or `vcq.toml` in the current folder if it is there.
 pub(crate) fn load_config(cli: &Cli) -> Result<Config, Error> {
     let global = &cli.global;
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from("vcq.toml"));
-    let text = match fs::read_to_string(&path) {
+    let text = match read_config(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound && global.config.is_none() => {
             if let Some(folder) = path::absolute(&path).ok().as_deref().and_then(Path::parent) {
@@ -49,6 +52,17 @@ pub(crate) fn load_config(cli: &Cli) -> Result<Config, Error> {
     let config = Config::load(file, environment, &cli.overrides())?;
     file::refuse_overlap(&config)?;
     Ok(config)
+}
+
+/// What a configuration file, or a pipe in its place, says.
+fn read_config(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        let what = format!("it is larger than {CONFIG_BYTES_MAX} bytes, and so none");
+        return Err(io::Error::new(ErrorKind::InvalidData, what));
+    }
+    Ok(text)
 }
 
 /// A variable as text; the value of one that is none is not told, for it may be the secret.

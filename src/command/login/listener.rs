@@ -1,6 +1,6 @@
 //! Where the consent page sends a browser of this machine.
 
-use std::{cell::RefCell, convert::Infallible};
+use std::{cell::RefCell, convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -8,13 +8,19 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use secrecy::SecretString;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use url::Url;
 
 use crate::feishu::auth::user::NoAnswer;
 
 /// Connections at a time: browsers open some that they never use.
 const CONNECTIONS_MAX: usize = 16;
+
+/// How long one may take to bring its request: those that bring none make room for others.
+const REQUEST_MAX: Duration = Duration::from_secs(10);
 
 /// Reads an address to which a browser was sent.
 pub(super) type Read<'a> = &'a dyn Fn(&str) -> Result<SecretString, NoAnswer>;
@@ -74,6 +80,46 @@ async fn connection(stream: TcpStream, judge: &impl Fn(&str) -> (u16, &'static s
             .expect("these headers are valid");
         async move { Ok::<_, Infallible>(response) }
     });
-    // One that ends early is the browser's affair.
-    let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+    let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    // One that ends early, or says nothing, is the browser's affair.
+    let _ = timeout(REQUEST_MAX, served).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net, thread,
+    };
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    /// Time is simulated: it goes on whenever nothing else does.
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_say_nothing_do_not_keep_the_answer_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let idle: Vec<_> = (0..2 * CONNECTIONS_MAX).map(|_| net::TcpStream::connect(address).unwrap()).collect();
+        let browser = thread::spawn(move || {
+            // Simulated time may be over before a request is sent.
+            loop {
+                let Ok(mut stream) = net::TcpStream::connect(address) else { return };
+                let mut answer = String::new();
+                let asked = write!(stream, "GET /?code=c-1 HTTP/1.1\r\nHost: {address}\r\n\r\n");
+                if asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
+                {
+                    return;
+                }
+            }
+        });
+        let redirect: Url = format!("http://{address}/").parse().unwrap();
+        let read = |address: &str| Ok(SecretString::from(address.rsplit_once('=').unwrap().1.to_owned()));
+        let code = heard(&listener, &redirect, &read, &|_| {}).await.unwrap();
+        assert_eq!(code.expose_secret(), "c-1");
+        drop(listener);
+        browser.join().unwrap();
+        drop(idle);
+    }
 }

@@ -61,6 +61,7 @@ const SCOPES_REMEDY: Remedy = Remedy(
     "the app does not have all of `auth.scopes` for users: add them in the developer console and publish a version, or leave them \
      out of `auth.scopes`; then `vcq login` again",
 );
+const LONG_REMEDY: Remedy = Remedy("ask for fewer scopes in `auth.scopes`, then `vcq login` again");
 const CODE_REMEDY: Remedy = Remedy(
     "what the consent page gives is good for five minutes and for one use: `vcq login` again, and answer sooner",
 );
@@ -82,6 +83,9 @@ const PASSING: [i64; 2] = [20_050, 20_072];
 
 /// Codes that say of a refresh token that it is used up.
 const USED_UP: i64 = 20_073;
+
+/// The longest token, and the longest list of scopes, that is kept: twice what the documentation tells to make room for.
+const TEXT_BYTES_MAX: usize = 8 << 10;
 
 /// What one sign-in asks a person, and recognises the answer by. Good for one answer.
 pub struct Question {
@@ -136,7 +140,11 @@ impl Question {
     ///
     /// If it is another address, no answer to this question, or a refusal.
     pub fn read_answer(&self, address: &str, redirect_uri: &Url) -> Result<SecretString, NoAnswer> {
-        let address: Url = address.trim().parse().map_err(|_| NoAnswer::OtherAddress)?;
+        let address = address.trim();
+        // Some browsers leave out the scheme of what they show.
+        let with_scheme = format!("{}://{address}", redirect_uri.scheme());
+        let address = if address.contains("://") { address } else { &with_scheme };
+        let address: Url = address.parse().map_err(|_| NoAnswer::OtherAddress)?;
         let is_there = address.origin() == redirect_uri.origin() && address.path() == redirect_uri.path();
         if !is_there {
             return Err(NoAnswer::OtherAddress);
@@ -258,6 +266,13 @@ pub fn read_tokens(answer: &Result<Answer, TransportError>) -> Result<UserTokens
     let body: TokenBody = serde_json::from_slice(without_bom(&answer.body)).map_err(|_| unreadable())?;
     if body.access_token.is_empty() {
         return Err(unreadable());
+    }
+    let texts = [Some(&body.access_token), body.refresh_token.as_ref(), body.scope.as_ref()];
+    if texts.into_iter().flatten().any(|text| text.len() > TEXT_BYTES_MAX) {
+        let text = format!(
+            "the tokens that were issued, or their scopes, are longer than the {TEXT_BYTES_MAX} bytes that are kept"
+        );
+        return Err(TokenError::Denied(Said { text, log_id: log_id(answer) }, LONG_REMEDY));
     }
     let refresh_life = life_of(&body.refresh_token_expires_in);
     let refresh = body.refresh_token.filter(|token| !token.is_empty());
@@ -410,6 +425,7 @@ mod tests {
             ("http://127.0.0.1:8360/back?state=the+state", Err(NoAnswer::WithoutCode)),
             ("http://127.0.0.1:8361/back?code=c-1&state=the+state", Err(NoAnswer::OtherAddress)),
             ("http://127.0.0.1:8360/?code=c-1&state=the+state", Err(NoAnswer::OtherAddress)),
+            ("127.0.0.1:8360/back?code=c-1&state=the%20state", Ok("c-1")),
             ("c-1", Err(NoAnswer::OtherAddress)),
             ("", Err(NoAnswer::OtherAddress)),
         ] {
@@ -464,6 +480,10 @@ mod tests {
             assert_eq!(matches!(error, TokenError::Transient(_)), passes, "{code}");
             assert!(error.why().contains(&format!("code {code} (HTTP {status}): why\\u{{1b}}[31m")), "{}", error.why());
         }
+        let long = |bytes: usize| format!(r#"{{"code":0,"access_token":"{}","refresh_token":"r"}}"#, "a".repeat(bytes));
+        assert!(read(200, &long(TEXT_BYTES_MAX)).is_ok());
+        let error = read(200, &long(TEXT_BYTES_MAX + 1)).err().unwrap();
+        assert!(matches!(error, TokenError::Denied(..)) && error.why().contains("8192 bytes"), "{}", error.why());
         for (status, body) in [(502, "<html>"), (200, r#"{"code":0}"#), (200, r#"{"code":0,"access_token":""}"#)] {
             assert!(matches!(read(status, body).err(), Some(TokenError::Transient(_))), "{body}");
         }
