@@ -274,7 +274,7 @@ fn decimal(rng: &mut StdRng, metric: &Metric, is_strained: bool) -> Decimal {
     let (least, most) = match metric.kind {
         _ if is_strained => (1, metric.max),
         Kind::Delay => (1, metric.max / 4),
-        Kind::Share => (1, metric.max / 8),
+        Kind::Share if !metric.key.ends_with("cpu_usage") => (1, metric.max / 8),
         Kind::FrameRate => (metric.max / 4, metric.max),
         _ => (1, metric.max),
     };

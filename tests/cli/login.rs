@@ -206,7 +206,8 @@ fn a_sign_in_that_ends_before_the_work_is_a_warning() {
     assert!(ran.out.contains("WARNING: the work takes until"), "an hour is more than ten minutes: {}", ran.out);
     let mut command = world.vcq("plan --manifest manifest.csv --requests-per-minute 1000");
     let ran = world.ran(command.env("VCQ_AUTH_AS", "user"));
-    assert!(!ran.out.contains("WARNING"), "{}", ran.out);
+    assert!(!ran.out.contains("the work takes until"), "{}", ran.out);
+    assert!(ran.out.contains("WARNING: this sign-in ends on ") && ran.out.contains("switch on the"), "{}", ran.out);
     let fault = |code| vec![SignInFault { kind: SignInFaultKind::Code(code), when: SignInWhen::Rate(1.0) }];
     let world =
         World::new(settings(SignInSettings { access_life_s: 1, faults: fault(20_064), ..SignInSettings::default() }));
