@@ -83,6 +83,9 @@ pub struct Report {
     absentees: Vec<FailedStay>,
     #[serde(skip)]
     is_cut: bool,
+    /// Whether the API has given no access token when it was last asked for one.
+    #[serde(skip)]
+    lacks_token: bool,
     /// Whether the run was only to list: its stays are left to another one.
     #[serde(skip)]
     only_lists: bool,
@@ -126,6 +129,7 @@ impl Report {
             failures: Vec::new(),
             absentees: Vec::new(),
             is_cut: false,
+            lacks_token: false,
             only_lists: false,
         }
     }
@@ -187,10 +191,19 @@ impl Report {
                 self.landed.pages += 1;
                 self.landed.samples += u64::from(*samples);
             }
-            Event::TokenRenewed => self.requests.token_renewals += 1,
+            Event::TokenRenewed => {
+                self.requests.token_renewals += 1;
+                self.lacks_token = false;
+            }
+            Event::NoToken { .. } => self.lacks_token = true,
             Event::Waited { cause: Wait::Quota, time } => self.requests.quota_waited_seconds += time.as_secs_f64(),
             Event::Waited { cause: Wait::Refusal, time } => {
                 self.requests.refusals_waited_seconds += time.as_secs_f64();
+            }
+            Event::Waited { cause: Wait::Outage, time } => self.requests.outages_waited_seconds += time.as_secs_f64(),
+            // Where the API gives none, that is an outage too.
+            Event::Waited { cause: Wait::Token, time } if self.lacks_token => {
+                self.requests.outages_waited_seconds += time.as_secs_f64();
             }
             Event::Published { date, name, samples, bytes, unreadable, unknown } => {
                 let (date, name) = (date.to_string(), (*name).to_owned());
@@ -205,7 +218,6 @@ impl Report {
             | Event::Fetching
             | Event::Refused { .. }
             | Event::Retry { .. }
-            | Event::NoToken { .. }
             | Event::SignedIn { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }

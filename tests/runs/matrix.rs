@@ -22,7 +22,7 @@ use crate::{
 
 const FAULTS: &str = include_str!("../FAULTS.md");
 
-/// Attempts at one page, and at a token, that a run makes by default.
+/// Attempts at one page that a run makes by default.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// How long a fault that strikes all requests goes on.
@@ -33,7 +33,7 @@ const SPELL: TimeDelta = TimeDelta::hours(1);
 enum Phase {
     /// The first request for a token.
     Token,
-    /// As many of them as a run makes at most.
+    /// All requests of an hour, from the first one on: longer than a run sits out that there is no token.
     TokenAlways,
     /// One request for the first page of a stay.
     FirstPage,
@@ -64,7 +64,7 @@ impl Phase {
         }
     }
 
-    /// Whether requests for tokens are struck, and no others.
+    /// Whether requests for tokens are struck, and no others that matter.
     fn is_of_tokens(self) -> bool {
         matches!(self, Self::Token | Self::TokenAlways)
     }
@@ -157,6 +157,14 @@ fn run_cell(row: &Row<'_>, phase: Phase, cell: &str, seed: u64) {
     if !phase.is_of_tokens() {
         check_counted(row, &life, strikes, &what);
     }
+    if first.exit == 75 && row.counted_as == Some("transient") {
+        let [outages, refusals] =
+            ["outages", "refusals"].map(|of| life.report["requests"][format!("{of}_waited_seconds")].as_f64());
+        assert!(
+            outages > Some(600.0) && refusals == Some(0.0),
+            "{what}: waited for outages {outages:?}, for refusals {refusals:?}"
+        );
+    }
     allow_repeats(&mut world, starts_over);
     check_ending(&world, &life, (&first, phase), &what);
     world.now = world.now.max(end_of_spell);
@@ -183,14 +191,13 @@ fn world_of(kind: FaultKind, phase: Phase, (first, next): (&Ending<'_>, &Ending<
     let is_of_tokens = matches!(kind, FaultKind::TokenUnavailable | FaultKind::TokenDenied | FaultKind::TokenOddLife);
     let whens = match phase {
         Phase::Token => vec![When::TokenRequest(1)],
-        Phase::TokenAlways => (1..=ATTEMPTS_MAX.into()).map(When::TokenRequest).collect(),
         Phase::FirstPage => vec![page(brief, 0, 1)],
         Phase::LaterPage => vec![page(&calm.stays[short], 100, 1)],
         Phase::OnePage => vec![page(&calm.stays[short], 100, if next.is_calm() { ATTEMPTS_MAX } else { u32::MAX })],
         Phase::Third => vec![When::Rate(1.0 / 3.0)],
-        Phase::All => {
+        Phase::TokenAlways | Phase::All => {
             // The token of such a run is asked for in its first second and holds.
-            let from_s = start_s + if is_of_tokens { 0 } else { 5 };
+            let from_s = start_s + if is_of_tokens || phase == Phase::TokenAlways { 0 } else { 5 };
             vec![When::Between { from_s, until_s: start_s + SPELL.num_seconds() }]
         }
     };

@@ -150,6 +150,7 @@ pub(super) struct Requests {
     pub(super) without_answer: u64,
     pub(super) token_renewals: u64,
     pub(super) refusals_waited_seconds: f64,
+    pub(super) outages_waited_seconds: f64,
     pub(super) quota_waited_seconds: f64,
     /// Requests sent for samples, of those that the quota allowed while this process fetched.
     pub(super) quota_used: Option<f64>,
