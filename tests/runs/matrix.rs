@@ -25,6 +25,9 @@ const FAULTS: &str = include_str!("../FAULTS.md");
 /// Attempts at one page that a run makes by default.
 const ATTEMPTS_MAX: u32 = 8;
 
+/// More requests for a token than a run makes while it sits an outage out.
+const TOKEN_TRIES_MAX: u64 = 400;
+
 /// How long a fault that strikes all requests goes on.
 const SPELL: TimeDelta = TimeDelta::hours(1);
 
@@ -33,7 +36,7 @@ const SPELL: TimeDelta = TimeDelta::hours(1);
 enum Phase {
     /// The first request for a token.
     Token,
-    /// All requests of an hour, from the first one on: longer than a run sits out that there is no token.
+    /// All requests for a token of one run, which sits that out for as long as an outage.
     TokenAlways,
     /// One request for the first page of a stay.
     FirstPage,
@@ -64,7 +67,7 @@ impl Phase {
         }
     }
 
-    /// Whether requests for tokens are struck, and no others that matter.
+    /// Whether requests for tokens are struck, and no others.
     fn is_of_tokens(self) -> bool {
         matches!(self, Self::Token | Self::TokenAlways)
     }
@@ -168,6 +171,10 @@ fn run_cell(row: &Row<'_>, phase: Phase, cell: &str, seed: u64) {
     allow_repeats(&mut world, starts_over);
     check_ending(&world, &life, (&first, phase), &what);
     world.now = world.now.max(end_of_spell);
+    if phase == Phase::TokenAlways && first.exit == 75 {
+        // However often the first run has asked, the fault is over.
+        world.serve_anew(settings(seed));
+    }
     let life = world.export();
     allow_repeats(&mut world, starts_over);
     check_ending(&world, &life, (&next, phase), &what);
@@ -195,9 +202,10 @@ fn world_of(kind: FaultKind, phase: Phase, (first, next): (&Ending<'_>, &Ending<
         Phase::LaterPage => vec![page(&calm.stays[short], 100, 1)],
         Phase::OnePage => vec![page(&calm.stays[short], 100, if next.is_calm() { ATTEMPTS_MAX } else { u32::MAX })],
         Phase::Third => vec![When::Rate(1.0 / 3.0)],
-        Phase::TokenAlways | Phase::All => {
+        Phase::TokenAlways => (1..=TOKEN_TRIES_MAX).map(When::TokenRequest).collect(),
+        Phase::All => {
             // The token of such a run is asked for in its first second and holds.
-            let from_s = start_s + if is_of_tokens || phase == Phase::TokenAlways { 0 } else { 5 };
+            let from_s = start_s + if is_of_tokens { 0 } else { 5 };
             vec![When::Between { from_s, until_s: start_s + SPELL.num_seconds() }]
         }
     };
