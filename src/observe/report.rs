@@ -83,9 +83,6 @@ pub struct Report {
     absentees: Vec<FailedStay>,
     #[serde(skip)]
     is_cut: bool,
-    /// Whether the API has given no access token when it was last asked for one.
-    #[serde(skip)]
-    lacks_token: bool,
     /// Whether the run was only to list: its stays are left to another one.
     #[serde(skip)]
     only_lists: bool,
@@ -129,7 +126,6 @@ impl Report {
             failures: Vec::new(),
             absentees: Vec::new(),
             is_cut: false,
-            lacks_token: false,
             only_lists: false,
         }
     }
@@ -193,16 +189,16 @@ impl Report {
             }
             Event::TokenRenewed => {
                 self.requests.token_renewals += 1;
-                self.lacks_token = false;
+                self.requests.lacks_token = false;
             }
-            Event::NoToken { .. } => self.lacks_token = true,
+            Event::NoToken { .. } => self.requests.lacks_token = true,
             Event::Waited { cause: Wait::Quota, time } => self.requests.quota_waited_seconds += time.as_secs_f64(),
             Event::Waited { cause: Wait::Refusal, time } => {
                 self.requests.refusals_waited_seconds += time.as_secs_f64();
             }
             Event::Waited { cause: Wait::Outage, time } => self.requests.outages_waited_seconds += time.as_secs_f64(),
             // Where the API gives none, that is an outage too.
-            Event::Waited { cause: Wait::Token, time } if self.lacks_token => {
+            Event::Waited { cause: Wait::Token, time } if self.requests.lacks_token => {
                 self.requests.outages_waited_seconds += time.as_secs_f64();
             }
             Event::Published { date, name, samples, bytes, unreadable, unknown } => {

@@ -17,6 +17,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek, Write},
     ops::Range,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{TryStreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, TryStreamExt as _, future::BoxFuture};
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, HeaderValue, ObjectStore, ObjectStoreExt as _,
     PutMode, PutOptions, PutPayload, RetryConfig,
@@ -36,7 +37,6 @@ use object_store::{
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
-    task::spawn,
     time::timeout,
 };
 
@@ -387,16 +387,13 @@ impl Sender {
     /// be made of.
     fn wait_for<T: Send + 'static>(&self, work: BoxFuture<'static, T>) -> Result<T, BucketError> {
         let (sender, receiver) = sync_channel(1);
-        self.runtime.spawn(async move { drop(sender.send(spawn(work).await)) });
-        let no_answer = || BucketError::new(Trouble::Other, "a request has ended without an answer");
-        match receiver.recv().map_err(|_| no_answer())? {
-            Ok(done) => Ok(done),
-            Err(ended) => {
-                let why = ended.try_into_panic().map_err(|_| no_answer())?;
-                let said = format!("no request can be made of these settings and credentials: {}", text_of(&*why));
-                Err(BucketError::new(Trouble::Setup, said))
-            }
-        }
+        let work = AssertUnwindSafe(work).catch_unwind();
+        self.runtime.spawn(async move { drop(sender.send(work.await)) });
+        let no_answer = |_| BucketError::new(Trouble::Other, "a request has ended without an answer");
+        receiver.recv().map_err(no_answer)?.map_err(|panic| {
+            let said = format!("no request can be made of these settings and credentials: {}", text_of(&*panic));
+            BucketError::new(Trouble::Setup, said)
+        })
     }
 }
 

@@ -154,6 +154,9 @@ pub(super) struct Requests {
     pub(super) quota_waited_seconds: f64,
     /// Requests sent for samples, of those that the quota allowed while this process fetched.
     pub(super) quota_used: Option<f64>,
+    /// Whether the API has given no access token when it was last asked for one.
+    #[serde(skip)]
+    pub(super) lacks_token: bool,
 }
 
 /// Requests to one endpoint.

@@ -12,17 +12,14 @@ use std::{
 use async_trait::async_trait;
 use object_store::{
     CredentialProvider,
-    aws::{AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider},
+    aws::{AwsCredential, AwsCredentialProvider},
 };
 
 use super::{
     secrets::Secrets,
-    surroundings::{Surroundings, is_plain, name_of},
+    surroundings::{Surroundings, TOKEN_FILE, is_plain, name_of},
 };
 use crate::store::bucket::{BucketError, Trouble};
-
-/// The variable that names the container's token.
-const TOKEN_FILE: AmazonS3ConfigKey = AmazonS3ConfigKey::ContainerAuthorizationTokenFile;
 
 /// What gives credentials, each time that some are needed.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl Checked {
         Self {
             given: Arc::clone(given),
             secrets: Arc::clone(secrets),
-            token_file: surroundings.value(TOKEN_FILE).map(PathBuf::from),
+            token_file: surroundings.token_file().map(PathBuf::from),
             was_given: AtomicBool::new(false),
         }
     }

@@ -99,9 +99,11 @@ impl Service {
     fn keep_secrets(&self, request: &HttpRequest) {
         let sent = SECRET_HEADERS.iter().filter_map(|name| request.headers().get(*name)?.to_str().ok());
         sent.filter(|value| !value.starts_with(SIGNED)).for_each(|value| self.secrets.keep(value));
-        if let Ok(url) = request.uri().to_string().parse::<url::Url>() {
-            let identity = url.query_pairs().find(|(name, _)| name == "WebIdentityToken");
-            identity.into_iter().for_each(|(_, token)| self.secrets.keep(&token));
+        let query = request.uri().query().unwrap_or_default();
+        if let Some((_, token)) =
+            url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "WebIdentityToken")
+        {
+            self.secrets.keep(&token);
         }
     }
 }

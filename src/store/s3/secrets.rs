@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn what_a_store_quotes_is_told_without_secrets() {
         let secrets = Secrets::default();
-        ["SECRETCANARY", "token+canary=\n", "a", "SECRETCANARY"].into_iter().for_each(|secret| secrets.keep(secret));
+        for secret in ["SECRETCANARY", "token+canary=\n", "a", "SECRETCANARY"] {
+            secrets.keep(secret);
+        }
         let said = "denied: AWS4-HMAC-SHA256 Credential=AKIA/20250401/x, SignedHeaders=host, Signature=0af token+canary= SECRETCANARY a";
         let told =
             "denied: AWS4-HMAC-SHA256 Credential=[secret], SignedHeaders=host, Signature=[secret] [secret] [secret] a";

@@ -31,6 +31,17 @@ const VARIABLES: [(&str, Key); 13] = [
 /// Variables by which the tools of AWS reach another store. vcq writes where its configuration says, and nowhere else.
 const OTHER_STORES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
+/// Those that name whoever gives credentials, in their order, and who that is in words for people.
+const GIVERS: [(Key, &str); 4] = [
+    (Key::AccessKeyId, "the environment"),
+    (Key::WebIdentityTokenFile, "the web identity"),
+    (Key::ContainerCredentialsRelativeUri, "the container"),
+    (Key::ContainerCredentialsFullUri, "the container"),
+];
+
+/// The variable that names the container's token.
+pub(super) const TOKEN_FILE: Key = Key::ContainerAuthorizationTokenFile;
+
 /// Variables of which the first is of no use without the second.
 const PAIRS: [(Key, Key); 4] = [
     (Key::AccessKeyId, Key::SecretAccessKey),
@@ -89,14 +100,38 @@ impl Surroundings {
 
     /// Who gives credentials, in words for people; none: nothing but the instance can give any.
     pub(super) fn giver(&self) -> Option<String> {
-        let givers = [
-            (Key::AccessKeyId, "the environment"),
-            (Key::WebIdentityTokenFile, "the web identity"),
-            (Key::ContainerCredentialsRelativeUri, "the container"),
-            (Key::ContainerCredentialsFullUri, "the container"),
-        ];
-        let (key, giver) = givers.into_iter().find(|(key, _)| self.value(*key).is_some())?;
-        Some(format!("{giver} ({})", name_of(key)))
+        let giver = self.giver_key()?;
+        let words = GIVERS.iter().find(|(key, _)| *key == giver).map_or("", |(_, words)| words);
+        Some(format!("{words} ({})", name_of(giver)))
+    }
+
+    /// The file of the container's token, where credentials are asked for with that.
+    pub(super) fn token_file(&self) -> Option<&str> {
+        self.value(TOKEN_FILE).filter(|_| self.giver_key() == Some(Key::ContainerCredentialsFullUri))
+    }
+
+    /// The variable that names whoever gives credentials: the first one that is set.
+    fn giver_key(&self) -> Option<Key> {
+        let keys = [Key::AccessKeyId, Key::SecretAccessKey];
+        if keys.iter().any(|key| self.value(*key).is_some()) {
+            return Some(Key::AccessKeyId);
+        }
+        GIVERS.iter().map(|(key, _)| *key).find(|key| self.value(*key).is_some())
+    }
+
+    /// Whether anything is made of a variable: not of those of another giver.
+    fn is_used(&self, key: Key) -> bool {
+        let giver = match key {
+            Key::AccessKeyId | Key::SecretAccessKey | Key::Token => Some(Key::AccessKeyId),
+            Key::WebIdentityTokenFile | Key::RoleArn | Key::RoleSessionName | Key::StsEndpoint => {
+                Some(Key::WebIdentityTokenFile)
+            }
+            Key::ContainerCredentialsFullUri | TOKEN_FILE => Some(Key::ContainerCredentialsFullUri),
+            Key::ContainerCredentialsRelativeUri => Some(key),
+            Key::MetadataEndpoint => None,
+            _ => return true,
+        };
+        self.giver_key() == giver
     }
 
     /// Makes sure that requests can be made of it, and that it sends nothing to where it does not belong.
@@ -110,7 +145,7 @@ impl Surroundings {
                 "the variable {name} names a store, and the configuration none: set `store.endpoint` to it, or unset the variable"
             ));
         }
-        for (key, value) in &self.values {
+        for (key, value) in self.values.iter().filter(|(key, _)| self.is_used(*key)) {
             if !is_plain(value) {
                 return refused(&format!(
                     "the variable {} holds a line end or another character that no request can carry",
@@ -122,7 +157,7 @@ impl Surroundings {
             }
         }
         for (one, other) in PAIRS {
-            if self.value(one).is_some() && self.value(other).is_none() {
+            if self.is_used(one) && self.value(one).is_some() && self.value(other).is_none() {
                 return refused(&format!("the variable {} is set, and {} is not", name_of(one), name_of(other)));
             }
         }
@@ -145,7 +180,10 @@ pub(super) fn is_plain(text: &str) -> bool {
 }
 
 /// What a variable holds, in words and as a check.
-fn rule_of(key: Key) -> Option<(&'static str, fn(&str) -> bool)> {
+type Rule = (&'static str, fn(&str) -> bool);
+
+/// The rule of a variable, if it has one.
+fn rule_of(key: Key) -> Option<Rule> {
     Some(match key {
         Key::Region | Key::DefaultRegion => ("region such as `eu-central-1`", is_region),
         Key::StsEndpoint => ("https URL", |text| address(text).is_some_and(|url| url.scheme() == "https")),
@@ -220,6 +258,20 @@ mod tests {
             let checked = checked(&[(name, value)], &ObjectStores::default());
             assert_eq!(checked.is_ok(), is_taken, "{name}={value}: {checked:?}");
             assert!(checked.err().is_none_or(|said| said.contains(name)), "{name}={value}");
+        }
+    }
+
+    /// A container may have variables of another way than the one that is taken.
+    #[test]
+    fn what_nothing_is_made_of_is_not_looked_at() {
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        for (name, value) in [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
+            ("AWS_METADATA_ENDPOINT", "nonsense"),
+        ] {
+            let variables = [&keys[..], &[(name, value)]].concat();
+            assert_eq!(checked(&variables, &ObjectStores::default()), Ok(()), "{name}");
         }
     }
 
