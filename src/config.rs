@@ -183,7 +183,7 @@ impl Layers {
             rate: self.check_rate()?,
             retry: Retry {
                 attempts_max: self.integer("retry.attempts_max", "a number from 1 to 100", 1..=100)?,
-                outage_max: self.duration("retry.outage_max", "a duration of 1m to 7d", "1m", "7d")?,
+                outage_max: self.duration("retry.outage_max", "a duration of 0s to 7d", "0s", "7d")?,
                 stop_on_anomaly: self.flag("retry.stop_on_anomaly")?,
             },
             discover: self.check_discover()?,

@@ -330,6 +330,8 @@ pub enum Wait {
     Quota,
     /// The end of the API's refusal.
     Refusal,
+    /// The end of an outage.
+    Outage,
     /// A fault's backoff.
     Backoff,
     /// An access token.
@@ -344,6 +346,7 @@ impl Wait {
         match self {
             Self::Quota => "the quota",
             Self::Refusal => "a refusal to end",
+            Self::Outage => "an outage to end",
             Self::Backoff => "another attempt",
             Self::Token => "an access token",
             Self::Answers => "answers",

@@ -265,6 +265,7 @@ impl<'a> Loop<'a> {
             let turn = self.tokens.is_ready(now).then(|| track.pace.turn(now));
             let later = match turn {
                 Some(Turn::Quota(at)) => Some((Wait::Quota, at)),
+                Some(Turn::Gate(at)) if self.outage.is_on() => Some((Wait::Outage, at)),
                 Some(Turn::Gate(at)) => Some((Wait::Refusal, at)),
                 Some(Turn::Now) | None => None,
             };

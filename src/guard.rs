@@ -20,6 +20,11 @@ pub fn guarded<T, E>(damaged: E, read: impl FnOnce() -> Result<T, E>) -> Result<
     result.unwrap_or(Err(damaged))
 }
 
+/// Panics of this thread become errors from now on, by whoever waits for what it does.
+pub fn guard_thread() {
+    GUARDED.set(true);
+}
+
 /// From now on nothing is printed of a panic that becomes an error; of others what was printed before.
 pub fn silence_guarded_panics() {
     let print = panic::take_hook();

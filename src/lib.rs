@@ -30,8 +30,8 @@
 //!   environment or opens a file.
 //! - Production code does not know the [`simulator`]; only commands do. The simulator shares no code with the pacer, the
 //!   classifier or the unit reader, so that it can convict them.
-//! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport` names reqwest, only `fetch/pace.rs` names
-//!   governor, only `store/s3.rs` names `object_store`, only `store/table` names `delta_kernel`, and only [`journal`] speaks SQL.
+//! - Only [`feishu`] knows the vendor's protocol, only `feishu/transport` and `store/s3/http.rs` name reqwest, only
+//!   `fetch/pace.rs` names governor, only `store/s3` names `object_store`, only `store/table` names `delta_kernel`, and only [`journal`] speaks SQL.
 
 pub mod access;
 pub mod archive;

@@ -23,7 +23,10 @@ pub struct BucketPlace {
 
 /// What a place is called in rules for people.
 pub const PLACE_RULE: &str = "a folder's path other than `/`, or `s3://BUCKET/PREFIX` with letters, digits, `-`, `_`, `.` and \
-                              `=` (so for OSS, COS, TOS and MinIO too, with `store.endpoint`)";
+                              `=`, and no part of which begins with `date=` or `_delta_log` (so for OSS, COS, TOS and MinIO too, with `store.endpoint`)";
+
+/// What a part of a prefix does not begin with: readers would take the dataset for a date or for the log of another one.
+const PARTS_OF_DATASETS: [&str; 2] = ["date=", "_delta_log"];
 
 /// The longest prefix, in characters: a folder of this machine is named after the place.
 const PREFIX_CHARS_MAX: usize = 160;
@@ -38,7 +41,10 @@ impl Place {
             return BucketPlace::parse(address).map(Self::Bucket);
         }
         let folder = PathBuf::from(text);
-        let is_folder = !text.contains("://") && !text.contains('\0') && folder.file_name().is_some();
+        // With a slash too few it is no address, and hardly a folder that anybody wants.
+        let is_scheme = |scheme: &str| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        let is_address = text.split_once(":/").is_some_and(|(scheme, _)| is_scheme(scheme)) || text.contains("://");
+        let is_folder = !is_address && !text.contains('\0') && folder.file_name().is_some();
         is_folder.then_some(Self::Folder(folder))
     }
 
@@ -73,6 +79,7 @@ impl BucketPlace {
         let is_part = |part: &str| {
             !part.is_empty()
                 && part.chars().any(|c| c != '.')
+                && !PARTS_OF_DATASETS.iter().any(|of| part.starts_with(of))
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.=".contains(c))
         };
         let is_prefix = prefix.len() <= PREFIX_CHARS_MAX && prefix.split('/').all(is_part);
@@ -139,7 +146,14 @@ mod tests {
         for (text, shown) in [
             ("quality", Some("quality")),
             ("/data/quality", Some("/data/quality")),
-            ("s3:/data", Some("s3:/data")),
+            ("s3:/data", None),
+            ("oss:/data", None),
+            ("./s3:/data", Some("./s3:/data")),
+            ("s3://lake/_delta_log", None),
+            ("s3://lake/quality/_delta_log", None),
+            ("s3://lake/date=2025-04-01", None),
+            ("s3://lake/date=2025-04-01/quality", None),
+            ("s3://lake/update=daily/quality", Some("s3://lake/update=daily/quality")),
             ("s3://lake/quality", Some("s3://lake/quality")),
             ("s3://lake.of-us/vcq/quality/", Some("s3://lake.of-us/vcq/quality")),
             ("s3://lake/layer=bronze/quality", Some("s3://lake/layer=bronze/quality")),

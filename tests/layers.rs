@@ -37,7 +37,7 @@ const IMPURE: [&str; 12] = [
 
 /// Libraries, and the places that name each.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("reqwest", &["feishu/transport"]),
+    ("reqwest", &["feishu/transport", "store/s3/http"]),
     ("governor", &["fetch/pace"]),
     ("rusqlite", &["journal"]),
     ("indicatif", &["observe/"]),

@@ -100,6 +100,7 @@ fn vcq(home: &Path, url: &str, line: &str) -> Command {
     command.current_dir(home).args(line.split(' ')).env_clear().stdin(Stdio::null());
     command.envs([("VCQ_APP_ID", "cli_canary"), ("VCQ_APP_SECRET", "secret"), ("VCQ_API_BASE_URL", url)]);
     command.envs([("VCQ_RATE_REQUESTS_PER_MINUTE", "10000"), ("VCQ_RETRY_ATTEMPTS_MAX", "1")]);
+    command.env("VCQ_RETRY_OUTAGE_MAX", "0s");
     command
 }
 

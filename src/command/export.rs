@@ -2,6 +2,7 @@
 
 mod account;
 mod end;
+mod markers;
 mod publishing;
 mod refresh;
 mod run;
@@ -13,7 +14,7 @@ use std::{cell::Cell, path::PathBuf};
 
 pub use self::until::until;
 use self::{
-    account::{Account, Published},
+    account::{Account, Closed, Published},
     end::End,
     run::Run,
     spot_check::spot_check,
@@ -83,15 +84,16 @@ pub struct Conclusion {
     pub exit_code: ExitCode,
     /// What a person has to do, if anything.
     pub hint: Option<String>,
-    /// What went wrong after the run had begun, if something did: the report tells what was done all the same.
-    pub failure: Option<Error>,
+    /// What went wrong after the run had begun, the gravest first: the report tells what was done all the same.
+    pub failures: Vec<Error>,
 }
 
 /// Runs one export to its end, or to where it has to stop.
 ///
 /// # Errors
 ///
-/// If the run could not begin, or its account could not be written. What has landed stays landed.
+/// If the run could not begin, or the journal cannot say what became of it. What has landed stays landed. That its report, its rejects
+/// or its markers cannot be written is the failure of a [`Conclusion`], which has the account all the same.
 pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusion, Error> {
     let account = Account::begin(task, around);
     let may_have_sent = Cell::new(false);
@@ -100,20 +102,51 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
         account.take(&event);
         (around.observe)(event);
     };
-    let config = around.config;
     let task = &Export { manifests: task.manifests.listed()?, ..task.clone() };
     let mut rejects = prepare(task, around)?;
-    let publisher = Publisher::of(&around.start.stores(config), config)?;
-    let mut journal = begin(task, around, &publisher, &emit)?;
+    let publisher = Publisher::of(&around.start.stores(around.config), around.config)?;
+    let journal = begin(task, around, &publisher, &emit)?;
     let published_before = Published::by_now(&journal)?;
+    let run = Run::new(task, around, publisher, &emit);
+    let mut worked = work(&run, journal, &mut rejects, (task, around, &may_have_sent)).await?;
+    let checked = check_some(&worked, &run, task, around);
+    if matches!(worked.end.ended, Ok(Ended::Complete)) {
+        keep_sign_in(around, &emit).await;
+    }
+    let who = (around.asker.app_id(), around.config.api.user_id_type);
+    if let Some(why) = worked.end.stopped(who).filter(|_| !account.is_stopped()) {
+        emit(Event::Stopping { why: &why });
+    }
+    tell_discovered(&mut worked.journal, task, around, &emit)?;
+    let tally = worked.journal.tally()?;
+    emit(Event::Tallied { tally: &tally });
+    let how = (worked.end.is_cut, run.fetched_for());
+    let closed = account.close(&worked.journal, task, &published_before, &mut rejects, how)?;
+    Ok(conclude(closed, worked.end, checked, (task, around)))
+}
+
+/// What is left of a run once it has worked.
+struct Worked {
+    journal: Journal,
+    end: End,
+}
+
+/// Queues, fetches and publishes; what comes to an error on the way is part of how the run ends.
+///
+/// # Errors
+///
+/// If nothing has been spent and nothing could be queued: there is nothing else to tell.
+async fn work(
+    run: &Run<'_>,
+    mut journal: Journal,
+    rejects: &mut Rejects,
+    (task, around, may_have_sent): (&Export, &Surroundings<'_>, &Cell<bool>),
+) -> Result<Worked, Error> {
     // What may have to wait for its writer has nothing to land yet.
     let on_disk = task.manifests.are_on_disk().then(|| around.start.hold());
-    let run = Run::new(task, around, publisher, &emit);
     let mut queue = journal.another()?;
-    let (enqueued, fetched) =
-        tokio::join!(biased; run.enqueue(&mut journal, &mut rejects), run.fetch_queued(&mut queue));
+    let (enqueued, fetched) = tokio::join!(biased; run.enqueue(&mut journal, rejects), run.fetch_queued(&mut queue));
     let enqueued = match enqueued {
-        // Nothing has been spent, and nothing of this run is settled: there is nothing else to tell.
         Err(error) if !may_have_sent.get() => return Err(error),
         enqueued => enqueued,
     };
@@ -126,70 +159,81 @@ pub async fn export(task: &Export, around: &Surroundings<'_>) -> Result<Conclusi
     if matches!(settled, Ok(Ended::Complete)) && enqueued.is_ok() {
         journal.served()?;
     }
-    let (mut journal, rest) = run.publish_rest(journal).await;
-    let is_cut = enqueued.is_err();
-    let end = End::of(enqueued, settled, rest);
+    let (journal, rest) = run.publish_rest(journal).await;
+    Ok(Worked { journal, end: End::of(enqueued, settled, rest) })
+}
+
+/// Looks at some of what earlier runs have published, if this is a night that has come to its end.
+fn check_some(
+    worked: &Worked,
+    run: &Run<'_>,
+    task: &Export,
+    around: &Surroundings<'_>,
+) -> Result<Option<SpotCheck>, Error> {
     let is_night = task.lane == Lane::Nightly && task.fetches_samples;
-    let checked = if is_night && matches!(end.ended, Ok(Ended::Complete)) {
-        spot_check(&journal, run.publisher(), around)
-    } else {
-        Ok(None)
-    };
-    let (spot_check, found) = match checked {
+    if !is_night || !matches!(worked.end.ended, Ok(Ended::Complete)) {
+        return Ok(None);
+    }
+    spot_check(&worked.journal, run.publisher(), around)
+}
+
+/// Keeps the sign-in alive for the next run, and tells when it ends.
+async fn keep_sign_in(around: &Surroundings<'_>, emit: Emit<'_>) {
+    if around.asker.keep(around.transport, around.start).await {
+        emit(Event::TokenRenewed);
+    }
+    if let Some(ends) = around.asker.ends() {
+        let (unless_renewed, at_the_latest) = (ends.unless_renewed, ends.at_the_latest);
+        emit(Event::SignedIn { unless_renewed, at_the_latest });
+    }
+}
+
+/// Writes what is kept of a run, whatever of it cannot be written: the report first, for jobs read it when they see a marker; then
+/// the markers; then the history, which has the exit code.
+fn conclude(
+    closed: Closed,
+    end: End,
+    checked: Result<Option<SpotCheck>, Error>,
+    (task, around): (&Export, &Surroundings<'_>),
+) -> Conclusion {
+    let config = around.config;
+    let Closed { mut report, exit_code, unwritten } = closed;
+    let (check, found) = match checked {
         Ok(check) => {
             let problems = check.as_ref().and_then(SpotCheck::problems);
             (check, problems.map(Error::SpotCheck))
         }
         Err(error) => (None, Some(error)),
     };
+    report.spot_checked(check);
     let who = (around.asker.app_id(), config.api.user_id_type);
-    if matches!(end.ended, Ok(Ended::Complete)) {
-        if around.asker.keep(around.transport, around.start).await {
-            emit(Event::TokenRenewed);
-        }
-        if let Some(ends) = around.asker.ends() {
-            let (unless_renewed, at_the_latest) = (ends.unless_renewed, ends.at_the_latest);
-            emit(Event::SignedIn { unless_renewed, at_the_latest });
-        }
-    }
-    if let Some(why) = end.stopped(who).filter(|_| !account.is_stopped()) {
-        emit(Event::Stopping { why: &why });
-    }
-    tell_discovered(&mut journal, task, around, &emit)?;
-    let tally = journal.tally()?;
-    emit(Event::Tallied { tally: &tally });
-    let fetched_for = run.fetched_for();
-    let (mut report, counted) =
-        account.close(&journal, task, &published_before, &mut rejects, (is_cut, fetched_for))?;
-    let (exit_code, hint) = end.exit(counted, task.planned_end, who);
-    report.spot_checked(spot_check);
-    let (exit_code, hint) = match (&found, exit_code) {
-        // What is damaged is not looked at again for weeks: nobody may miss it.
-        (Some(error), ExitCode::Complete | ExitCode::SomeFailed | ExitCode::Again) => {
+    let (exit_code, hint) = end.exit(exit_code, task.planned_end, who);
+    // What is damaged is not looked at again for weeks: nobody may miss it.
+    let (exit_code, hint) = with_failure(found.as_ref(), exit_code, hint);
+    let (exit_code, hint) = with_failure(unwritten.as_ref(), exit_code, hint);
+    report.exit_with(exit_code);
+    let unreported = write_report(task, &report).err();
+    let (exit_code, hint) = with_failure(unreported.as_ref(), exit_code, hint);
+    let unmarked = markers::put(&report, config).err();
+    let (exit_code, hint) = with_failure(unmarked.as_ref(), exit_code, hint);
+    report.exit_with(exit_code);
+    let command = if task.fetches_samples { "export" } else { "discover" };
+    let unrecorded = runs::record(config, command, task.lane, (&report, task.report.clone())).err();
+    let (exit_code, hint) = with_failure(unrecorded.as_ref(), exit_code, hint);
+    report.exit_with(exit_code);
+    let failures = [end.ended.err(), end.besides, found, unwritten, unreported, unmarked, unrecorded];
+    Conclusion { report, exit_code, hint, failures: failures.into_iter().flatten().collect() }
+}
+
+/// What a run exits with, and what a person has to do, where `failure` has happened besides: what somebody has to mend, and a signal,
+/// say more.
+fn with_failure(failure: Option<&Error>, exit_code: ExitCode, hint: Option<String>) -> (ExitCode, Option<String>) {
+    match (failure, exit_code) {
+        (Some(error), ExitCode::Complete | ExitCode::SomeFailed | ExitCode::Again | ExitCode::Planned) => {
             (ExitCode::Disk, error.hint().or(hint))
         }
         _ => (exit_code, hint),
-    };
-    report.exit_with(exit_code);
-    write_report(task, &report)?;
-    let command = if task.fetches_samples { "export" } else { "discover" };
-    let unmarked = mark_complete(&report, config)
-        .and_then(|()| runs::record(config, command, task.lane, (&report, task.report.clone())))
-        .err();
-    let exit_code = if unmarked.is_some() && exit_code == ExitCode::Complete { ExitCode::Disk } else { exit_code };
-    Ok(Conclusion { report, exit_code, hint, failure: end.ended.err().or(end.besides).or(found).or(unmarked) })
-}
-
-/// Puts the markers of the run's complete dates in place, and takes those of the others away.
-fn mark_complete(report: &Report, config: &Config) -> Result<(), Error> {
-    let Some(folder) = &config.complete_markers else { return Ok(()) };
-    let marker = |date| folder.join(format!("date={date}")).join("_SUCCESS");
-    let (complete, others) = report.dates_by_completeness();
-    for date in complete {
-        file::prepare(&marker(date))?;
-        file::replace(&marker(date), Readers::Everybody, &[])?;
     }
-    others.into_iter().map(marker).filter(|marker| marker.exists()).try_for_each(|marker| file::remove(&marker))
 }
 
 /// Tells what has been discovered, whichever process asked for it.
@@ -240,6 +284,7 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: 
         }
     }
     task.refresh.map(|dates| refresh::check(&journal, publishing.as_ref(), dates)).transpose()?;
+    markers::take_back(&journal, around.config)?;
     journal.own_none()?;
     Ok(journal)
 }

@@ -87,7 +87,7 @@ impl Notice {
                 let verdict = conclusion.report.verdict().to_string();
                 lines.extend(verdict.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")));
                 lines.extend(conclusion.report.stopped().map(|why| format!("stopped early: {}", Printable(why))));
-                lines.extend(conclusion.failure.as_ref().map(|error| Chain(error).to_string()));
+                lines.extend(conclusion.failures.iter().map(|error| Chain(error).to_string()));
                 conclusion.hint.clone()
             }
             Err(error) => {

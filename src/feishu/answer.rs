@@ -247,7 +247,10 @@ fn said_unreadable(answer: &Answer) -> Said {
     let redirect = answer.location.as_deref().map(|to| format!(", redirect to `{}` not followed", printable(to)));
     let body = title_of_page(&answer.body).map_or_else(
         || format!("a body of {} bytes that is not the documented JSON", answer.body.len()),
-        |title| format!("an HTML page instead of JSON (`{title}`)"),
+        |title| match title {
+            title if title.is_empty() => "an HTML page without a title instead of JSON".into(),
+            title => format!("an HTML page instead of JSON (`{title}`)"),
+        },
     );
     let text = format!("HTTP {} with {body}{}", answer.status, redirect.unwrap_or_default());
     Said { text, log_id: log_id(answer) }

@@ -36,11 +36,11 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What was said, for log lines.
+    /// What was said, for log lines, and where no answer came, what to look at.
     pub fn why(&self) -> String {
         match self {
             Self::Transient(said) | Self::Denied(said, _) => format!("no access token: {said}"),
-            Self::NoWay(error) => format!("no access token: {error}"),
+            Self::NoWay(error) => format!("no access token: {error}; {}", error.remedy()),
         }
     }
 }

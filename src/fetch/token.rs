@@ -76,9 +76,9 @@ impl<'a> Tokens<'a> {
     /// If this machine cannot keep it; what the API says is how the run ends.
     pub(super) async fn renew(&mut self) -> Result<Result<bool, Ended>, Error> {
         let terms = self.terms;
-        let patience = if self.generation == 0 { Patience::Attempts } else { Patience::Outage };
+        let is_first = self.generation == 0;
         let refused = &self.refused;
-        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms, patience, refused.clone())));
+        let renewal = self.renewal.get_or_insert_with(|| Box::pin(request_token(terms, is_first, refused.clone())));
         let renewed = renewal.await;
         self.renewal = None;
         let token = match renewed {
@@ -111,20 +111,12 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// How long faults of the token endpoint are borne.
-#[derive(Clone, Copy)]
-enum Patience {
-    /// As long as for a page: a run that never had a token may be set up wrongly.
-    Attempts,
-    /// As long as an outage of the API.
-    Outage,
-}
-
-/// Asks for a token, again after each fault that passes. What keeps every answer away from the start on does not.
-async fn request_token(terms: &Terms<'_>, patience: Patience, refused: Option<SecretString>) -> Result<Token, NoToken> {
+/// Asks for a token, again after each fault that passes, for as long as an outage is sat out. What keeps every answer away from the
+/// start on, before there was a first token, may not pass.
+async fn request_token(terms: &Terms<'_>, is_first: bool, refused: Option<SecretString>) -> Result<Token, NoToken> {
     let mut jitter = StdRng::seed_from_u64(terms.start.seed);
     let mut attempts = 0;
-    let mut is_start = matches!(patience, Patience::Attempts);
+    let mut is_start = is_first;
     let began = Instant::now();
     loop {
         let error = match terms.asker.token(terms.transport, terms.start, refused.as_ref()).await {
@@ -140,12 +132,8 @@ async fn request_token(terms: &Terms<'_>, patience: Patience, refused: Option<Se
         attempts += 1;
         let wait = match &error {
             TokenError::Transient(_) | TokenError::NoWay(_) => {
-                let attempts_max = match patience {
-                    Patience::Attempts => terms.config.retry.attempts_max,
-                    Patience::Outage if began.elapsed() < terms.config.retry.outage_max => u32::MAX,
-                    Patience::Outage => 0,
-                };
-                retry::backoff(attempts, attempts_max, jitter.random())
+                let is_sat_out = began.elapsed() < terms.config.retry.outage_max;
+                retry::backoff(attempts, if is_sat_out { u32::MAX } else { 0 }, jitter.random())
             }
             TokenError::Denied(..) => None,
         };

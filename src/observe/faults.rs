@@ -18,7 +18,10 @@ const KINDS_MAX: usize = 16;
 pub(super) struct Faults {
     kinds: BTreeMap<String, Kind>,
     told: Option<Instant>,
+    /// Those of the minute that runs.
     recent: u64,
+    /// Those of the minute before, if that was one of faults.
+    before: u64,
 }
 
 /// Faults that the API gives the same code, or whose texts differ in numbers alone.
@@ -49,9 +52,9 @@ impl Faults {
         }
     }
 
-    /// How many there were since they were last told, the first of a kind too.
+    /// How many there were in a minute of late, the first of a kind too: of the one that runs, or of the whole one before it.
     pub(super) fn in_last_minute(&self) -> u64 {
-        self.recent
+        self.recent.max(self.before)
     }
 
     fn told_at(&mut self, event: &Event<'_>, now: Instant) -> Vec<Told> {
@@ -72,7 +75,7 @@ impl Faults {
         }
         if now.saturating_duration_since(*self.told.get_or_insert(now)) >= EVERY {
             self.told = Some(now);
-            self.recent = 0;
+            self.before = std::mem::take(&mut self.recent);
             let more = self.kinds.values_mut().filter(|kind| kind.count > 0);
             told.extend(more.map(|kind| Told::More(std::mem::take(&mut kind.count), kind.last.clone())));
         }
@@ -104,7 +107,9 @@ mod tests {
         assert_eq!(faults.told_at(&fault("HTTP 503 of 7 bytes"), at(59)), []);
         assert_eq!(faults.in_last_minute(), 4);
         assert_eq!(faults.told_at(&Event::TokenRenewed, at(60)), [Told::More(2, "HTTP 503 of 7 bytes".into())]);
+        assert_eq!(faults.in_last_minute(), 4, "the line that says how far a run is comes at the end of a minute");
         assert_eq!(faults.told_at(&Event::TokenRenewed, at(200)), [], "a minute without faults is not told");
+        assert_eq!(faults.in_last_minute(), 0);
         assert_eq!(faults.told_at(&fault("refused"), at(201)), []);
         assert_eq!(faults.told_at(&Event::TokenRenewed, at(260)), [Told::More(1, "refused".into())]);
     }

@@ -187,10 +187,19 @@ impl Report {
                 self.landed.pages += 1;
                 self.landed.samples += u64::from(*samples);
             }
-            Event::TokenRenewed => self.requests.token_renewals += 1,
+            Event::TokenRenewed => {
+                self.requests.token_renewals += 1;
+                self.requests.lacks_token = false;
+            }
+            Event::NoToken { .. } => self.requests.lacks_token = true,
             Event::Waited { cause: Wait::Quota, time } => self.requests.quota_waited_seconds += time.as_secs_f64(),
             Event::Waited { cause: Wait::Refusal, time } => {
                 self.requests.refusals_waited_seconds += time.as_secs_f64();
+            }
+            Event::Waited { cause: Wait::Outage, time } => self.requests.outages_waited_seconds += time.as_secs_f64(),
+            // Where the API gives none, that is an outage too.
+            Event::Waited { cause: Wait::Token, time } if self.requests.lacks_token => {
+                self.requests.outages_waited_seconds += time.as_secs_f64();
             }
             Event::Published { date, name, samples, bytes, unreadable, unknown } => {
                 let (date, name) = (date.to_string(), (*name).to_owned());
@@ -205,7 +214,6 @@ impl Report {
             | Event::Fetching
             | Event::Refused { .. }
             | Event::Retry { .. }
-            | Event::NoToken { .. }
             | Event::SignedIn { .. }
             | Event::Restarted { .. }
             | Event::Settled { .. }

@@ -74,8 +74,10 @@ pub enum Entry {
 pub enum Trouble {
     /// There is an object under the key.
     Taken,
-    /// There is no such bucket.
+    /// There is no such bucket, or it is somewhere else.
     NoBucket,
+    /// What answers is no object store.
+    NoStore,
     /// There is no object under the key that was to be read.
     Gone,
     /// The store does not know these credentials, or does not let them do this.
@@ -120,6 +122,10 @@ impl BucketError {
             Trouble::Taken | Trouble::Refused | Trouble::Other => None,
             Trouble::Gone => Some("run again: it may have been replaced while it was read"),
             Trouble::NoBucket => Some("create the bucket, or correct its name, `store.endpoint` or `store.region`"),
+            Trouble::NoStore => Some(
+                "this is no object store: correct `store.endpoint` (a console or a portal answers there, or a proxy; a store's own \
+                 console has another port)",
+            ),
             Trouble::Denied => Some(
                 "let the credentials read, list, put and delete objects under this prefix; with a wrong clock, or a wrong \
                  `store.region`, a store denies too",

@@ -1,15 +1,23 @@
-//! Buckets of S3 and of what speaks like it. The one place that names `object_store`.
+//! Buckets of S3 and of what speaks like it. With its folder the one place that names `object_store`.
 //!
 //! The dataset's side waits for each answer; requests are sent by a thread of each bucket's own, so that it does not matter
 //! whether whoever waits is itself within a runtime. Credentials are found by `object_store`: in the environment, by a web
-//! identity, from the container or from the instance; they are neither shown nor kept here.
+//! identity, from the container or from the instance; they are not shown.
+
+mod answer;
+mod credentials;
+mod http;
+mod secrets;
+mod surroundings;
 
 use std::{
+    any::Any,
     collections::HashMap,
-    error, fmt,
+    fmt,
     fs::File,
     io::{self, Read, Seek, Write},
     ops::Range,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,12 +27,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{TryStreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, TryStreamExt as _, future::BoxFuture};
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, HeaderValue, ObjectStore, ObjectStoreExt as _,
     PutMode, PutOptions, PutPayload, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::HttpError,
+    aws::{AmazonS3, AmazonS3Builder},
     path::Path as Key,
 };
 use tokio::{
@@ -33,8 +40,15 @@ use tokio::{
     time::timeout,
 };
 
+use self::{
+    answer::{innermost, plain, read_error},
+    credentials::Checked,
+    http::Connector,
+    secrets::Secrets,
+    surroundings::Surroundings,
+};
 use super::bucket::{Bucket, BucketError, Buckets, Entry, Object, Trouble, Upload};
-use crate::config::ObjectStores;
+use crate::{config::ObjectStores, guard};
 
 /// The largest object that is put by one request, and the size of the parts of larger ones, in bytes.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -45,25 +59,8 @@ const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer of 400 says by its code where the store does not know the condition that a put was sent with.
-const UNKNOWN_CONDITION: [&str; 3] = ["NotImplemented", "InvalidArgument", "InvalidRequest"];
-
-/// What an answer of 400 says by its code where the request was cut or bent on its way.
-const BENT_ON_ITS_WAY: [&str; 4] = ["RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"];
-
-/// What names whoever gives credentials, or is one; where none of them is set, the instance is asked.
-const GIVE_CREDENTIALS: [AmazonS3ConfigKey; 4] = [
-    AmazonS3ConfigKey::AccessKeyId,
-    AmazonS3ConfigKey::WebIdentityTokenFile,
-    AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-    AmazonS3ConfigKey::ContainerCredentialsFullUri,
-];
-
 /// The metadata that holds an object's digest, in hexadecimal.
 const SHA256: &str = "sha256";
-
-/// The longest text of a store that is told, in characters.
-const SAID_CHARS_MAX: usize = 200;
 
 /// How long a store is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -98,20 +95,13 @@ impl Default for Patience {
 pub struct S3Buckets {
     opened: Mutex<HashMap<String, Arc<S3>>>,
     patience: Patience,
-    /// What the environment says of credentials and the like: secrets too.
-    environment: Vec<(AmazonS3ConfigKey, String)>,
+    surroundings: Surroundings,
 }
 
 impl S3Buckets {
-    /// Those that the variables of this environment which begin with `AWS_` give access to; others are passed over.
+    /// Those that the documented variables of this environment give access to; others are passed over.
     pub fn new(environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        // Who sets a variable to nothing has not set it.
-        let known = |(name, value): (String, String)| {
-            let value = Some(value).filter(|value| !value.trim().is_empty())?;
-            let key = name.strip_prefix("AWS_").and(name.to_ascii_lowercase().parse().ok())?;
-            Some((key, value))
-        };
-        Self { environment: environment.into_iter().filter_map(known).collect(), ..Self::default() }
+        Self { surroundings: Surroundings::of(environment), ..Self::default() }
     }
 
     /// The same, waited for differently.
@@ -133,7 +123,7 @@ impl Buckets for S3Buckets {
         if let Some(bucket) = opened.get(bucket) {
             return Ok(Arc::clone(bucket) as Arc<dyn Bucket>);
         }
-        let new = Arc::new(S3::open(bucket, settings, (&self.environment, self.patience))?);
+        let new = Arc::new(S3::open(bucket, settings, &self.surroundings, self.patience)?);
         opened.insert(bucket.to_owned(), Arc::clone(&new));
         Ok(new)
     }
@@ -147,10 +137,12 @@ struct S3 {
     /// Whether the last request has ended without an answer, for all its tries: further ones are not made to wait as long, each of
     /// them, until one is answered.
     is_away: AtomicBool,
-    /// Longest wait for credentials; none: the environment says that none are needed.
-    credentials_wait: Option<Duration>,
-    /// Whether nothing but the instance can give any.
-    asks_instance: bool,
+    /// Longest wait for credentials.
+    credentials_wait: Duration,
+    credentials: Arc<Checked>,
+    /// Who gives them, in words for people; none: the instance, if anybody.
+    giver: Option<String>,
+    secrets: Arc<Secrets>,
     sender: Sender,
     /// The store has refused to put only where there is nothing, and taken the same put without that condition.
     refuses_condition: AtomicBool,
@@ -166,26 +158,31 @@ impl S3 {
     fn open(
         bucket: &str,
         settings: &ObjectStores,
-        (environment, patience): (&[(AmazonS3ConfigKey, String)], Patience),
+        surroundings: &Surroundings,
+        patience: Patience,
     ) -> Result<Self, BucketError> {
-        let failed = |error| BucketError::new(Trouble::Setup, plain(&innermost(&error)));
-        check_texts(bucket, settings, environment)?;
-        let client = builder(bucket, settings, environment, patience).build().map_err(failed)?;
+        let secrets = Arc::new(Secrets::default());
+        surroundings.keep_secrets(&secrets);
+        let failed = |error| BucketError::new(Trouble::Setup, plain(&innermost(&error), &secrets));
+        surroundings.check(settings)?;
+        check_address(bucket, settings)?;
+        let builder = |patience| builder(bucket, settings, surroundings, (patience, &secrets));
         // One asks for credentials, for both.
-        let credentials = Arc::clone(client.credentials());
+        let asks = builder(patience).build().map_err(failed)?;
+        let credentials = Arc::new(Checked::new(asks.credentials(), surroundings, &secrets));
+        let client = builder(patience).with_credentials(Arc::clone(&credentials) as _);
         let hasty = Patience { retries_max: 0, answer: patience.hasty_answer.min(patience.answer), ..patience };
-        let hasty = builder(bucket, settings, environment, hasty).with_credentials(credentials);
-        let sender = Sender::start().map_err(|error| BucketError::new(Trouble::Other, error.to_string()))?;
-        let is_unsigned =
-            environment.iter().any(|(key, value)| *key == AmazonS3ConfigKey::SkipSignature && value != "false");
+        let hasty = builder(hasty).with_credentials(Arc::clone(&credentials) as _);
         Ok(Self {
-            client: Arc::new(client),
+            client: Arc::new(client.build().map_err(failed)?),
             hasty: Arc::new(hasty.build().map_err(failed)?),
             is_away: AtomicBool::new(false),
-            credentials_wait: (!is_unsigned).then_some(patience.credentials),
-            asks_instance: !environment.iter().any(|(key, _)| GIVE_CREDENTIALS.contains(key)),
-            sender,
+            credentials_wait: patience.credentials,
+            credentials,
+            giver: surroundings.giver(),
+            sender: Sender::start().map_err(|error| BucketError::new(Trouble::Other, error.to_string()))?,
             refuses_condition: AtomicBool::new(false),
+            secrets,
         })
     }
 
@@ -194,7 +191,7 @@ impl S3 {
         &self,
         ask: impl FnOnce(Arc<AmazonS3>) -> BoxFuture<'static, object_store::Result<T>> + Send + 'static,
     ) -> Result<T, BucketError> {
-        self.send(ask)?.map_err(|error| read_error(&error))
+        self.send(ask)?.map_err(|error| self.read_error(&error))
     }
 
     /// The same, with the library's own errors.
@@ -205,36 +202,40 @@ impl S3 {
         let client = if self.is_away.load(Ordering::Relaxed) { &self.hasty } else { &self.client };
         let (client, wait) = (Arc::clone(client), self.credentials_wait);
         let sent = self.sender.wait_for(Box::pin(async move {
-            if let Some(wait) = wait {
-                // The library would wait for each of its tries.
-                match timeout(wait, client.credentials().get_credential()).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Err(Some(error)),
-                    Err(_) => return Err(None),
-                }
+            // The library would wait for each of its tries.
+            match timeout(wait, client.credentials().get_credential()).await {
+                Ok(Ok(_)) => Ok(ask(client).await),
+                Ok(Err(error)) => Err(Some(error)),
+                Err(_) => Err(None),
             }
-            Ok(ask(client).await)
-        }))?;
+        }));
+        let sent = sent.map_err(|ended| BucketError::new(ended.trouble, plain(&ended.said, &self.secrets)))?;
         let sent = sent.map_err(|refused| self.without_credentials(refused.as_ref()));
         let is_away = match &sent {
             Ok(Ok(_)) => false,
-            Ok(Err(error)) => read_error(error).trouble == Trouble::Away,
+            Ok(Err(error)) => self.read_error(error).trouble == Trouble::Away,
             Err(error) => error.trouble == Trouble::Away,
         };
         self.is_away.store(is_away, Ordering::Relaxed);
         sent
     }
 
-    /// What it means that there are no credentials; none: nobody has answered.
+    fn read_error(&self, error: &object_store::Error) -> BucketError {
+        read_error(error, &self.secrets)
+    }
+
+    /// What it means that there are no credentials; none: nobody has answered. Whoever never gave any is set up wrongly; whoever did
+    /// can be away.
     fn without_credentials(&self, refused: Option<&object_store::Error>) -> BucketError {
-        let refused = refused.map(read_error);
+        let refused = refused.map(|error| self.read_error(error));
         let said = refused.as_ref().map_or("nobody has answered in time", |refused| &refused.said);
-        if self.asks_instance {
-            let said = format!("the environment names no credentials, and the instance gives none: {said}");
-            return BucketError::new(Trouble::Setup, plain(&said));
-        }
-        let said = plain(&format!("whoever gives credentials does not: {said}"));
-        BucketError::new(refused.map_or(Trouble::Away, |refused| refused.trouble), said)
+        let said = match &self.giver {
+            None => format!("the environment names no credentials, and the instance gives none: {said}"),
+            Some(giver) => format!("{giver} gives no credentials: {said}"),
+        };
+        let is_away = refused.is_none_or(|refused| refused.trouble == Trouble::Away);
+        let trouble = if is_away && self.credentials.was_given() { Trouble::Away } else { Trouble::Setup };
+        BucketError::new(trouble, plain(&said, &self.secrets))
     }
 
     fn put_whole(&self, upload: &Upload<'_>, mode: PutMode) -> Result<(), BucketError> {
@@ -262,10 +263,11 @@ impl S3 {
             Ok(())
         };
         let put: Result<(), BucketError> = put();
+        let secrets = Arc::clone(&self.secrets);
         let ended = self.ask(|_| {
             Box::pin(async move {
                 let put = match put {
-                    Ok(()) => parts.complete().await.map(drop).map_err(|error| read_error(&error)),
+                    Ok(()) => parts.complete().await.map(drop).map_err(|error| read_error(&error, &secrets)),
                     Err(error) => Err(error),
                 };
                 // Also where nobody knows whether they have become an object: of one that is there it takes nothing. What cannot be
@@ -306,7 +308,7 @@ impl Bucket for S3 {
                 let kept = found.attributes.get(&Attribute::Metadata(SHA256.into()));
                 Ok(Some(Object { bytes: found.meta.size, sha256: kept.and_then(|text| read_sha256(text)) }))
             }
-            Err(error) => match read_error(&error) {
+            Err(error) => match self.read_error(&error) {
                 // Of a bucket that is not there, a HEAD says no more than this: the request that follows tells.
                 _ if matches!(error, object_store::Error::NotFound { .. }) => Ok(None),
                 error => Err(error),
@@ -357,7 +359,7 @@ impl Bucket for S3 {
         let key = key(key_text)?;
         match self.send(|client| Box::pin(async move { client.delete(&key).await }))? {
             Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(read_error(&error)),
+            Err(error) => Err(self.read_error(&error)),
         }
     }
 }
@@ -374,50 +376,52 @@ impl Sender {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (alive, ended) = oneshot::channel();
-        thread::Builder::new().name("bucket".into()).spawn(move || drop(runtime.block_on(ended)))?;
+        thread::Builder::new().name("bucket".into()).spawn(move || {
+            guard::guard_thread();
+            drop(runtime.block_on(ended));
+        })?;
         Ok(Self { runtime: handle, _alive: alive })
     }
 
-    /// Waits for what comes of `work`, by no runtime's clock: its own times bound it.
+    /// Waits for what comes of `work`, by no runtime's clock: its own times bound it. The library panics over what no request can
+    /// be made of.
     fn wait_for<T: Send + 'static>(&self, work: BoxFuture<'static, T>) -> Result<T, BucketError> {
         let (sender, receiver) = sync_channel(1);
+        let work = AssertUnwindSafe(work).catch_unwind();
         self.runtime.spawn(async move { drop(sender.send(work.await)) });
-        receiver.recv().map_err(|_| BucketError::new(Trouble::Other, "a request has ended without an answer"))
+        let no_answer = |_| BucketError::new(Trouble::Other, "a request has ended without an answer");
+        receiver.recv().map_err(no_answer)?.map_err(|panic| {
+            let said = format!("no request can be made of these settings and credentials: {}", text_of(&*panic));
+            BucketError::new(Trouble::Setup, said)
+        })
     }
 }
 
-/// Makes sure that what is sent with each request can be: the library panics over what cannot.
-fn check_texts(
-    bucket: &str,
-    settings: &ObjectStores,
-    environment: &[(AmazonS3ConfigKey, String)],
-) -> Result<(), BucketError> {
-    let setup = |said: String| Err(BucketError::new(Trouble::Setup, said));
-    for (key, value) in environment {
-        if value.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            let name = key.as_ref().to_ascii_uppercase();
-            return setup(format!(
-                "the variable {name} holds a line end or another character that no request can carry"
-            ));
-        }
+/// What a panic says.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say why")
+}
+
+/// Makes sure that there is a host to send requests to.
+fn check_address(bucket: &str, settings: &ObjectStores) -> Result<(), BucketError> {
+    let Some(endpoint) = &settings.endpoint else { return Ok(()) };
+    let address = endpoint_of(bucket, endpoint, settings.virtual_hosted);
+    if address.parse::<url::Url>().is_ok() {
+        return Ok(());
     }
-    if let Some(endpoint) = &settings.endpoint {
-        let address = endpoint_of(bucket, endpoint, settings.virtual_hosted);
-        if address.parse::<url::Url>().is_err() {
-            return setup(format!(
-                "`{address}` is no address: `store.virtual_hosted` needs a name in `store.endpoint`, not an IP address"
-            ));
-        }
-    }
-    Ok(())
+    let said = format!(
+        "`{address}` is no address: `store.virtual_hosted` needs a name in `store.endpoint`, not an IP address"
+    );
+    Err(BucketError::new(Trouble::Setup, said))
 }
 
 /// What the client of a bucket is made of.
 fn builder(
     bucket: &str,
     settings: &ObjectStores,
-    environment: &[(AmazonS3ConfigKey, String)],
-    patience: Patience,
+    surroundings: &Surroundings,
+    (patience, secrets): (Patience, &Arc<Secrets>),
 ) -> AmazonS3Builder {
     let agent = HeaderValue::from_static(concat!("vcq/", env!("CARGO_PKG_VERSION")));
     let is_http = settings.endpoint.as_ref().is_some_and(|endpoint| endpoint.scheme() == "http");
@@ -427,10 +431,11 @@ fn builder(
         .with_timeout(patience.answer)
         .with_allow_http(is_http);
     let new = AmazonS3Builder::new();
-    let mut builder = environment
-        .iter()
+    let mut builder = surroundings
+        .values()
         .fold(new, |builder, (key, value)| builder.with_config(*key, value))
         .with_client_options(options)
+        .with_http_connector(Connector { secrets: Arc::clone(secrets) })
         .with_retry(retry(patience))
         .with_bucket_name(bucket)
         .with_virtual_hosted_style_request(settings.virtual_hosted)
@@ -503,66 +508,6 @@ fn read_sha256(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(text.get(2 * position..2 * position + 2)?, 16).ok()?;
     }
     Some(digest)
-}
-
-/// What an answer means. The library keeps the status and the body of an answer in the text of an error alone.
-fn read_error(error: &object_store::Error) -> BucketError {
-    use object_store::Error as E;
-    let text = chain(error).last().map(ToString::to_string).unwrap_or_default();
-    let whole = chain(error).map(ToString::to_string).find(|text| text.contains("status code: ")).unwrap_or_default();
-    let status = whole.split_once("status code: ").and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
-    let (code, message) = (element(&whole, "Code"), element(&whole, "Message"));
-    let said = match (status, code, message) {
-        (Some(status), Some(code), Some(message)) => format!("{status} {code}: {message}"),
-        (Some(status), Some(code), None) => format!("{status} {code}"),
-        (Some(status), None, _) => format!("status {status}"),
-        (None, ..) => text,
-    };
-    let is_of_network = chain(error).any(<dyn error::Error>::is::<HttpError>);
-    let trouble = match error {
-        E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. } => Trouble::Taken,
-        E::NotFound { .. } if code == Some("NoSuchKey") => Trouble::Gone,
-        E::NotFound { .. } => Trouble::NoBucket,
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Trouble::Denied,
-        E::NotImplemented { .. } | E::NotSupported { .. } => Trouble::Unsupported,
-        _ => match status {
-            Some(501 | 405) => Trouble::Unsupported,
-            Some(408 | 429) => Trouble::Away,
-            // Of a listing the library says no more than the status.
-            Some(301 | 307 | 404) => Trouble::NoBucket,
-            Some(401 | 403) => Trouble::Denied,
-            // What AWS says to a signature for another region.
-            Some(400) if code == Some("AuthorizationHeaderMalformed") => Trouble::Denied,
-            Some(400..=499) if code.is_some_and(|code| UNKNOWN_CONDITION.contains(&code)) => Trouble::Unsupported,
-            Some(400..=499) if code.is_some_and(|code| BENT_ON_ITS_WAY.contains(&code)) => Trouble::Away,
-            Some(400..=499) => Trouble::Refused,
-            Some(_) => Trouble::Away,
-            None if is_of_network => Trouble::Away,
-            None if said.contains("redirect without LOCATION") => Trouble::NoBucket,
-            None => Trouble::Other,
-        },
-    };
-    BucketError::new(trouble, plain(&said))
-}
-
-/// The text in an element of a store's answer, which stands there once.
-fn element<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
-}
-
-/// A text on one line, as far as it is told.
-fn plain(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(SAID_CHARS_MAX).collect()
-}
-
-fn innermost(error: &object_store::Error) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn chain<'a>(error: &'a (dyn error::Error + 'static)) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
 }
 
 #[cfg(test)]

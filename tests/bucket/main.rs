@@ -29,6 +29,7 @@ mod commands;
 mod kills;
 mod lake;
 mod server;
+mod strangers;
 
 #[path = "../support/canary.rs"]
 mod canary;
@@ -95,11 +96,16 @@ impl Home {
 
 /// A dataset in the store at this address; what is built for it stands in `folder`.
 fn store_at(address: &str, folder: &Path) -> Store {
-    store_with(address, folder, &CREDENTIALS, Patience { retries_max: 2, ..Patience::default() })
+    store_with(address, folder, &CREDENTIALS, Patience { retries_max: 2, ..Patience::default() }).unwrap()
 }
 
 /// The same, with this environment, waited for so long.
-fn store_with(address: &str, folder: &Path, environment: &[(&str, &str)], patience: Patience) -> Store {
+fn store_with(
+    address: &str,
+    folder: &Path,
+    environment: &[(&str, &str)],
+    patience: Patience,
+) -> Result<Store, DiskError> {
     let flags = [
         ("state", folder.join("state").display().to_string()),
         ("output", "s3://lake/vcq/quality".to_owned()),
@@ -111,7 +117,7 @@ fn store_with(address: &str, folder: &Path, environment: &[(&str, &str)], patien
     let buckets = S3Buckets::new(environment).with_patience(patience);
     let stores = Stores::new(Arc::new(LocalDisk), Arc::new(buckets), &config);
     assert!(matches!(config.output, Place::Bucket(_)));
-    stores.open(&config.output).unwrap()
+    stores.open(&config.output)
 }
 
 fn publish(store: &Store, content: &[u8]) -> Result<u64, DiskError> {
@@ -167,7 +173,7 @@ fn faults_that_pass_are_sat_out() {
 fn what_was_put_and_not_answered_in_time_is_found() {
     let home = Home::new(Condition::Kept, first("PUT", 1, Fault::DoneAndHeld));
     let patience = Patience { answer: Duration::from_millis(500), ..Patience::default() };
-    let store = store_with(&home.server.address, home.folder.path(), &CREDENTIALS, patience);
+    let store = store_with(&home.server.address, home.folder.path(), &CREDENTIALS, patience).unwrap();
     publish(&store, b"a file").unwrap();
     let puts = home.server.requests().iter().filter(|asked| asked.starts_with("PUT")).count();
     assert_eq!((puts, &*home.server.objects()[KEY].content), (1, &b"a file"[..]));
@@ -204,7 +210,7 @@ fn an_instance_without_credentials_is_not_waited_for_long() {
     let address = format!("http://{}", instance.local_addr().unwrap());
     let patience = Patience { credentials: Duration::from_millis(200), ..Patience::default() };
     let environment = [("AWS_METADATA_ENDPOINT", &*address)];
-    let store = store_with(&home.server.address, home.folder.path(), &environment, patience);
+    let store = store_with(&home.server.address, home.folder.path(), &environment, patience).unwrap();
     let error = store.try_out().unwrap_err();
     let told = Chain(&error).to_string();
     assert!(told.contains("the environment names no credentials, and the instance gives none"), "{told}");

@@ -364,7 +364,7 @@ fn rows_that_are_rejected_give_65_and_an_early_end_75() {
         world
             .vcq("export --manifest manifest.csv")
             .env("VCQ_API_BASE_URL", "http://127.0.0.1:1")
-            .env("VCQ_RETRY_ATTEMPTS_MAX", "1"),
+            .env("VCQ_RETRY_OUTAGE_MAX", "0s"),
     );
     assert_eq!(ran.code, Some(75));
     assert!(ran.out.contains("stopped early: no access token: no connection to 127.0.0.1:1: refused ("), "{}", ran.out);

@@ -19,7 +19,7 @@ fn vcq(world: &World, line: &str, base_url: &str, authorities: &Path) -> Command
     let mut command = world.vcq(line);
     command.env("VCQ_API_BASE_URL", base_url).env("SSL_CERT_FILE", authorities);
     command.env("VCQ_API_REQUEST_TIMEOUT", "2m").env("VCQ_API_CONNECT_TIMEOUT", "2m");
-    command.env("VCQ_RETRY_ATTEMPTS_MAX", "1");
+    command.env("VCQ_RETRY_ATTEMPTS_MAX", "1").env("VCQ_RETRY_OUTAGE_MAX", "0s");
     command
 }
 
@@ -95,7 +95,7 @@ fn what_keeps_answers_away_is_told_by_step_and_cause_with_a_remedy() {
             "no such name",
             name.clone(),
             no_proxy(),
-            77,
+            75,
             format!("the name of {name}:443 cannot be resolved ("),
             "api.base_url",
         ),
@@ -196,7 +196,7 @@ fn what_keeps_answers_away_is_told_by_step_and_cause_with_a_remedy() {
             "a proxy without an address",
             target.clone(),
             canary(&format!("{name}:3128")),
-            77,
+            75,
             format!("the name of the proxy {name}:3128 cannot be resolved ("),
             "HTTPS_PROXY",
         ),

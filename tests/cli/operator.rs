@@ -1,11 +1,17 @@
 //! What an operator sees: how dates stand, what a run comes to, and the examples for every night.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use vcq::simulator::{Settings, faults::parse};
 
-use super::world::{World, small};
+use super::world::{Ran, World, small};
 
 const UNITS: [&str; 5] =
     ["vcq.service", "vcq.timer", "vcq-backfill.service", "vcq-backfill.timer", "vcq-failed@.service"];
@@ -87,6 +93,73 @@ fn the_units_are_sound() {
     assert!(about_ours.is_empty(), "{said}");
 }
 
+/// What a run came to is told, marked and kept, though its report cannot be written.
+fn check_unreported(world: &World, ran: &Ran, named: &str) {
+    assert_eq!(ran.code, Some(74), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("published  "), "the summary: {}", ran.out);
+    assert!(ran.err.contains(named), "{}", ran.err);
+    assert!(world.path("complete/date=2025-03-03/_SUCCESS").exists());
+    let runs: Value = serde_json::from_str(&world.run("runs --json").out).unwrap();
+    assert_eq!(runs["runs"][0]["exit_code"], 74, "{runs}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_takes_nothing_else_with_it() {
+    let world = World::new(small());
+    let mut command = world.vcq("export --manifest manifest.csv --report /dev/full");
+    let ran = world.ran(command.env("VCQ_COMPLETE_MARKERS", "complete"));
+    check_unreported(&world, &ran, "/dev/full");
+}
+
+#[test]
+fn a_folder_of_reports_that_is_gone_takes_the_rejects_with_it_and_nothing_else() {
+    let world = World::new(Settings { faults: vec![parse("rejected-row@quality=0.2").unwrap()], ..small() });
+    assert!(Command::new("mkfifo").arg(world.path("pipe.csv")).status().unwrap().success());
+    let mut command = world.vcq("export --manifest pipe.csv --report gone/report.json");
+    command.env("VCQ_COMPLETE_MARKERS", "complete").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = command.spawn().unwrap();
+    // It is opened once all has been prepared.
+    let mut pipe = fs::OpenOptions::new().write(true).open(world.path("pipe.csv")).unwrap();
+    fs::remove_dir(world.path("gone")).unwrap();
+    fs::write(world.path("gone"), "").unwrap();
+    pipe.write_all(world.read("manifest.csv").as_bytes()).unwrap();
+    drop(pipe);
+    let output = running.wait_with_output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    let ran = Ran { code: output.status.code(), out, err };
+    check_unreported(&world, &ran, "gone/report.rejects.csv");
+    assert!(ran.err.contains("gone/report.json"), "both are told: {}", ran.err);
+}
+
+/// A marker goes when something of its date is queued, and not only at the end of a run that may be killed.
+#[test]
+fn a_run_that_is_killed_leaves_no_marker_of_a_date_that_is_not_complete() {
+    let world = World::new(small());
+    let manifest = world.read("manifest.csv");
+    let rows = manifest.trim_end().rsplit_once('\n').unwrap().0;
+    world.write("fewer.csv", rows);
+    let export = |manifest: &str| {
+        let mut command = world.vcq(&format!("export --manifest {manifest}"));
+        command.env("VCQ_COMPLETE_MARKERS", "complete");
+        command
+    };
+    let marked = || {
+        let is_marked = |day: &&str| world.path(&format!("complete/date={day}/_SUCCESS")).exists();
+        ["2025-03-03", "2025-03-04"].iter().filter(|day| is_marked(day)).count()
+    };
+    assert_eq!((world.ran(&mut export("fewer.csv")).code, marked()), (Some(0), 2));
+    let mut waits = export("manifest.csv");
+    waits.env("VCQ_API_BASE_URL", "http://127.0.0.1:1").stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut running = waits.spawn().unwrap();
+    let said = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let fetches = said.into_iter().any(|line| line.contains("INFO fetching"));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(fetches);
+    assert_eq!(marked(), 1, "its date is not complete any more");
+    assert_eq!((world.ran(&mut export("manifest.csv")).code, marked()), (Some(0), 2));
+}
+
 /// A unit that starts again on 75 leaves a planned end alone.
 #[test]
 fn a_planned_end_has_a_code_of_its_own_for_who_asks() {
@@ -102,7 +175,7 @@ fn a_planned_end_has_a_code_of_its_own_for_who_asks() {
     assert_eq!([month(""), month("--planned-end")], [Some(75), Some(3)]);
     // An outage is none.
     let mut command = world.vcq("export --manifest manifest.csv --planned-end --until 1h");
-    let ran = world.ran(command.env("VCQ_API_BASE_URL", "http://127.0.0.1:1").env("VCQ_RETRY_ATTEMPTS_MAX", "1"));
+    let ran = world.ran(command.env("VCQ_API_BASE_URL", "http://127.0.0.1:1").env("VCQ_RETRY_OUTAGE_MAX", "0s"));
     assert_eq!(ran.code, Some(75), "{}", ran.out);
 }
 

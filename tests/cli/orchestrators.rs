@@ -85,7 +85,7 @@ os.environ['QUALITY_DATES'] = 'someday'
 print('wrong', night().success)
 os.environ['QUALITY_DATES'] = '2025-03-05'
 os.environ['VCQ_API_BASE_URL'] = 'http://127.0.0.1:1'
-os.environ['VCQ_RETRY_ATTEMPTS_MAX'] = '1'
+os.environ['VCQ_RETRY_OUTAGE_MAX'] = '0s'
 class Asked(Exception):
     def __init__(self, max_retries, seconds_to_wait):
         print('dead', max_retries, seconds_to_wait)

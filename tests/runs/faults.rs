@@ -152,7 +152,7 @@ fn what_concerns_the_whole_app_stops_the_run_and_settles_nothing() {
         ("token revoked", request(TokenRevoked, 7..=7), &[(0, 0)]),
         ("token dead", request(TokenDead, 7..=7), &[(77, 0)]),
         ("no token for a while", token(TokenUnavailable, 1..=3), &[(0, 0)]),
-        ("no token at all", token(TokenUnavailable, 1..=8), &[(75, 0), (0, 0)]),
+        ("no token for more tries than a page has", token(TokenUnavailable, 1..=12), &[(0, 0)]),
         ("credentials refused", token(TokenDenied, 1..=1), &[(77, 0), (0, 0)]),
     ];
     for (what, faults, runs) in rows {

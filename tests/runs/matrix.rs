@@ -22,8 +22,11 @@ use crate::{
 
 const FAULTS: &str = include_str!("../FAULTS.md");
 
-/// Attempts at one page, and at a token, that a run makes by default.
+/// Attempts at one page that a run makes by default.
 const ATTEMPTS_MAX: u32 = 8;
+
+/// More requests for a token than a run makes while it sits an outage out.
+const TOKEN_TRIES_MAX: u64 = 400;
 
 /// How long a fault that strikes all requests goes on.
 const SPELL: TimeDelta = TimeDelta::hours(1);
@@ -33,7 +36,7 @@ const SPELL: TimeDelta = TimeDelta::hours(1);
 enum Phase {
     /// The first request for a token.
     Token,
-    /// As many of them as a run makes at most.
+    /// All requests for a token of one run, which sits that out for as long as an outage.
     TokenAlways,
     /// One request for the first page of a stay.
     FirstPage,
@@ -157,9 +160,21 @@ fn run_cell(row: &Row<'_>, phase: Phase, cell: &str, seed: u64) {
     if !phase.is_of_tokens() {
         check_counted(row, &life, strikes, &what);
     }
+    if first.exit == 75 && row.counted_as == Some("transient") {
+        let [outages, refusals] =
+            ["outages", "refusals"].map(|of| life.report["requests"][format!("{of}_waited_seconds")].as_f64());
+        assert!(
+            outages > Some(600.0) && refusals == Some(0.0),
+            "{what}: waited for outages {outages:?}, for refusals {refusals:?}"
+        );
+    }
     allow_repeats(&mut world, starts_over);
     check_ending(&world, &life, (&first, phase), &what);
     world.now = world.now.max(end_of_spell);
+    if phase == Phase::TokenAlways && first.exit == 75 {
+        // However often the first run has asked, the fault is over.
+        world.serve_anew(settings(seed));
+    }
     let life = world.export();
     allow_repeats(&mut world, starts_over);
     check_ending(&world, &life, (&next, phase), &what);
@@ -183,11 +198,11 @@ fn world_of(kind: FaultKind, phase: Phase, (first, next): (&Ending<'_>, &Ending<
     let is_of_tokens = matches!(kind, FaultKind::TokenUnavailable | FaultKind::TokenDenied | FaultKind::TokenOddLife);
     let whens = match phase {
         Phase::Token => vec![When::TokenRequest(1)],
-        Phase::TokenAlways => (1..=ATTEMPTS_MAX.into()).map(When::TokenRequest).collect(),
         Phase::FirstPage => vec![page(brief, 0, 1)],
         Phase::LaterPage => vec![page(&calm.stays[short], 100, 1)],
         Phase::OnePage => vec![page(&calm.stays[short], 100, if next.is_calm() { ATTEMPTS_MAX } else { u32::MAX })],
         Phase::Third => vec![When::Rate(1.0 / 3.0)],
+        Phase::TokenAlways => (1..=TOKEN_TRIES_MAX).map(When::TokenRequest).collect(),
         Phase::All => {
             // The token of such a run is asked for in its first second and holds.
             let from_s = start_s + if is_of_tokens { 0 } else { 5 };

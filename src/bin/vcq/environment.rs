@@ -100,7 +100,9 @@ fn secret_of_environment(variable: &str) -> Option<SecretString> {
 /// Buckets, with what the environment says of credentials.
 #[expect(clippy::disallowed_methods, reason = "main reads the environment for all others")]
 pub(crate) fn buckets() -> S3Buckets {
+    // A value that is no text is refused by the name of its variable.
     S3Buckets::new(
-        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
     )
 }

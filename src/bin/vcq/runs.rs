@@ -158,7 +158,7 @@ pub(crate) fn code_of(outcome: &Result<Conclusion, Error>) -> ExitCode {
 }
 
 pub(crate) fn conclude(outcome: &Conclusion) -> ExitCode {
-    if let Some(error) = &outcome.failure {
+    for error in &outcome.failures {
         tell(&format!("vcq: {}", Chain(error)));
     }
     if let Some(hint) = &outcome.hint {

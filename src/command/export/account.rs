@@ -29,6 +29,15 @@ impl Published {
     }
 }
 
+/// The account of a run that is over.
+pub(super) struct Closed {
+    pub(super) report: Report,
+    /// What the account comes to.
+    pub(super) exit_code: ExitCode,
+    /// Why the file of rejects could not be written, if it could not.
+    pub(super) unwritten: Option<Error>,
+}
+
 /// The report of a run that goes on.
 pub(super) struct Account<'a> {
     around: &'a Surroundings<'a>,
@@ -57,7 +66,8 @@ impl<'a> Account<'a> {
         self.report.borrow().is_stopped()
     }
 
-    /// The whole report, with what the journal says of this process's stays, and the exit code that it comes to.
+    /// The whole report, with what the journal says of this process's stays, and the exit code that it comes to. Puts the file of
+    /// rejects in place.
     ///
     /// `is_cut` says that not all of the manifests is queued; `fetched_for` is how long this process has fetched.
     pub(super) fn close(
@@ -67,7 +77,7 @@ impl<'a> Account<'a> {
         published_before: &Published,
         rejects: &mut Rejects,
         (is_cut, fetched_for): (bool, Duration),
-    ) -> Result<(Report, ExitCode), Error> {
+    ) -> Result<Closed, Error> {
         let Self { around, began, report } = self;
         let mut report = report.into_inner();
         if is_cut {
@@ -76,24 +86,38 @@ impl<'a> Account<'a> {
         for file in journal.own_files()?.iter().filter(|file| !published_before.has(file)) {
             report.is_published(file.date, &name_of(file)?.to_string(), file.samples, file.bytes.unwrap_or_default());
         }
-        take_refused(journal, task, rejects, &mut report)?;
+        let mut unwritten = take_refused(journal, task, rejects, &mut report)?;
+        match rejects.finish() {
+            Ok(Some(path)) if unwritten.is_none() => report.rejects_in(path.display().to_string()),
+            Ok(_) => {}
+            Err(error) => unwritten = unwritten.or(Some(error)),
+        }
         take_dates(journal, around, &mut report)?;
         if journal.file_dates()?.is_empty() && task.fetches_samples {
             report.dataset_is_empty_at(&around.config.output);
         }
         let per_minute = around.config.rate.requests_per_minute;
         let closed = report.close(around.start.now(), (began.elapsed(), fetched_for), per_minute);
-        closed.map_err(|error| Error::Bug(error.to_string())).map(|exit_code| (report, exit_code))
+        let exit_code = closed.map_err(|error| Error::Bug(error.to_string()))?;
+        Ok(Closed { report, exit_code, unwritten })
     }
 }
 
-/// Lists the stays that the API rejected or that failed, and puts the file of rejects in place.
-fn take_refused(journal: &Journal, task: &Export, rejects: &mut Rejects, report: &mut Report) -> Result<(), Error> {
+/// Lists the stays that the API rejected or that failed. What is returned is why rejects could not be written, if they could not.
+fn take_refused(
+    journal: &Journal,
+    task: &Export,
+    rejects: &mut Rejects,
+    report: &mut Report,
+) -> Result<Option<Error>, Error> {
+    let mut unwritten = None;
     journal.each_own(State::Rejected, |own| {
         if let Some(at) = own.manifested {
             let (file, reason) = (task.manifests.name(at.file), own.reason.unwrap_or_default());
             report.stay_rejected(&file, at.line, &own.stay, &reason);
-            rejects.write_stay(&file, at.line, &own.stay, &reason)?;
+            if unwritten.is_none() {
+                unwritten = rejects.write_stay(&file, at.line, &own.stay, &reason).err();
+            }
         }
         Ok::<_, Error>(())
     })?;
@@ -105,10 +129,7 @@ fn take_refused(journal: &Journal, task: &Export, rejects: &mut Rejects, report:
         report.stay_absent(&own.stay, own.reason.as_deref(), own.log_id.as_deref());
         Ok::<_, Error>(())
     })?;
-    if let Some(path) = rejects.finish()? {
-        report.rejects_in(path.display().to_string());
-    }
-    Ok(())
+    Ok(unwritten)
 }
 
 /// Says how the dates stand that this run is about.

@@ -14,6 +14,8 @@ pub(super) struct End {
     pub(super) ended: Result<Ended, Error>,
     /// An error that is told besides.
     pub(super) besides: Option<Error>,
+    /// Whether not all of the manifest could be queued.
+    pub(super) is_cut: bool,
 }
 
 impl End {
@@ -29,6 +31,7 @@ impl End {
         fetched: Result<Ended, Error>,
         published: Result<Done, Error>,
     ) -> Self {
+        let is_cut = enqueued.is_err();
         let (ended, besides) = match (enqueued, fetched, published) {
             (Err(error), fetched, published) => (Err(error), fetched.err().or(published.err())),
             (Ok(()), Ok(ended @ (Ended::Suspicious(..) | Ended::Denied(..))), published) => {
@@ -39,7 +42,7 @@ impl End {
             (Ok(()), Ok(Ended::Complete), Ok(Done::LeftToTheNextRun)) => (Ok(Ended::Interrupted), None),
             (Ok(()), ended, Ok(_)) => (ended, None),
         };
-        Self { ended, besides }
+        Self { ended, besides, is_cut }
     }
 
     /// Why the run stopped before its end, if it did; an alarm names who asked, an app by ids of a kind.

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Export, Surroundings,
+    Export, Surroundings, markers,
     publishing::{self, Done, Ready, TURN_POLL},
     told::Told,
 };
@@ -107,6 +107,7 @@ impl<'a> Run<'a> {
         let rereading = task.refresh.map(|dates| journal.reread(dates.first, dates.last, task.lane)).transpose()?;
         let reread = rereading.map_or(0, |rereading| rereading.stays);
         journal.take_back_own()?;
+        markers::take_back(journal, around.config)?;
         emit(Event::Enqueued { lane: task.lane, rows: Enqueued { asked_again: asked_again + reread, ..merged } });
         if task.discover.is_some() {
             emit(Event::Discovering { left: journal.discovered_left()? });

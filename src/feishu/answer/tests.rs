@@ -112,6 +112,18 @@ fn other_codes_fail_their_stay_and_server_faults_pass() {
 }
 
 #[test]
+fn a_page_of_html_is_told_by_its_title_if_it_has_one() {
+    for (body, told) in [
+        ("<html><title> Sign in </title>ok</html>", "an HTML page instead of JSON (`Sign in`)"),
+        ("<!DOCTYPE html><body>ok</body>", "an HTML page without a title instead of JSON"),
+        ("<html><title></title></html>", "an HTML page without a title instead of JSON"),
+    ] {
+        let answer = Answer { status: 200, body: Bytes::copy_from_slice(body.as_bytes()), ..Answer::default() };
+        assert_eq!(said_unreadable(&answer).text, format!("HTTP 200 with {told}"));
+    }
+}
+
+#[test]
 fn what_is_not_the_documented_json_is_never_a_page() {
     for body in [
         "",

@@ -153,16 +153,12 @@ impl TransportError {
         }
     }
 
-    /// True if it does not pass by itself: as long as there was no answer, somebody has to look.
+    /// True if it does not pass by itself: as long as there was no answer, somebody has to look. A name that cannot be resolved is not:
+    /// where the network is away, no name is known.
     pub fn is_lasting(&self) -> bool {
         matches!(
             self.cause,
-            Cause::UnknownHost
-                | Cause::ProxyWantsPassword
-                | Cause::Untrusted
-                | Cause::WrongHost
-                | Cause::Expired
-                | Cause::BadCertificate
+            Cause::ProxyWantsPassword | Cause::Untrusted | Cause::WrongHost | Cause::Expired | Cause::BadCertificate
         )
     }
 

@@ -150,9 +150,13 @@ pub(super) struct Requests {
     pub(super) without_answer: u64,
     pub(super) token_renewals: u64,
     pub(super) refusals_waited_seconds: f64,
+    pub(super) outages_waited_seconds: f64,
     pub(super) quota_waited_seconds: f64,
     /// Requests sent for samples, of those that the quota allowed while this process fetched.
     pub(super) quota_used: Option<f64>,
+    /// Whether the API has given no access token when it was last asked for one.
+    #[serde(skip)]
+    pub(super) lacks_token: bool,
 }
 
 /// Requests to one endpoint.

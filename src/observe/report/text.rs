@@ -148,6 +148,9 @@ impl Report {
         if self.requests.refusals_waited_seconds > 0.0 {
             write!(f, ", {} for refusals to end", seconds(self.requests.refusals_waited_seconds))?;
         }
+        if self.requests.outages_waited_seconds > 0.0 {
+            write!(f, ", {} for outages to end", seconds(self.requests.outages_waited_seconds))?;
+        }
         if self.discovered.is_some() {
             for (name, of) in &self.requests.by_endpoint {
                 let share = of.quota_used.map(|share| format!(", {:.1} % of the quota of {name} used", share * 100.0));
