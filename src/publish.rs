@@ -6,6 +6,7 @@
 //! an intent whose file is not there is withdrawn. Until then the journal knows each stay where it was before, so what is
 //! withdrawn has never been.
 
+mod active;
 mod build;
 pub mod file;
 pub mod listed;

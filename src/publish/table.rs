@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use super::file::parse_name;
+use super::{
+    active::{Standing, check_explained},
+    file::parse_name,
+};
 use crate::{
     dataset::Dataset,
     error::Error,
@@ -20,7 +23,7 @@ use crate::{
         disk::DiskError,
         lock::StoreLock,
         staging::Sealed,
-        table::{Active, Claim, Entered, Entry, FileStatistics, TableState},
+        table::{Claim, Entered, Entry, FileStatistics, TableState},
         table_error::TableError,
     },
 };
@@ -92,7 +95,7 @@ impl Shelf<'_> {
             *sum += rows;
         }
         for (date, (names, rows)) in published {
-            if let Standing::Otherwise(_) = Standing::of(&found.on(date), &names, rows) {
+            if let Standing::Otherwise(_) | Standing::Unexplained(_) = Standing::of(&found.on(date), &names, rows) {
                 return Err(failed(self.store, TableError::Behind(date)).into());
             }
         }
@@ -297,9 +300,9 @@ impl Shelf<'_> {
     }
 
     /// Deletes files that have not been read since `upto_s`: those alone that vcq has put, that the journal does not name otherwise
-    /// and that the table does not have again.
+    /// and that the table does not have again. Of those that it has again the time begins anew.
     fn sweep(&self, journal: &Journal, upto_s: i64) -> Result<(), Error> {
-        let old = journal.old_files(self.dataset, upto_s)?;
+        let old = journal.old_files(self.dataset, i64::MAX)?;
         if old.is_empty() {
             return Ok(());
         }
@@ -307,7 +310,11 @@ impl Shelf<'_> {
         for file in old {
             // Another program's is its own business.
             let Some(name) = FileName::parse(&file.name) else { continue };
-            if state.on(file.date).contains_key(&file.name) || is_named(journal, self.dataset, file.date, name)? {
+            if state.has(file.date, &file.name) {
+                journal.is_read_again(self.dataset, &file, self.stores.now_s())?;
+                continue;
+            }
+            if file.since_s > upto_s || is_named(journal, self.dataset, file.date, name)? {
                 continue;
             }
             self.lock.delete(file.date, name)?;
@@ -394,13 +401,14 @@ pub struct FoundTable {
 ///
 /// # Errors
 ///
-/// [`DiskError::Table`] if a run would stop at it.
+/// [`DiskError::Table`] if a run would stop at it, [`Error::Mismatch`] if it would stop at what is in it.
 pub fn find_table(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<Option<FoundTable>, Error> {
     let (found, known) = match journal {
         Some(journal) => (check(journal, store, dataset)?, journal.table_id(dataset)?),
         None => (store.table_state()?, None),
     };
     let Some(found) = found else { return Ok(None) };
+    check_explained(journal, store, dataset)?;
     let lacking = store.lacking_columns()?;
     Ok(Some(FoundTable { is_known: known.is_some(), files: found.file_count(), id: found.id, lacking }))
 }
@@ -418,36 +426,6 @@ pub(super) enum Settled {
     Superseded,
 }
 
-/// How a date stands in the dataset's table.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The table has what is published.
-    AsPublished,
-    /// Other programs' files have as many rows in its place.
-    Rewritten,
-    /// It has something else.
-    Otherwise(String),
-}
-
-impl Standing {
-    /// Compares what the table has of a date with what is published: names, and rows in all.
-    pub(super) fn of(active: &Active, published: &BTreeSet<FileName>, rows: u64) -> Self {
-        let is_published = |name: &String| FileName::parse(name).is_some_and(|name| published.contains(&name));
-        if active.len() == published.len() && active.keys().all(is_published) {
-            return Self::AsPublished;
-        }
-        let told: Option<u64> = active.values().copied().sum();
-        let is_other = |name: &String| FileName::parse(name).is_none();
-        let are_others = active.keys().any(is_other) && active.keys().all(|name| is_other(name) || is_published(name));
-        if are_others && told == Some(rows) {
-            return Self::Rewritten;
-        }
-        let (files, expected) = (active.len(), published.len());
-        let told = told.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
-        Self::Otherwise(format!("{files} files with {told} rows, not {expected} with {rows}"))
-    }
-}
-
 /// Whether the journal has published a file, or is about to.
 fn is_named(journal: &Journal, dataset: Dataset, date: NaiveDate, name: FileName) -> Result<bool, Error> {
     let digits = format!("{:016x}", name.digits());
@@ -462,37 +440,4 @@ fn is_named(journal: &Journal, dataset: Dataset, date: NaiveDate, name: FileName
 
 fn unreadable(name: FileName, source: ParquetFileError) -> Error {
     Error::Parquet { name: name.to_string(), source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_stands_in_the_table_as_published_or_with_as_many_rows_of_others() {
-        let (one, two) = (FileName::new(1), FileName::new(2));
-        let published = BTreeSet::from([one, two]);
-        let active =
-            |files: &[(&str, Option<u64>)]| files.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
-        let (first, second) = (one.to_string(), two.to_string());
-        for (files, expected) in [
-            (vec![(&*first, Some(3)), (&second, Some(4))], Some(Standing::AsPublished)),
-            (vec![(&*first, None), (&second, None)], Some(Standing::AsPublished)),
-            (vec![("part-00000-c000.zstd.parquet", Some(7))], Some(Standing::Rewritten)),
-            (vec![(&*first, Some(3)), ("part-00000-c000.zstd.parquet", Some(4))], Some(Standing::Rewritten)),
-            (vec![("part-00000-c000.zstd.parquet", Some(6))], None),
-            (vec![("part-00000-c000.zstd.parquet", None)], None),
-            (vec![(&*first, Some(7))], None),
-            (vec![], None),
-        ] {
-            let standing = Standing::of(&active(&files), &published, 7);
-            match expected {
-                Some(expected) => assert_eq!(standing, expected, "{files:?}"),
-                None => assert!(matches!(standing, Standing::Otherwise(_)), "{files:?}: {standing:?}"),
-            }
-        }
-        let unknown = FileName::new(3).to_string();
-        let standing = Standing::of(&active(&[(&unknown, Some(7))]), &published, 7);
-        assert!(matches!(standing, Standing::Otherwise(_)), "a file of vcq's that the journal does not know");
-    }
 }
