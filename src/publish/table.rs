@@ -28,6 +28,17 @@ use crate::{
     },
 };
 
+/// What has become of a dataset whose table was to be made anew.
+#[derive(Debug)]
+pub struct Anew {
+    /// How many files the new table has; none: the log is sound, and as it was.
+    pub files: Option<u64>,
+    /// Dates with published files that are not there, and can be built again.
+    pub missing: Vec<NaiveDate>,
+    /// That it lacks rows which cannot be.
+    pub lacking: Option<Error>,
+}
+
 /// One dataset, and the right to change it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shelf<'a> {
@@ -88,13 +99,7 @@ impl Shelf<'_> {
 
     /// Makes sure that a table that the journal does not know has what the journal has published: it is not one of before.
     fn check_taken_over(&self, journal: &Journal, found: &TableState) -> Result<(), Error> {
-        let mut published: BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)> = BTreeMap::new();
-        for (date, name, rows) in self.published(journal)? {
-            let (names, sum) = published.entry(date).or_default();
-            names.insert(name);
-            *sum += rows;
-        }
-        for (date, (names, rows)) in published {
+        for (date, (names, rows)) in self.published_by_date(journal)? {
             if let Standing::Otherwise(_) | Standing::Unexplained(_) = Standing::of(&found.on(date), &names, rows) {
                 return Err(failed(self.store, TableError::Behind(date)).into());
             }
@@ -102,31 +107,73 @@ impl Shelf<'_> {
         Ok(())
     }
 
-    /// Takes the log away, whatever it says, and makes the table anew. Returns how many files it has.
+    /// Takes a log away that cannot be gone on with, and makes the table anew. A sound one is left as it is.
     ///
     /// # Errors
     ///
-    /// [`TableError::Lacking`] if published files are not there: before anything is done, where the log can be read, for their rows
-    /// may be in files of other programs, which it alone knows; else afterwards.
-    pub(super) fn make_anew(&self, journal: &Journal) -> Result<u64, Error> {
-        let mut missing = Vec::new();
-        let published = self.published(journal)?;
-        for (date, name, _) in &published {
-            if self.store.confirm(*date, *name)?.is_none() {
-                missing.push(*date);
-            }
+    /// [`TableError::Lacking`], before anything is done, if published files are not there whose landed pages have been dropped, and
+    /// the log can be read: their rows may be in files of other programs, which it alone knows.
+    pub(super) fn make_anew(&self, journal: &Journal) -> Result<Anew, Error> {
+        let can_be_read = matches!(self.lock.table_state(), Ok(Some(_)));
+        if can_be_read && self.is_sound(journal)? {
+            return Ok(Anew { files: None, missing: self.missing(journal, true, true)?, lacking: None });
         }
-        let lacking = missing.iter().min().map(|first| TableError::Lacking { files: missing.len(), first: *first });
-        let (lacking, can_be_read) = (lacking.map(|source| failed(self.store, source)), self.lock.table_state());
-        let lacking = match (lacking, can_be_read) {
-            (Some(lacking), Ok(Some(_))) => return Err(lacking.into()),
-            (lacking, _) => lacking,
+        let (missing, lost) = (self.missing(journal, false, true)?, self.missing(journal, false, false)?);
+        let lacking = lost.first().map(|first| TableError::Lacking { dates: lost.len(), first: *first });
+        let lacking = lacking.map(|source| Error::from(failed(self.store, source)));
+        let lacking = match lacking {
+            Some(lacking) if can_be_read => return Err(lacking),
+            lacking => lacking,
         };
         self.lock.remove_log()?;
         journal.set_table_id(self.dataset, None)?;
         let made = self.create(journal)?;
         self.record(journal, &made)?;
-        lacking.map_or(Ok(published.len() as u64), |lacking| Err(lacking.into()))
+        Ok(Anew { files: Some(made.file_count() as u64), missing, lacking })
+    }
+
+    /// Whether a run goes on with the log as it is: it is the journal's, and has nothing that the journal does not explain.
+    fn is_sound(&self, journal: &Journal) -> Result<bool, Error> {
+        let is_sound = || -> Result<(), Error> {
+            if let Some(found) = check(journal, self.store, self.dataset)? {
+                self.check_taken_over(journal, &found)?;
+            }
+            self.store.lacking_columns()?;
+            check_explained(Some(journal), self.store, self.dataset)
+        };
+        match is_sound() {
+            Ok(()) => Ok(true),
+            Err(Error::Mismatch { .. } | Error::Disk(DiskError::Table { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The dates of published files that are not there, of those whose landed pages `are_kept`, or of the others. What other
+    /// programs have rewritten by a log that `is_kept` need not be there.
+    fn missing(&self, journal: &Journal, is_kept: bool, are_kept: bool) -> Result<Vec<NaiveDate>, Error> {
+        let state = self.lock.table_state().ok().flatten().filter(|_| is_kept).unwrap_or_default();
+        let mut missing = Vec::new();
+        for (date, (names, rows)) in self.published_by_date(journal)? {
+            let is_rewritten = Standing::of(&state.on(date), &names, rows) == Standing::Rewritten;
+            let mut is_there = true;
+            for name in names {
+                is_there &= self.store.confirm(date, name)?.is_some();
+            }
+            let is_missing = !is_there && !is_rewritten && is_pruned(journal, self.dataset, date)? != are_kept;
+            missing.extend(is_missing.then_some(date));
+        }
+        Ok(missing)
+    }
+
+    /// The names and the rows of what the journal has published of each date.
+    fn published_by_date(&self, journal: &Journal) -> Result<BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)>, Error> {
+        let mut published: BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)> = BTreeMap::new();
+        for (date, name, rows) in self.published(journal)? {
+            let (names, sum) = published.entry(date).or_default();
+            names.insert(name);
+            *sum += rows;
+        }
+        Ok(published)
     }
 
     /// All files that the journal has published, with their rows.
@@ -424,6 +471,14 @@ pub(super) enum Settled {
     Published,
     /// They are not: it is of a journal from before, or was damaged.
     Superseded,
+}
+
+/// Whether landed pages have been dropped that a date's file is built from.
+fn is_pruned(journal: &Journal, dataset: Dataset, date: NaiveDate) -> Result<bool, Error> {
+    Ok(match dataset {
+        Dataset::Quality => journal.is_pruned(date)?,
+        listed => journal.is_listing_pruned(listed, date)?,
+    })
 }
 
 /// Whether the journal has published a file, or is about to.
