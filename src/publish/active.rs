@@ -59,7 +59,8 @@ impl Standing {
         };
         let what = format!("{} with {told_rows}", Count(active.len(), "file"));
         if others > 0 && (published.is_empty() || told.is_none_or(|told| told > rows)) {
-            return Self::Unexplained(format!("{what}, {others} of them put by another program, {expected}"));
+            let of_files = if others == active.len() { String::new() } else { format!("{others} of the files ") };
+            return Self::Unexplained(format!("{what} ({of_files}put by another program), {expected}"));
         }
         Self::Otherwise(format!("{what}, {expected}"))
     }

@@ -94,12 +94,8 @@ impl Publisher {
                 let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
                 let is_at_work =
                     faults.contains(&Fault::Intended) || journal.listed_file(dataset, date, true)? != before;
-                let stops = |fault: &Fault| match fault {
-                    Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_) => true,
-                    Fault::Others { .. } | Fault::Unexplained { .. } => true,
-                    Fault::Table { .. } => is_begun,
-                    _ => false,
-                };
+                let stops =
+                    |fault: &Fault| (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, None);
                 let told =
                     |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.listed_remedy(date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));

@@ -92,8 +92,9 @@ pub enum Fault {
     },
 }
 
-/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they are of a table and known to
-/// be: its own ones were its, others are. Where there is no table any more, readers take what was one's for data.
+/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they were a table's, or are files
+/// of others, which a table's readers see only where it has them. Where there is no table any more, readers take what was one's for
+/// data.
 pub(super) fn unexplained<'a>(
     own: Vec<PathBuf>,
     others: Vec<PathBuf>,
@@ -104,11 +105,11 @@ pub(super) fn unexplained<'a>(
     let others = others.into_iter().map(|path| (Fault::Stranger as fn(PathBuf) -> Fault, path));
     own.chain(others).filter_map(move |(fault, path)| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let is_own = FileName::parse(&name).is_some();
+        let is_old = old.contains(&name);
         match active {
-            None if old.contains(&name) => Some(Fault::Old(path)),
-            Some(active) if old.contains(&name) || (!is_own && active.contains_key(&name)) => None,
-            _ => Some(fault(path)),
+            None if is_old => Some(Fault::Old(path)),
+            None => Some(fault(path)),
+            Some(_) => (!is_old && FileName::parse(&name).is_some()).then(|| fault(path)),
         }
     })
 }
@@ -213,6 +214,17 @@ impl Fault {
     /// Whether it says by itself why the table has something else than what is published.
     pub(super) fn tells_of_table(&self) -> bool {
         matches!(self, Self::Intended | Self::Unknown(_))
+    }
+
+    /// Whether a run is not to begin beside it, as it stands on `date`, if it only asks again for the dates `refreshed`.
+    pub(super) fn stops(&self, date: NaiveDate, refreshed: Option<Dates>) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Changed { .. } | Self::Table { .. } | Self::Others { .. } => {
+                refreshed.is_none()
+            }
+            Self::Unknown(_) | Self::Unexplained { .. } => refreshed.is_none_or(|dates| dates.contain(date)),
+            _ => false,
+        }
     }
 
     /// True if readers may not get rows that are done.
@@ -335,13 +347,10 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         let before = journal.files_on(date)?;
         let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
-        let stops = |fault: &Fault| match fault {
-            Fault::Missing { .. } | Fault::Changed { .. } | Fault::Others { .. } => refreshed.is_none(),
-            Fault::Table { .. } => is_begun && refreshed.is_none(),
-            Fault::Unknown(_) | Fault::Unexplained { .. } => refreshed.is_none_or(|dates| dates.contain(date)),
-            _ => false,
+        let stops = |fault: &Fault| {
+            !is_at_work && (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, refreshed)
         };
-        found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
+        found.extend(look.faults.into_iter().filter(stops).map(|fault| (date, fault)));
     }
     mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(*date))))
 }

@@ -242,7 +242,9 @@ fn json_has_the_documented_keys_and_runs_are_kept() {
     let missing: Vec<_> =
         documented.difference(&found).filter(|key| !rare.iter().any(|rare| key.starts_with(rare))).collect();
     assert!(
-        undocumented.iter().all(|key| ["rebuild.failures", "rebuild.tables", "rebuild.table_failures"].contains(&key.as_str()))
+        undocumented
+            .iter()
+            .all(|key| ["rebuild.failures", "rebuild.tables", "rebuild.table_failures"].contains(&key.as_str()))
             && missing.is_empty(),
         "{undocumented:?} {missing:?}"
     );
