@@ -66,6 +66,7 @@ pub fn rebuild(
     dates.retain(|date| !skipped.contains(date));
     let is_wanted = |date| (from..=to).contains(&date) && !skipped.contains(&date);
     refuse_pruned_listings(&journal, is_wanted)?;
+    let is_wanted = |_, date| is_wanted(date);
     let mut rebuilt = Rebuilt { skipped: skipped.iter().copied().collect(), ..Rebuilt::default() };
     replace((&mut journal, &publishing), (&dates, &is_wanted), start, &mut rebuilt, &mut told)?;
     // A signal while the last date was built has cut nothing.
@@ -79,7 +80,7 @@ pub fn rebuild(
 /// Puts new files in the place of those of `dates`, and, of what comes from listings, of those that are wanted.
 fn replace(
     (journal, publishing): (&mut Journal, &Publishing),
-    (dates, is_wanted): (&[NaiveDate], &dyn Fn(NaiveDate) -> bool),
+    (dates, is_wanted): (&[NaiveDate], &dyn Fn(Dataset, NaiveDate) -> bool),
     start: &Start,
     rebuilt: &mut Rebuilt,
     told: &mut (dyn FnMut(&dyn fmt::Display) + Send),
@@ -132,7 +133,7 @@ pub fn make_tables_anew(
     publisher.make_tables_anew(&journal, |dataset, made| match made {
         Ok(Anew { files, missing: of_dataset, lacking }) => {
             rebuilt.tables.push((dataset, files));
-            missing.extend(of_dataset);
+            missing.extend(of_dataset.into_iter().map(|date| (dataset, date)));
             rebuilt.table_failures.extend(lacking.map(|lacking| (dataset, lacking)));
         }
         Err(error) => {
@@ -144,14 +145,12 @@ pub fn make_tables_anew(
         return Ok(rebuilt);
     }
     let publishing = publisher.begin(&journal)?;
-    // What another dataset needs of such a date is there.
     let pruned = pruned_dates(&journal)?;
-    rebuilt
-        .failures
-        .extend(missing.iter().filter(|date| pruned.contains(date)).map(|date| (*date, Error::Pruned(*date))));
-    let is_wanted = |date| missing.contains(&date) && !pruned.contains(&date);
+    let refused = missing.iter().filter(|(_, date)| pruned.contains(date));
+    rebuilt.failures.extend(refused.map(|(_, date)| (*date, Error::Pruned(*date))));
+    let is_wanted = |dataset, date| missing.contains(&(dataset, date)) && !pruned.contains(&date);
     let mut dates = journal.landed_dates(NaiveDate::MIN, NaiveDate::MAX)?;
-    dates.retain(|date| is_wanted(*date));
+    dates.retain(|date| is_wanted(Dataset::Quality, *date));
     replace((&mut journal, &publishing), (&dates, &is_wanted), start, &mut rebuilt, &mut told)?;
     Ok(rebuilt)
 }

@@ -159,13 +159,13 @@ impl Publishing {
     pub fn replace_listed(
         &self,
         journal: &mut Journal,
-        is_wanted: impl Fn(NaiveDate) -> bool,
+        is_wanted: impl Fn(Dataset, NaiveDate) -> bool,
         stop: &Stop,
         mut told: impl FnMut(NaiveDate, Result<ListedPublication, Error>),
     ) -> Result<(), Error> {
         for dataset in Dataset::LISTED {
             let mut dates = journal.listed_dates(dataset)?;
-            dates.retain(|(date, _)| is_wanted(*date));
+            dates.retain(|(date, _)| is_wanted(dataset, *date));
             if dates.is_empty() {
                 continue;
             }

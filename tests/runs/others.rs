@@ -136,13 +136,13 @@ fn rows_of_other_stays_in_as_many_rows_are_told() {
     publish_twice(&mut world);
     let names: Vec<_> = read_files(&world.output()).into_keys().collect();
     let folder = names[0].split_once('/').unwrap().0;
+    let published: u64 = status(&world.config, &world.start()).unwrap().dates[0].samples;
     let (foreign, _) = optimize_date(&world.output(), folder, |rows| rows);
     let other = names.iter().find(|name| !name.starts_with(folder)).unwrap();
     // What it says of the file is kept, and the size that it says is that of this one.
     let bytes = fs::read(world.output().join(other)).unwrap();
     fs::write(world.output().join(&foreign), &bytes).unwrap();
     let date = folder.strip_prefix("date=").unwrap();
-    let published: u64 = status(&world.config, &world.start()).unwrap().dates[0].samples;
     commit_foreign(
         &world.output(),
         &[
