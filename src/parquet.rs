@@ -24,7 +24,10 @@ use parquet::{
 use zstd::{bulk::Compressor, zstd_safe::version_string};
 
 use self::row_group::RowGroup;
-pub use self::stay_runs::{StayRun, StayRuns};
+pub use self::{
+    stay_runs::{StayRun, StayRuns},
+    whose::{Whose, count_rows},
+};
 use crate::{
     dataset::Dataset,
     read::batch::{Batch, ROWS_MAX, UNPARSED_BYTES_MAX},
@@ -38,6 +41,7 @@ use crate::{
 pub mod listed;
 mod row_group;
 mod stay_runs;
+mod whose;
 
 /// Version of the schema: it rises when a column is added, renamed or means something else.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -6,6 +6,7 @@
 //! an intent whose file is not there is withdrawn. Until then the journal knows each stay where it was before, so what is
 //! withdrawn has never been.
 
+mod active;
 mod build;
 pub mod file;
 pub mod listed;
@@ -24,7 +25,7 @@ use chrono_tz::Tz;
 
 use self::table::Shelf;
 pub use self::{
-    table::{FoundTable, find_table},
+    table::{Anew, FoundTable, find_table},
     turn::Publishing,
 };
 use crate::{
@@ -158,30 +159,39 @@ impl Publisher {
         Publishing::new(self.clone(), turn, journal)
     }
 
-    /// Makes the tables of all datasets anew from the files that the journal has published and that are there; tells how many each
-    /// has. What logs there are is taken away.
+    /// Makes the tables of those datasets anew whose log cannot be gone on with, from the files that the journal has published and
+    /// that are there, and takes away what log there is; tells what became of each dataset. One that fails holds up no other.
     ///
     /// # Errors
     ///
     /// [`Error::Usage`] if datasets are to be files.
-    pub fn make_tables_anew(&self, journal: &Journal, mut told: impl FnMut(Dataset, u64)) -> Result<(), Error> {
+    pub fn make_tables_anew(
+        &self,
+        journal: &Journal,
+        mut told: impl FnMut(Dataset, Result<Anew, Error>),
+    ) -> Result<(), Error> {
         let _turn = journal.lock_publishing()?;
         if self.store.retention().is_none() {
             return Err(Error::Usage("--new-table: the configuration says `table = \"files\"`".into()));
         }
         for dataset in Dataset::ALL {
-            let store = match dataset {
-                Dataset::Quality => self.store.clone(),
-                listed => match self.discover.place(listed) {
-                    Some(place) => self.stores.open(place)?,
-                    None => continue,
-                },
-            };
-            let lock = store.lock()?;
-            let table = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
-            told(dataset, table.make_anew(journal)?);
+            if let Some(made) = self.make_table_anew(journal, dataset).transpose() {
+                told(dataset, made);
+            }
         }
         Ok(())
+    }
+
+    /// The same of one dataset; `None` of one that is not published.
+    fn make_table_anew(&self, journal: &Journal, dataset: Dataset) -> Result<Option<Anew>, Error> {
+        let store = match (dataset, self.discover.place(dataset)) {
+            (Dataset::Quality, _) => self.store.clone(),
+            (_, Some(place)) => self.stores.open(place)?,
+            (_, None) => return Ok(None),
+        };
+        let lock = store.lock()?;
+        let shelf = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
+        shelf.make_anew(journal).map(Some)
     }
 
     /// Whatever decides a file's bytes besides its stays and their pages.

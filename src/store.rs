@@ -7,12 +7,13 @@
 //! be: that is the journal's.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fmt,
     fs::{self, File},
     io::{self, Seek},
     ops::Range,
-    path::{self, Path, PathBuf},
+    path::{self, Component, Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -111,6 +112,8 @@ pub struct Listing {
     pub files: Vec<PartFile>,
     /// Everything that is no published file; readers may take it for data.
     pub strangers: Vec<PathBuf>,
+    /// The sizes of those of them that are files, by name.
+    pub sizes: BTreeMap<String, u64>,
     /// What the table has of it; none: the dataset is no table.
     pub active: Option<Active>,
 }
@@ -397,6 +400,35 @@ impl Store {
         }
     }
 
+    /// The size of what stands at a path under the dataset, by whomever it was put; `None`, if no file does.
+    pub fn size_at(&self, path: &str) -> Result<Option<u64>, DiskError> {
+        match &self.at {
+            _ if !is_under(path) => Ok(None),
+            At::Folder(folder) => folder.size_at(path),
+            At::Bucket(objects) => objects.size_at(path),
+        }
+    }
+
+    /// Opens what stands at a path under the dataset. One in a bucket is fetched for it.
+    pub fn open_at(&self, path: &str) -> Result<File, DiskError> {
+        match &self.at {
+            At::Folder(folder) => {
+                let path = folder.root.join(path);
+                File::open(&path).map_err(DiskError::io("open", &path))
+            }
+            At::Bucket(objects) => objects.fetch_at(path),
+        }
+    }
+
+    /// Where a path under the dataset leads, for messages; an address elsewhere as it is.
+    pub fn address_at(&self, path: &str) -> PathBuf {
+        match &self.at {
+            _ if !is_under(path) => path.into(),
+            At::Folder(folder) => folder.root.join(path),
+            At::Bucket(objects) => objects.address_of(path),
+        }
+    }
+
     /// Opens a file that is visible, to read some of its bytes.
     pub fn open_parts(&self, part: PartFile) -> Result<Parts, DiskError> {
         Ok(match &self.at {
@@ -436,7 +468,8 @@ impl Store {
         Ok(Self { at, seen: seen.map(|seen| Arc::new(seen.unwrap_or_default())), ..self.clone() })
     }
 
-    /// The partitions of the dataset, empty ones too, and what is neither in them nor one of them.
+    /// The partitions of the dataset, empty ones too, and what is neither in them nor one of them. Of a dataset that is
+    /// [looked at](Store::at_once) also those that only the table has.
     pub fn partitions(&self) -> Result<Partitions, DiskError> {
         let mut found = match &self.at {
             At::Folder(folder) => folder.partitions()?,
@@ -445,6 +478,11 @@ impl Store {
         if self.table.is_some() {
             let log = self.log_path();
             found.strangers.retain(|stranger| *stranger != log);
+        }
+        if let Some(seen) = &self.seen {
+            found.dates.extend(seen.dates());
+            found.dates.sort_unstable();
+            found.dates.dedup();
         }
         Ok(found)
     }
@@ -482,6 +520,12 @@ impl Store {
         let source = if is_others { TableError::Rewritten(date) } else { TableError::Absent(date) };
         Err(DiskError::Table { path: self.log_path(), source })
     }
+}
+
+/// Whether a path of a log is one under its dataset, and no address.
+fn is_under(path: &str) -> bool {
+    let is_plain = |part| matches!(part, Component::Normal(_));
+    !path.contains("://") && Path::new(path).components().all(is_plain)
 }
 
 /// SHA-256 of a file's bytes from where it stands, which is put back to its beginning.

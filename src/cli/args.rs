@@ -268,8 +268,8 @@ pub struct RebuildArgs {
     /// Last date to rebuild; without it the last that has landed pages
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
-    /// Build no date: with `table = "delta"`, take the logs of the tables away, damaged or not, and make the tables anew from the
-    /// files that the journal knows
+    /// With `table = "delta"`, take logs away that cannot be gone on with, and make their tables anew from the files that the journal
+    /// knows; of dates whose files are gone, build new ones
     #[arg(long, conflicts_with_all = ["dates", "from", "to"])]
     pub new_table: bool,
     /// Print JSON

@@ -18,6 +18,7 @@ use crate::{
     publish::{
         Publisher,
         file::{name_of, sha256},
+        look::{Depth, Fault, look},
     },
     start::Start,
     store::{FileName, Listing, PartFile, Store},
@@ -37,6 +38,8 @@ pub struct Adopted {
     pub old: u64,
     /// Files that it does not take, and why.
     pub refused: Vec<(PathBuf, String)>,
+    /// Dates of which a table has rows of other programs that the journal does not explain; their files are not taken.
+    pub unexplained: Vec<(NaiveDate, Fault)>,
 }
 
 /// Takes the stays of every file that the journal does not know into it.
@@ -89,6 +92,9 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
             }
         }
         journal.forget_empty_files(date)?;
+        let faults = look(&journal, dataset, date, dataset.list(date)?, Depth::Names)?.faults;
+        let is_unexplained = |fault: &Fault| matches!(fault, Fault::Unexplained { .. });
+        adopted.unexplained.extend(faults.into_iter().filter(is_unexplained).map(|fault| (date, fault)));
     }
     Ok(adopted)
 }
@@ -129,9 +135,9 @@ impl Adopted {
         Ok(false)
     }
 
-    /// 65 if some files were refused.
+    /// 65 if some files were refused, or cannot be taken.
     pub fn exit_code(&self) -> ExitCode {
-        if self.refused.is_empty() { ExitCode::Complete } else { ExitCode::SomeFailed }
+        if self.refused.is_empty() && self.unexplained.is_empty() { ExitCode::Complete } else { ExitCode::SomeFailed }
     }
 }
 
@@ -148,7 +154,7 @@ fn visible_files(journal: &Journal, date: NaiveDate, visible: &BTreeSet<FileName
 
 impl fmt::Display for Adopted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, stays, samples, old, refused } = self;
+        let Self { files, stays, samples, old, refused, unexplained } = self;
         let (files, stays, rows) = (Count(*files, "file"), Count(*stays, "stay"), Count(*samples, "row"));
         writeln!(f, "adopted    {files}, {stays}, {rows}")?;
         if *old > 0 {
@@ -163,6 +169,9 @@ impl fmt::Display for Adopted {
         }
         if !refused.is_empty() {
             writeln!(f, "           move these away: their stays are asked for again, unless another file holds them")?;
+        }
+        for (date, fault) in unexplained {
+            writeln!(f, "refused    date={date}: {fault}; only vcq's own files can be taken: {}", fault.remedy(*date))?;
         }
         Ok(())
     }

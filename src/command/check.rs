@@ -438,8 +438,14 @@ fn fault_of_way(error: &TransportError) -> (ExitCode, String, Option<String>) {
     (code, error.to_string(), Some(error.remedy().to_owned()))
 }
 
+/// What is wrong, without the word for the matter that its line begins with.
 fn fault_of(error: &Error) -> (ExitCode, String, Option<String>) {
-    (error.exit_code(), Chain(error).to_string(), error.hint())
+    let said = match error {
+        Error::Disk(source) => Chain(source).to_string(),
+        Error::Journal(source) => Chain(source).to_string(),
+        error => Chain(error).to_string(),
+    };
+    (error.exit_code(), said, error.hint())
 }
 
 impl Checked {

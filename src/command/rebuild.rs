@@ -12,7 +12,7 @@ use crate::{
     error::{Chain, Error, ExitCode},
     journal::{Identity, Journal},
     observe::report::Texts,
-    publish::{Publication, Publisher, listed::ListedPublication},
+    publish::{Anew, Publication, Publisher, Publishing, listed::ListedPublication},
     start::Start,
     words::Count,
 };
@@ -23,8 +23,10 @@ const NAMED_MAX: usize = 5;
 /// What was rebuilt.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
-    /// Tables that are new, with how many files each has.
-    tables: Vec<(Dataset, u64)>,
+    /// Tables that are new, with how many files each was made of; none: its log is sound, and left as it was.
+    tables: Vec<(Dataset, Option<u64>)>,
+    /// Datasets whose tables lack something, or could not be made anew, and why.
+    pub table_failures: Vec<(Dataset, Error)>,
     /// Dates that have a new file.
     pub dates: u64,
     /// Files of meetings and participants that are new; of other dates nothing has changed.
@@ -64,8 +66,26 @@ pub fn rebuild(
     dates.retain(|date| !skipped.contains(date));
     let is_wanted = |date| (from..=to).contains(&date) && !skipped.contains(&date);
     refuse_pruned_listings(&journal, is_wanted)?;
+    let is_wanted = |_, date| is_wanted(date);
     let mut rebuilt = Rebuilt { skipped: skipped.iter().copied().collect(), ..Rebuilt::default() };
-    publishing.replace(&mut journal, &dates, &start.stop, |date, replaced| match replaced {
+    replace((&mut journal, &publishing), (&dates, &is_wanted), start, &mut rebuilt, &mut told)?;
+    // A signal while the last date was built has cut nothing.
+    let is_cut = rebuilt.dates < dates.len() as u64 && start.stop.is_requested();
+    if rebuilt.failures.is_empty() && is_cut {
+        return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
+    }
+    Ok(rebuilt)
+}
+
+/// Puts new files in the place of those of `dates`, and, of what comes from listings, of those that are wanted.
+fn replace(
+    (journal, publishing): (&mut Journal, &Publishing),
+    (dates, is_wanted): (&[NaiveDate], &dyn Fn(Dataset, NaiveDate) -> bool),
+    start: &Start,
+    rebuilt: &mut Rebuilt,
+    told: &mut (dyn FnMut(&dyn fmt::Display) + Send),
+) -> Result<(), Error> {
+    publishing.replace(journal, dates, &start.stop, |date, replaced| match replaced {
         Ok(publication) => {
             rebuilt.dates += 1;
             start.count("dates", rebuilt.dates, Some(dates.len() as u64));
@@ -77,7 +97,7 @@ pub fn rebuild(
         Err(error) => rebuilt.failures.push((date, error)),
     })?;
     if !start.stop.is_requested() {
-        publishing.replace_listed(&mut journal, is_wanted, &start.stop, |date, replaced| match replaced {
+        publishing.replace_listed(journal, is_wanted, &start.stop, |date, replaced| match replaced {
             Ok(publication) => {
                 rebuilt.listed += 1;
                 let dataset = publication.file.dataset.name();
@@ -90,25 +110,48 @@ pub fn rebuild(
         })?;
     }
     rebuilt.failures.sort_by_key(|(date, _)| *date);
-    // A signal while the last date was built has cut nothing.
-    let is_cut = rebuilt.dates < dates.len() as u64 && start.stop.is_requested();
-    if rebuilt.failures.is_empty() && is_cut {
-        return Err(Error::Stopped(format!("{} of {} dates rebuilt", rebuilt.dates, dates.len())));
-    }
-    Ok(rebuilt)
+    Ok(())
 }
 
-/// Makes the tables of the datasets anew from the files that the journal has published and that are there. No file is built and
-/// none deleted.
+/// Makes the tables of those datasets anew whose log cannot be gone on with, from the files that the journal has published and that
+/// are there; of those that are not, the dates are built from their landed pages. No file is deleted.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if datasets are no tables.
-pub fn make_tables_anew(config: &Config, start: &Start) -> Result<Rebuilt, Error> {
-    let journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
+/// [`Error::Usage`] if datasets are no tables. A dataset whose table cannot be made anew is told, and holds up no other; no date is
+/// built then.
+pub fn make_tables_anew(
+    config: &Config,
+    start: &Start,
+    mut told: impl FnMut(&dyn fmt::Display) + Send,
+) -> Result<Rebuilt, Error> {
+    let mut journal = Journal::open_existing(&config.state, &Identity::of_landed(config))?;
     let publisher = Publisher::of(&start.stores(config), config)?;
     let mut rebuilt = Rebuilt::default();
-    publisher.make_tables_anew(&journal, |dataset, files| rebuilt.tables.push((dataset, files)))?;
+    let mut missing = BTreeSet::new();
+    let mut are_all_made = true;
+    publisher.make_tables_anew(&journal, |dataset, made| match made {
+        Ok(Anew { files, missing: of_dataset, lacking }) => {
+            rebuilt.tables.push((dataset, files));
+            missing.extend(of_dataset.into_iter().map(|date| (dataset, date)));
+            rebuilt.table_failures.extend(lacking.map(|lacking| (dataset, lacking)));
+        }
+        Err(error) => {
+            are_all_made = false;
+            rebuilt.table_failures.push((dataset, error));
+        }
+    })?;
+    if missing.is_empty() || !are_all_made {
+        return Ok(rebuilt);
+    }
+    let publishing = publisher.begin(&journal)?;
+    let pruned = pruned_dates(&journal)?;
+    let refused = missing.iter().filter(|(_, date)| pruned.contains(date));
+    rebuilt.failures.extend(refused.map(|(_, date)| (*date, Error::Pruned(*date))));
+    let is_wanted = |dataset, date| missing.contains(&(dataset, date)) && !pruned.contains(&date);
+    let mut dates = journal.landed_dates(NaiveDate::MIN, NaiveDate::MAX)?;
+    dates.retain(|date| is_wanted(Dataset::Quality, *date));
+    replace((&mut journal, &publishing), (&dates, &is_wanted), start, &mut rebuilt, &mut told)?;
     Ok(rebuilt)
 }
 
@@ -122,7 +165,9 @@ fn file_json(dataset: &str, date: NaiveDate, name: &str, (rows, bytes): (u64, u6
 impl Rebuilt {
     /// That of the first failure, or 0.
     pub fn exit_code(&self) -> ExitCode {
-        self.failures.first().map_or(ExitCode::Complete, |(_, error)| error.exit_code())
+        let of_tables = self.table_failures.iter().map(|(_, error)| error);
+        let mut failures = of_tables.chain(self.failures.iter().map(|(_, error)| error));
+        failures.next().map_or(ExitCode::Complete, Error::exit_code)
     }
 }
 
@@ -131,12 +176,17 @@ impl Serialize for Rebuilt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let failure = |(date, error): &(NaiveDate, Error)| json!({ "date": date, "reason": Chain(error).to_string() });
         let failures: Vec<_> = self.failures.iter().map(failure).collect();
+        let new_table =
+            |(dataset, files): &(Dataset, Option<u64>)| Some(json!({ "dataset": dataset.name(), "files": (*files)? }));
+        let table_failure = |(dataset, error): &(Dataset, Error)| json!({ "dataset": dataset.name(), "reason": Chain(error).to_string() });
         json!({
             "rebuild_version": REBUILD_VERSION,
             "exit_code": self.exit_code() as u8,
             "dates": self.dates,
             "files": self.files,
-            "tables": self.tables.iter().map(|(dataset, files)| json!({ "dataset": dataset.name(), "files": files })).collect::<Vec<_>>(),
+            "tables": self.tables.iter().filter_map(new_table).collect::<Vec<_>>(),
+            "tables_kept": self.tables.iter().filter(|(_, files)| files.is_none()).map(|(dataset, _)| dataset.name()).collect::<Vec<_>>(),
+            "table_failures": self.table_failures.iter().map(table_failure).collect::<Vec<_>>(),
             "skipped": self.skipped,
             "failures": failures,
             "texts": self.texts,
@@ -177,10 +227,15 @@ fn refuse_pruned_listings(journal: &Journal, is_wanted: impl Fn(NaiveDate) -> bo
 
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.tables.is_empty() {
-            return self.tables.iter().try_for_each(|(dataset, files)| {
-                writeln!(f, "{}: a new table of {}", dataset.name(), Count(*files, "file"))
-            });
+        for (dataset, files) in &self.tables {
+            let dataset = dataset.name();
+            match files {
+                Some(files) => writeln!(f, "{dataset}: a new table of {}", Count(*files, "file"))?,
+                None => writeln!(f, "{dataset}: its log is sound, and as it was")?,
+            }
+        }
+        if !(self.tables.is_empty() && self.table_failures.is_empty()) && self.dates + self.listed == 0 {
+            return Ok(());
         }
         write!(f, "{}", self.texts)?;
         if !self.skipped.is_empty() {

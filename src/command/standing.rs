@@ -39,9 +39,9 @@ pub struct DateStatus {
     pub refreshing: u64,
     /// Done stays whose samples end early: they are asked for once more when their meetings are no longer young.
     pub early_ends: u64,
-    /// Published samples.
+    /// Published samples; by the journal, where the dataset could not be looked at.
     pub samples: u64,
-    /// Published files.
+    /// Published files; by the journal, where the dataset could not be looked at.
     pub files: u64,
     /// Whether its meetings are listed: `unlisted`, `open` (a run that names it lists it again) or `closed`; none: nobody has asked
     /// for them.
@@ -50,6 +50,8 @@ pub struct DateStatus {
     pub meetings: u64,
     /// What of it is not on disk as it should be, by names and sizes.
     pub problems: Vec<String>,
+    /// True if a dataset could not be looked at: its files and samples are those that the journal has published.
+    pub unseen: bool,
     /// True if all done stays with samples are in visible files, and nothing is pending, failed or asked for again.
     pub complete: bool,
 }
@@ -58,6 +60,7 @@ impl DateStatus {
     /// Says that a bucket has not answered: whether the date is complete, nobody can tell.
     fn is_not_seen(&mut self, error: &DiskError) {
         self.complete = false;
+        self.unseen = true;
         self.problems.push(format!("it could not be looked at: {}", Chain(error)));
     }
 }
@@ -140,8 +143,10 @@ fn add_published(
 ) -> Result<(), Error> {
     let at_once = &match dataset.at_once() {
         Err(error) if error.is_away() => {
-            for day in journal.file_dates()?.into_iter().filter(|day| is_wanted(*day)) {
-                dates.entry(day).or_default();
+            for file in journal.files()?.into_iter().filter(|file| file.published && is_wanted(file.date)) {
+                let date = dates.entry(file.date).or_default();
+                date.files += 1;
+                date.samples += file.samples;
             }
             for date in dates.values_mut() {
                 date.is_not_seen(&error);

@@ -193,6 +193,9 @@ impl Verified {
     }
 }
 
+/// What is told of a date whose rows are in other files of the table than those that were published.
+const BY_OTHERS: &str = ", rewritten by another program";
+
 /// Version of the JSON's form: within one, keys are only added.
 const VERIFY_VERSION: u32 = 1;
 
@@ -209,11 +212,13 @@ impl Serialize for Verified {
         let of_date = |(date, look): &(NaiveDate, Look)| {
             let sum = |count: fn(&FileRow) -> u64| look.sound.iter().map(count).sum::<u64>();
             let (stays, rows) = (sum(|file| file.stays), sum(|file| file.samples));
-            json!({ "dataset": "quality", "date": date, "files": look.sound.len(), "stays": stays, "rows": rows })
+            json!({ "dataset": "quality", "date": date, "files": look.sound.len(), "stays": stays, "rows": rows, "rewritten": look.is_rewritten })
         };
         let of_listed = |(dataset, date, look): &(Dataset, NaiveDate, ListedLook)| {
             let file = look.sound.as_ref()?;
-            Some(json!({ "dataset": dataset.name(), "date": date, "files": 1, "stays": null, "rows": file.rows }))
+            Some(
+                json!({ "dataset": dataset.name(), "date": date, "files": 1, "stays": null, "rows": file.rows, "rewritten": look.is_rewritten }),
+            )
         };
         let sound = self.dates.iter().map(of_date).chain(self.listed.iter().filter_map(of_listed)).collect::<Vec<_>>();
         let by_date = |counts: &mut dyn Iterator<Item = (NaiveDate, u64)>| {
@@ -238,14 +243,16 @@ impl Serialize for Verified {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (date, Look { sound, .. }) in self.dates.iter().filter(|(_, look)| !look.sound.is_empty()) {
+        for (date, Look { sound, is_rewritten, .. }) in self.dates.iter().filter(|(_, look)| !look.sound.is_empty()) {
             let sum = |count: fn(&FileRow) -> u64| sound.iter().map(count).sum::<u64>();
             let (stays, rows) = (Count(sum(|file| file.stays), "stay"), Count(sum(|file| file.samples), "row"));
-            writeln!(f, "ok    date={date}  {}  {stays}  {rows}", Count(sound.len(), "file"))?;
+            let by_others = if *is_rewritten { BY_OTHERS } else { "" };
+            writeln!(f, "ok    date={date}  {}  {stays}  {rows}{by_others}", Count(sound.len(), "file"))?;
         }
         for (dataset, date, look) in &self.listed {
             if let Some(file) = &look.sound {
-                writeln!(f, "ok    {} date={date}  {}", dataset.name(), Count(file.rows, "row"))?;
+                let by_others = if look.is_rewritten { BY_OTHERS } else { "" };
+                writeln!(f, "ok    {} date={date}  {}{by_others}", dataset.name(), Count(file.rows, "row"))?;
             }
         }
         for (date, stays) in &self.waiting {

@@ -15,13 +15,13 @@ pub struct OldFile {
     pub date: NaiveDate,
     /// Its name.
     pub name: String,
-    /// Since when it has not been the table's, in unix seconds; it may have been for less long, never for longer.
+    /// Since when it has not been the table's, in unix seconds; it may have been for longer, never for less long as far as is known.
     pub since_s: i64,
 }
 
 impl Journal {
-    /// Records that these files of a date are no longer read, and that `kept` is, whatever it was before. What is recorded already
-    /// keeps its time.
+    /// Records that these files of a date are no longer read, from now on, and that `kept` is, whatever it was before: what was
+    /// recorded may have been read again since.
     pub fn retire(
         &mut self,
         (dataset, date): (Dataset, NaiveDate),
@@ -29,7 +29,9 @@ impl Journal {
         kept: Option<&str>,
         since_s: i64,
     ) -> Result<(), JournalError> {
-        const RETIRE: &str = "INSERT OR IGNORE INTO old_file (dataset, date, name, since) VALUES (?1, ?2, ?3, ?4)";
+        const RETIRE: &str = "
+            INSERT INTO old_file (dataset, date, name, since) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT DO UPDATE SET since = excluded.since";
         const KEEP: &str = "DELETE FROM old_file WHERE dataset = ?1 AND date = ?2 AND name = ?3";
         let (dataset, date) = (dataset.number(), date.to_epoch_days());
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -40,6 +42,14 @@ impl Journal {
             transaction.execute(KEEP, params![dataset, date, kept])?;
         }
         Ok(transaction.commit()?)
+    }
+
+    /// Records that a file is read at this moment that was recorded as one that is not: only from now on is its time counted.
+    pub fn is_read_again(&self, dataset: Dataset, old: &OldFile, now_s: i64) -> Result<(), JournalError> {
+        const READ_AGAIN: &str = "UPDATE old_file SET since = ?4 WHERE dataset = ?1 AND date = ?2 AND name = ?3";
+        let row = params![dataset.number(), old.date.to_epoch_days(), old.name, now_s];
+        self.db.prepare_cached(READ_AGAIN)?.execute(row)?;
+        Ok(())
     }
 
     /// Forgets a file that has been deleted, or is read again.

@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Publisher, Publishing,
+    active::TableLook,
     file::{has_left_nothing, parse_name, sha256},
-    look::{Depth, Fault, TableLook, mismatch, unexplained},
+    look::{Depth, Fault, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
 use crate::{
@@ -83,7 +84,7 @@ impl Publisher {
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
             let store = self.stores.open(place)?;
-            table::check(journal, &store, dataset)?;
+            let is_begun = table::check(journal, &store, dataset)?.is_some();
             let at_once = store.at_once()?;
             for date in dates(journal, &at_once, dataset)? {
                 if look(journal, &at_once, (dataset, date), Depth::Names)?.faults.is_empty() {
@@ -94,7 +95,7 @@ impl Publisher {
                 let is_at_work =
                     faults.contains(&Fault::Intended) || journal.listed_file(dataset, date, true)? != before;
                 let stops =
-                    |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_));
+                    |fault: &Fault| (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, None);
                 let told =
                     |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.listed_remedy(date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
@@ -158,13 +159,13 @@ impl Publishing {
     pub fn replace_listed(
         &self,
         journal: &mut Journal,
-        is_wanted: impl Fn(NaiveDate) -> bool,
+        is_wanted: impl Fn(Dataset, NaiveDate) -> bool,
         stop: &Stop,
         mut told: impl FnMut(NaiveDate, Result<ListedPublication, Error>),
     ) -> Result<(), Error> {
         for dataset in Dataset::LISTED {
             let mut dates = journal.listed_dates(dataset)?;
-            dates.retain(|(date, _)| is_wanted(*date));
+            dates.retain(|(date, _)| is_wanted(dataset, *date));
             if dates.is_empty() {
                 continue;
             }
@@ -469,6 +470,8 @@ pub struct ListedLook {
     pub sound: Option<ListedFile>,
     /// What is not as it should be.
     pub faults: Vec<Fault>,
+    /// Whether another program has put its rows into files of its own in the table.
+    pub is_rewritten: bool,
 }
 
 /// The dates of a dataset that have a folder, or anything listed, in order.
@@ -495,15 +498,18 @@ pub fn look(
     let old = journal.old_names(dataset, date)?;
     let names: BTreeSet<_> = published.iter().map(name_of).collect::<Result<_, _>>()?;
     let rows = published.as_ref().map_or(0, |file| file.rows);
-    let in_table = TableLook::new(listing.active.as_ref(), &names, rows);
+    let in_table = TableLook::new(&listing, (&names, rows), can_be_rebuilt);
+    look.is_rewritten = in_table.is_rewritten();
+    look.faults.extend(in_table.others_faults(store, None, depth)?);
     if let Some(intent) = journal.listed_file(dataset, date, false)? {
         look.faults.push(Fault::Intended);
         visible.remove(&name_of(&intent)?);
     }
     if let Some(file) = published {
         let name = name_of(&file)?;
+        let is_lost = look.faults.iter().any(|fault| matches!(fault, Fault::Others { .. }));
         let difference = match visible.remove(&name) {
-            None if in_table.is_in_others(depth) => None,
+            _ if in_table.is_in_others(name) => None,
             None => Some(Fault::Missing { name, can_be_rebuilt }),
             Some(bytes) if bytes != file.bytes => {
                 let what = format!("{} has {bytes} bytes, not {}", path_of(dataset, &file), file.bytes);
@@ -519,14 +525,13 @@ pub fn look(
         };
         match difference {
             Some(fault) => look.faults.push(fault),
-            None => look.sound = Some(file),
+            None => look.sound = Some(file).filter(|_| !is_lost),
         }
     }
     let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
-    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
-    if !look.faults.contains(&Fault::Intended) {
-        look.faults.extend(in_table.fault());
-    }
+    let strangers = listing.strangers.clone();
+    look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
+    look.faults.extend(in_table.fault().filter(|_| !look.faults.iter().any(Fault::tells_of_table)));
     look.faults.extend(journal.is_outdated(dataset, date)?.then_some(Fault::Outdated));
     Ok(look)
 }

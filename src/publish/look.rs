@@ -10,8 +10,9 @@ use std::{
 use chrono::NaiveDate;
 
 use super::{
+    active::TableLook,
     file::{changed, compare, has_built_bytes, name_of, open},
-    table::{self, Standing},
+    table,
 };
 use crate::{
     dataset::Dataset,
@@ -33,6 +34,8 @@ pub struct Look {
     pub sound: Vec<FileRow>,
     /// What is not as it should be.
     pub faults: Vec<Fault>,
+    /// Whether another program has put the rows of published files into files of its own in the table.
+    pub is_rewritten: bool,
 }
 
 /// What is wrong with a date, with its remedy.
@@ -66,36 +69,32 @@ pub enum Fault {
     Misfiled(u64),
     /// What was listed since is not published.
     Outdated,
-    /// The table has something else of the date than what is published: what, and what not.
-    Table(String),
+    /// The table has something else of the date than what is published.
+    Table {
+        /// What, and what not.
+        what: String,
+        /// Whether what is published can be entered again.
+        can_be_rebuilt: bool,
+    },
+    /// The table has rows of another program's of which the journal knows nothing: published beside them, they would be there twice.
+    Unexplained {
+        /// What, and what is published.
+        what: String,
+        /// Whether what the journal has of the date can take their place.
+        can_be_rebuilt: bool,
+    },
+    /// A file of another program that is the table's cannot be read as the log says.
+    Others {
+        /// What is wrong with it.
+        what: String,
+        /// Whether vcq's own file can take its place.
+        can_be_rebuilt: bool,
+    },
 }
 
-/// What the table of a dataset says of a date; nothing, if it is none.
-pub(super) struct TableLook(Option<Standing>);
-
-impl TableLook {
-    /// Compares what the table has with what is published, and its rows.
-    pub(super) fn new(active: Option<&Active>, published: &BTreeSet<FileName>, rows: u64) -> Self {
-        Self(active.map(|active| Standing::of(active, published, rows)))
-    }
-
-    /// Whether a published file need not be there, for its rows are in another program's. What is to be read to its last row has to
-    /// be there.
-    pub(super) fn is_in_others(&self, depth: Depth) -> bool {
-        depth != Depth::Rows && self.0 == Some(Standing::Rewritten)
-    }
-
-    /// What is wrong.
-    pub(super) fn fault(self) -> Option<Fault> {
-        match self.0 {
-            Some(Standing::Otherwise(what)) => Some(Fault::Table(what)),
-            _ => None,
-        }
-    }
-}
-
-/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they are a table's or were. Where
-/// there is no table any more, readers take what was one's for data.
+/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they were a table's, or are files
+/// of others, which a table's readers see only where it has them. Where there is no table any more, readers take what was one's for
+/// data.
 pub(super) fn unexplained<'a>(
     own: Vec<PathBuf>,
     others: Vec<PathBuf>,
@@ -106,10 +105,11 @@ pub(super) fn unexplained<'a>(
     let others = others.into_iter().map(|path| (Fault::Stranger as fn(PathBuf) -> Fault, path));
     own.chain(others).filter_map(move |(fault, path)| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let is_old = old.contains(&name);
         match active {
-            _ if !old.contains(&name) && active.is_none_or(|active| !active.contains_key(&name)) => Some(fault(path)),
-            Some(_) => None,
-            None => Some(Fault::Old(path)),
+            None if is_old => Some(Fault::Old(path)),
+            None => Some(fault(path)),
+            Some(_) => (!is_old && FileName::parse(&name).is_some()).then(|| fault(path)),
         }
     })
 }
@@ -130,20 +130,23 @@ pub enum Depth {
 pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing, depth: Depth) -> Result<Look, Error> {
     let mut look = Look::default();
     let can_be_rebuilt = !journal.is_pruned(date)?;
-    let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
+    let mut visible: BTreeMap<FileName, PartFile> = listing.files.iter().map(|part| (part.name, *part)).collect();
     let files = journal.files_on(date)?;
     let old = journal.old_names(Dataset::Quality, date)?;
     let published = || files.iter().filter(|file| file.published);
     let names = published().map(name_of).collect::<Result<_, _>>()?;
     let rows = published().map(|file| file.samples).sum();
-    let in_table = TableLook::new(listing.active.as_ref(), &names, rows);
+    let in_table = TableLook::new(&listing, (&names, rows), can_be_rebuilt);
+    look.is_rewritten = in_table.is_rewritten();
+    let others_faults = in_table.others_faults(store, Some((journal, &files)), depth)?;
     for file in files {
         let name = name_of(&file)?;
-        let Some(part) = visible.remove(&name) else {
-            if file.published && in_table.is_in_others(depth) {
-                look.sound.push(file);
-                continue;
-            }
+        let part = visible.remove(&name);
+        if file.published && in_table.is_in_others(name) {
+            look.sound.extend(others_faults.is_empty().then_some(file));
+            continue;
+        }
+        let Some(part) = part else {
             let missing = Fault::Missing { name, can_be_rebuilt };
             look.faults.push(if file.published { missing } else { Fault::Intended });
             continue;
@@ -157,10 +160,10 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
         }
     }
     let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
-    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
-    if !look.faults.contains(&Fault::Intended) {
-        look.faults.extend(in_table.fault());
-    }
+    let strangers = listing.strangers.clone();
+    look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
+    look.faults.extend(others_faults);
+    look.faults.extend(in_table.fault().filter(|_| !look.faults.iter().any(Fault::tells_of_table)));
     let Astray { unpublished, misfiled } = journal.astray(date)?;
     look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
     look.faults.extend((misfiled > 0).then_some(Fault::Misfiled(misfiled)));
@@ -208,6 +211,22 @@ fn difference(
 }
 
 impl Fault {
+    /// Whether it says by itself why the table has something else than what is published.
+    pub(super) fn tells_of_table(&self) -> bool {
+        matches!(self, Self::Intended | Self::Unknown(_))
+    }
+
+    /// Whether a run is not to begin beside it, as it stands on `date`, if it only asks again for the dates `refreshed`.
+    pub(super) fn stops(&self, date: NaiveDate, refreshed: Option<Dates>) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Changed { .. } | Self::Table { .. } | Self::Others { .. } => {
+                refreshed.is_none()
+            }
+            Self::Unknown(_) | Self::Unexplained { .. } => refreshed.is_none_or(|dates| dates.contain(date)),
+            _ => false,
+        }
+    }
+
     /// True if readers may not get rows that are done.
     pub fn is_lack(&self) -> bool {
         !matches!(self, Self::Stranger(_) | Self::Unknown(_))
@@ -251,9 +270,27 @@ impl Fault {
                     "the next `vcq discover` or `vcq export` publishes it, or `vcq rebuild --from {date} --to {date}`"
                 )
             }
-            Self::Table(_) => format!(
+            Self::Table { can_be_rebuilt: true, .. } => format!(
                 "`vcq rebuild --from {date} --to {date}` enters what is published; where other programs are writing to the table, \
                  look again when they are done"
+            ),
+            Self::Table { .. } => "`vcq rebuild --new-table` makes the table anew from the files that the journal knows; where other \
+                 programs are writing to the table, look again when they are done"
+                .to_owned(),
+            Self::Unexplained { can_be_rebuilt: true, .. } => format!(
+                "restore the journal that has published them; or `vcq rebuild --from {date} --to {date}` puts what this journal has of \
+                 the date in their place"
+            ),
+            Self::Unexplained { .. } => "restore the journal that has published them; or RESTORE the table to a version that has vcq's \
+                 own files of the date, and `vcq adopt`; or delete the date from the table, or `vcq rebuild --new-table` to have in it \
+                 what this journal has published and nothing else: what is missing then is asked for again"
+                .to_owned(),
+            Self::Others { can_be_rebuilt: true, .. } => {
+                format!("`vcq rebuild --from {date} --to {date}` puts vcq's own file in the place of the other program's")
+            }
+            Self::Others { .. } => format!(
+                "put the file back from a backup; the landed pages of the date have been dropped: `vcq archive import` an archive of \
+                 the date and `vcq rebuild --from {date} --to {date}` puts vcq's own file in its place"
             ),
             Self::Unpublished(_) | Self::Misfiled(_) => {
                 format!("the next `vcq export` publishes them, or `vcq rebuild --from {date} --to {date}`")
@@ -280,7 +317,8 @@ impl fmt::Display for Fault {
             }
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
-            Self::Table(what) => write!(f, "the table has {what}"),
+            Self::Table { what, .. } | Self::Unexplained { what, .. } => write!(f, "the table has {what}"),
+            Self::Others { what, .. } => f.write_str(what),
             Self::Outdated => f.write_str("more has been listed than is published"),
             Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),
         }
@@ -299,7 +337,8 @@ impl fmt::Display for Fault {
 /// table's log cannot be gone on with.
 pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Result<(), Error> {
     let mut found = Vec::new();
-    table::check(journal, store, Dataset::Quality)?;
+    // A table that is still to be made has nothing yet.
+    let is_begun = table::check(journal, store, Dataset::Quality)?.is_some();
     let at_once = store.at_once()?;
     for date in dates(journal, &at_once)? {
         if look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults.is_empty() {
@@ -308,12 +347,10 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         let before = journal.files_on(date)?;
         let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
-        let stops = |fault: &Fault| match fault {
-            Fault::Missing { .. } | Fault::Changed { .. } => refreshed.is_none(),
-            Fault::Unknown(_) => refreshed.is_none_or(|dates| dates.contain(date)),
-            _ => false,
+        let stops = |fault: &Fault| {
+            !is_at_work && (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, refreshed)
         };
-        found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
+        found.extend(look.faults.into_iter().filter(stops).map(|fault| (date, fault)));
     }
     mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(*date))))
 }

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use super::file::parse_name;
+use super::{
+    active::{Standing, check_explained},
+    file::parse_name,
+};
 use crate::{
     dataset::Dataset,
     error::Error,
@@ -20,10 +23,21 @@ use crate::{
         disk::DiskError,
         lock::StoreLock,
         staging::Sealed,
-        table::{Active, Claim, Entered, Entry, FileStatistics, TableState},
+        table::{Claim, Entered, Entry, FileStatistics, TableState},
         table_error::TableError,
     },
 };
+
+/// What has become of a dataset whose table was to be made anew.
+#[derive(Debug)]
+pub struct Anew {
+    /// How many files the new table has; none: the log is sound, and as it was.
+    pub files: Option<u64>,
+    /// Dates with published files that are not there, and can be built again.
+    pub missing: Vec<NaiveDate>,
+    /// That it lacks rows which cannot be.
+    pub lacking: Option<Error>,
+}
 
 /// One dataset, and the right to change it.
 #[derive(Clone, Copy, Debug)]
@@ -85,45 +99,81 @@ impl Shelf<'_> {
 
     /// Makes sure that a table that the journal does not know has what the journal has published: it is not one of before.
     fn check_taken_over(&self, journal: &Journal, found: &TableState) -> Result<(), Error> {
-        let mut published: BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)> = BTreeMap::new();
-        for (date, name, rows) in self.published(journal)? {
-            let (names, sum) = published.entry(date).or_default();
-            names.insert(name);
-            *sum += rows;
-        }
-        for (date, (names, rows)) in published {
-            if let Standing::Otherwise(_) = Standing::of(&found.on(date), &names, rows) {
+        for (date, (names, rows)) in self.published_by_date(journal)? {
+            if let Standing::Otherwise(_) | Standing::Unexplained(_) = Standing::of(&found.on(date), &names, rows) {
                 return Err(failed(self.store, TableError::Behind(date)).into());
             }
         }
         Ok(())
     }
 
-    /// Takes the log away, whatever it says, and makes the table anew. Returns how many files it has.
+    /// Takes a log away that cannot be gone on with, and makes the table anew. A sound one is left as it is.
     ///
     /// # Errors
     ///
-    /// [`TableError::Lacking`] if published files are not there: before anything is done, where the log can be read, for their rows
-    /// may be in files of other programs, which it alone knows; else afterwards.
-    pub(super) fn make_anew(&self, journal: &Journal) -> Result<u64, Error> {
-        let mut missing = Vec::new();
-        let published = self.published(journal)?;
-        for (date, name, _) in &published {
-            if self.store.confirm(*date, *name)?.is_none() {
-                missing.push(*date);
-            }
+    /// [`TableError::Lacking`], before anything is done, if published files are not there whose landed pages have been dropped, and
+    /// the log can be read: their rows may be in files of other programs, which it alone knows.
+    pub(super) fn make_anew(&self, journal: &Journal) -> Result<Anew, Error> {
+        let can_be_read = matches!(self.lock.table_state(), Ok(Some(_)));
+        if can_be_read && self.is_sound(journal)? {
+            return Ok(Anew { files: None, missing: self.missing(journal, true, true)?, lacking: None });
         }
-        let lacking = missing.iter().min().map(|first| TableError::Lacking { files: missing.len(), first: *first });
-        let (lacking, can_be_read) = (lacking.map(|source| failed(self.store, source)), self.lock.table_state());
-        let lacking = match (lacking, can_be_read) {
-            (Some(lacking), Ok(Some(_))) => return Err(lacking.into()),
-            (lacking, _) => lacking,
+        let (missing, lost) = (self.missing(journal, false, true)?, self.missing(journal, false, false)?);
+        let lacking = lost.first().map(|first| TableError::Lacking { dates: lost.len(), first: *first });
+        let lacking = lacking.map(|source| Error::from(failed(self.store, source)));
+        let lacking = match lacking {
+            Some(lacking) if can_be_read => return Err(lacking),
+            lacking => lacking,
         };
         self.lock.remove_log()?;
         journal.set_table_id(self.dataset, None)?;
         let made = self.create(journal)?;
         self.record(journal, &made)?;
-        lacking.map_or(Ok(published.len() as u64), |lacking| Err(lacking.into()))
+        Ok(Anew { files: Some(made.file_count() as u64), missing, lacking })
+    }
+
+    /// Whether a run goes on with the log as it is: it is the journal's, and has nothing that the journal does not explain.
+    fn is_sound(&self, journal: &Journal) -> Result<bool, Error> {
+        let is_sound = || -> Result<(), Error> {
+            if let Some(found) = check(journal, self.store, self.dataset)? {
+                self.check_taken_over(journal, &found)?;
+            }
+            self.store.lacking_columns()?;
+            check_explained(Some(journal), self.store, self.dataset)
+        };
+        match is_sound() {
+            Ok(()) => Ok(true),
+            Err(Error::Mismatch { .. } | Error::Disk(DiskError::Table { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The dates of published files that are not there, of those whose landed pages `are_kept`, or of the others. What other
+    /// programs have rewritten by a log that `is_kept` need not be there.
+    fn missing(&self, journal: &Journal, is_kept: bool, are_kept: bool) -> Result<Vec<NaiveDate>, Error> {
+        let state = self.lock.table_state().ok().flatten().filter(|_| is_kept).unwrap_or_default();
+        let mut missing = Vec::new();
+        for (date, (names, rows)) in self.published_by_date(journal)? {
+            let is_rewritten = Standing::of(&state.on(date), &names, rows) == Standing::Rewritten;
+            let mut is_there = true;
+            for name in names {
+                is_there &= self.store.confirm(date, name)?.is_some();
+            }
+            let is_missing = !is_there && !is_rewritten && is_pruned(journal, self.dataset, date)? != are_kept;
+            missing.extend(is_missing.then_some(date));
+        }
+        Ok(missing)
+    }
+
+    /// The names and the rows of what the journal has published of each date.
+    fn published_by_date(&self, journal: &Journal) -> Result<BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)>, Error> {
+        let mut published: BTreeMap<NaiveDate, (BTreeSet<FileName>, u64)> = BTreeMap::new();
+        for (date, name, rows) in self.published(journal)? {
+            let (names, sum) = published.entry(date).or_default();
+            names.insert(name);
+            *sum += rows;
+        }
+        Ok(published)
     }
 
     /// All files that the journal has published, with their rows.
@@ -297,9 +347,9 @@ impl Shelf<'_> {
     }
 
     /// Deletes files that have not been read since `upto_s`: those alone that vcq has put, that the journal does not name otherwise
-    /// and that the table does not have again.
+    /// and that the table does not have again. Of those that it has again the time begins anew.
     fn sweep(&self, journal: &Journal, upto_s: i64) -> Result<(), Error> {
-        let old = journal.old_files(self.dataset, upto_s)?;
+        let old = journal.old_files(self.dataset, i64::MAX)?;
         if old.is_empty() {
             return Ok(());
         }
@@ -307,7 +357,11 @@ impl Shelf<'_> {
         for file in old {
             // Another program's is its own business.
             let Some(name) = FileName::parse(&file.name) else { continue };
-            if state.on(file.date).contains_key(&file.name) || is_named(journal, self.dataset, file.date, name)? {
+            if state.has(file.date, &file.name) {
+                journal.is_read_again(self.dataset, &file, self.stores.now_s())?;
+                continue;
+            }
+            if file.since_s > upto_s || is_named(journal, self.dataset, file.date, name)? {
                 continue;
             }
             self.lock.delete(file.date, name)?;
@@ -394,13 +448,14 @@ pub struct FoundTable {
 ///
 /// # Errors
 ///
-/// [`DiskError::Table`] if a run would stop at it.
+/// [`DiskError::Table`] if a run would stop at it, [`Error::Mismatch`] if it would stop at what is in it.
 pub fn find_table(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<Option<FoundTable>, Error> {
     let (found, known) = match journal {
         Some(journal) => (check(journal, store, dataset)?, journal.table_id(dataset)?),
         None => (store.table_state()?, None),
     };
     let Some(found) = found else { return Ok(None) };
+    check_explained(journal, store, dataset)?;
     let lacking = store.lacking_columns()?;
     Ok(Some(FoundTable { is_known: known.is_some(), files: found.file_count(), id: found.id, lacking }))
 }
@@ -418,34 +473,12 @@ pub(super) enum Settled {
     Superseded,
 }
 
-/// How a date stands in the dataset's table.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The table has what is published.
-    AsPublished,
-    /// Other programs' files have as many rows in its place.
-    Rewritten,
-    /// It has something else.
-    Otherwise(String),
-}
-
-impl Standing {
-    /// Compares what the table has of a date with what is published: names, and rows in all.
-    pub(super) fn of(active: &Active, published: &BTreeSet<FileName>, rows: u64) -> Self {
-        let is_published = |name: &String| FileName::parse(name).is_some_and(|name| published.contains(&name));
-        if active.len() == published.len() && active.keys().all(is_published) {
-            return Self::AsPublished;
-        }
-        let told: Option<u64> = active.values().copied().sum();
-        let is_other = |name: &String| FileName::parse(name).is_none();
-        let are_others = active.keys().any(is_other) && active.keys().all(|name| is_other(name) || is_published(name));
-        if are_others && told == Some(rows) {
-            return Self::Rewritten;
-        }
-        let (files, expected) = (active.len(), published.len());
-        let told = told.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
-        Self::Otherwise(format!("{files} files with {told} rows, not {expected} with {rows}"))
-    }
+/// Whether landed pages have been dropped that a date's file is built from.
+fn is_pruned(journal: &Journal, dataset: Dataset, date: NaiveDate) -> Result<bool, Error> {
+    Ok(match dataset {
+        Dataset::Quality => journal.is_pruned(date)?,
+        listed => journal.is_listing_pruned(listed, date)?,
+    })
 }
 
 /// Whether the journal has published a file, or is about to.
@@ -462,37 +495,4 @@ fn is_named(journal: &Journal, dataset: Dataset, date: NaiveDate, name: FileName
 
 fn unreadable(name: FileName, source: ParquetFileError) -> Error {
     Error::Parquet { name: name.to_string(), source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_stands_in_the_table_as_published_or_with_as_many_rows_of_others() {
-        let (one, two) = (FileName::new(1), FileName::new(2));
-        let published = BTreeSet::from([one, two]);
-        let active =
-            |files: &[(&str, Option<u64>)]| files.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
-        let (first, second) = (one.to_string(), two.to_string());
-        for (files, expected) in [
-            (vec![(&*first, Some(3)), (&second, Some(4))], Some(Standing::AsPublished)),
-            (vec![(&*first, None), (&second, None)], Some(Standing::AsPublished)),
-            (vec![("part-00000-c000.zstd.parquet", Some(7))], Some(Standing::Rewritten)),
-            (vec![(&*first, Some(3)), ("part-00000-c000.zstd.parquet", Some(4))], Some(Standing::Rewritten)),
-            (vec![("part-00000-c000.zstd.parquet", Some(6))], None),
-            (vec![("part-00000-c000.zstd.parquet", None)], None),
-            (vec![(&*first, Some(7))], None),
-            (vec![], None),
-        ] {
-            let standing = Standing::of(&active(&files), &published, 7);
-            match expected {
-                Some(expected) => assert_eq!(standing, expected, "{files:?}"),
-                None => assert!(matches!(standing, Standing::Otherwise(_)), "{files:?}: {standing:?}"),
-            }
-        }
-        let unknown = FileName::new(3).to_string();
-        let standing = Standing::of(&active(&[(&unknown, Some(7))]), &published, 7);
-        assert!(matches!(standing, Standing::Otherwise(_)), "a file of vcq's that the journal does not know");
-    }
 }

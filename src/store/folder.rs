@@ -52,6 +52,13 @@ impl Folder {
         self.folder_of(date).join(name.to_string())
     }
 
+    /// The size of what stands at a path; `None`, if no file does.
+    pub(super) fn size_at(&self, path: &str) -> Result<Option<u64>, DiskError> {
+        let path = self.root.join(path);
+        let metadata = found(fs::metadata(&path)).map_err(DiskError::io("look at", &path))?;
+        Ok(metadata.filter(fs::Metadata::is_file).map(|metadata| metadata.len()))
+    }
+
     pub(super) fn partitions(&self) -> Result<Partitions, DiskError> {
         let mut found = Partitions::default();
         for entry in entries(&self.root)? {
@@ -75,7 +82,14 @@ impl Folder {
                     let bytes = fs::metadata(&path).map_err(DiskError::io("look at", &path))?.len();
                     listing.files.push(PartFile { date, name, bytes });
                 }
-                None => listing.strangers.push(path),
+                None => {
+                    if let Some((name, metadata)) = entry.name.to_str().zip(fs::metadata(&path).ok())
+                        && metadata.is_file()
+                    {
+                        listing.sizes.insert(name.to_owned(), metadata.len());
+                    }
+                    listing.strangers.push(path);
+                }
             }
         }
         listing.files.sort_unstable();

@@ -132,12 +132,24 @@ impl Objects {
         self.bucket.look(&key).map_err(self.failed("look at", &key))
     }
 
+    /// The size of what has this name under the dataset; `None`, if there is nothing.
+    pub(super) fn size_at(&self, name: &str) -> Result<Option<u64>, DiskError> {
+        let key = self.key_under(name);
+        let object = self.bucket.look(&key).map_err(self.failed("look at", &key))?;
+        Ok(object.map(|object| object.bytes))
+    }
+
     /// Fetches a file that is visible into one that nobody else sees and that goes when it is closed.
     pub(super) fn fetch(&self, date: NaiveDate, name: FileName) -> Result<File, DiskError> {
-        let key = self.key_of(date, name);
-        let object = self
-            .look(date, name)?
-            .ok_or_else(|| DiskError::io("read", &self.address(&key))(io::ErrorKind::NotFound.into()))?;
+        self.fetch_at(&format!("{}/{name}", folder_name(date)))
+    }
+
+    /// The same of what has this name under the dataset.
+    pub(super) fn fetch_at(&self, name: &str) -> Result<File, DiskError> {
+        let key = self.key_under(name);
+        let object = self.bucket.look(&key).map_err(self.failed("look at", &key))?;
+        let object =
+            object.ok_or_else(|| DiskError::io("read", &self.address(&key))(io::ErrorKind::NotFound.into()))?;
         let mut file = self.scratch_file()?;
         self.bucket.get(&key, 0..object.bytes, &mut file).map_err(self.failed("read", &key))?;
         let fetched = file.metadata().map_err(DiskError::io("look at", &self.scratch))?.len();
@@ -190,6 +202,9 @@ impl Objects {
             if let Some(name) = FileName::parse(rest) {
                 listing.files.push(PartFile { date, name, bytes });
             } else {
+                if !rest.contains('/') {
+                    listing.sizes.insert(rest.to_owned(), bytes);
+                }
                 let stranger = rest.split('/').next().unwrap_or(rest);
                 listing.strangers.push(self.address(&format!("{}{stranger}", self.prefix_of(date))));
             }
@@ -235,6 +250,9 @@ impl Objects {
                 Entry::Folder(name) => (name, None),
                 Entry::Object { name, bytes } => {
                     let part = FileName::parse(&name).map(|name| PartFile { date, name, bytes });
+                    if part.is_none() {
+                        listing.sizes.insert(name.clone(), bytes);
+                    }
                     (name, part)
                 }
             };

@@ -76,13 +76,34 @@ pub struct TableState {
 }
 
 /// The files of one date that are a table's, by their names in the date's folder, or by their whole paths where they are not in
-/// it; each with its rows, where the log tells them.
-pub type Active = BTreeMap<String, Option<u64>>;
+/// it.
+pub type Active = BTreeMap<String, ActiveFile>;
+
+/// What the log says of a file that is a table's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveFile {
+    /// Its path under the dataset, or, where it is elsewhere, its address.
+    pub path: String,
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// Its rows, less those that the log says are deleted; none: the log does not tell.
+    pub rows: Option<u64>,
+}
 
 impl TableState {
     /// The files of a date.
     pub fn on(&self, date: NaiveDate) -> Active {
         self.dates.get(&date).cloned().unwrap_or_default()
+    }
+
+    /// Whether a file of a date is its.
+    pub fn has(&self, date: NaiveDate, name: &str) -> bool {
+        self.dates.get(&date).is_some_and(|active| active.contains_key(name))
+    }
+
+    /// The dates that have files, in order.
+    pub fn dates(&self) -> impl Iterator<Item = NaiveDate> {
+        self.dates.keys().copied()
     }
 
     /// How many files it has.
@@ -156,9 +177,10 @@ impl Table {
         let version = snapshot.version();
         *seen = Some(snapshot);
         let mut state = TableState { id, version, dates: BTreeMap::new() };
-        for ActiveRow { date, path, rows, .. } in rows.into_iter().flat_map(|(_, rows)| rows) {
+        for ActiveRow { date, path, bytes, rows, .. } in rows.into_iter().flat_map(|(_, rows)| rows) {
             let date = date.ok_or_else(|| self.failed(TableError::OtherColumns(format!("`{path}` has no date"))))?;
-            state.dates.entry(date).or_default().insert(name_in_folder(date, path), rows);
+            let name = name_in_folder(date, path.clone());
+            state.dates.entry(date).or_default().insert(name, ActiveFile { path, bytes, rows });
         }
         Ok(Some(state))
     }

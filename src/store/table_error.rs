@@ -30,12 +30,15 @@ pub enum TableError {
     /// There is a log that the journal does not know, and it lacks what is published.
     #[error("the table's log is not of what is published: of {0} it has other files")]
     Behind(NaiveDate),
-    /// Published files that are to be a table's are not there.
-    #[error("{files} published files are not there, the first of them of {first}: a new table lacks their rows")]
+    /// Published files that are to be a table's are not there, and cannot be built again.
+    #[error(
+        "published files of {dates} dates are not there, the first of {first}, and their landed pages have been dropped: a new table \
+         lacks their rows"
+    )]
     Lacking {
-        /// How many.
-        files: usize,
-        /// The date of the first of them.
+        /// How many dates.
+        dates: usize,
+        /// The first of them.
         first: NaiveDate,
     },
     /// Another program's file of what was a table is in the place of a dataset of files.
@@ -75,7 +78,8 @@ impl TableError {
             | Self::Older { .. }
             | Self::Behind(_) => {
                 "put the log back from a backup, or correct the dataset's place; or `vcq rebuild --new-table` takes the log that \
-                 is there away and makes the table anew from the files that the journal knows"
+                 is there away and makes the table anew from the files that the journal knows, and from landed pages where they \
+                 are gone"
             }
             Self::Newer(_) => {
                 "use a newer version of vcq; or `vcq rebuild --new-table` takes the log away and makes the table anew from the \
@@ -86,7 +90,10 @@ impl TableError {
                 "set `table` to \"delta\"; or remove the folder `_delta_log` once nobody reads the table, and run again: vcq then \
                  removes the old files too"
             }
-            Self::Lacking { .. } => "`vcq rebuild` of the dates that `vcq verify` names puts vcq's own files there",
+            Self::Lacking { .. } => {
+                "put the files that `vcq verify` names back from a backup, or `vcq archive import` an archive of their dates; then run \
+                 it again"
+            }
             Self::LeftByOthers(_) => {
                 "move it away: readers of files count its rows besides those of vcq's own file; then run again"
             }

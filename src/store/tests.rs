@@ -451,7 +451,7 @@ fn what_readers_could_take_for_data_is_listed() {
 
     let mut expected: Vec<PathBuf> = strangers.into_iter().chain(folders).chain([link]).collect();
     expected.sort();
-    assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: expected, active: None });
+    assert_eq!(everything(&dataset), Listing { files: vec![visible], strangers: expected, ..Listing::default() });
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod lanes;
 mod limits;
 mod lists;
 mod matrix;
+mod others;
 mod quota;
 mod refresh;
 mod sign_in;

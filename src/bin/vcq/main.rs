@@ -1,6 +1,7 @@
 //! Arguments and environment in, exit code out; nothing else.
 
 use std::{
+    fmt,
     future::Future,
     io::{self, BufRead, IsTerminal, Read, Write},
     mem,
@@ -251,26 +252,30 @@ fn run_report(args: &ReportArgs, config: &Config, start: &Start) -> Result<ExitC
 fn run_rebuild(args: &RebuildArgs, config: &Config, start: &Start) -> Result<ExitCode, Error> {
     // A date that is begun is finished.
     let _held = start.hold();
-    if args.new_table {
-        let rebuilt = make_tables_anew(config, start)?;
-        print(&if args.json { json(&rebuilt) } else { rebuilt.to_string() })?;
-        return Ok(ExitCode::Complete);
-    }
     let mut printed = Ok(());
-    let rebuilt = rebuild(config, args.span(start.now(), config.timezone), start, |publication| {
+    let told = |publication: &dyn fmt::Display| {
         if args.json {
             return;
         }
         let line = format!("{publication}\n");
         printed = mem::replace(&mut printed, Ok(())).and_then(|()| print(&line));
-    });
+    };
+    let rebuilt = if args.new_table {
+        make_tables_anew(config, start, told)
+    } else {
+        rebuild(config, args.span(start.now(), config.timezone), start, told)
+    };
     printed?;
     let mut rebuilt = rebuilt?;
     print(&if args.json { json(&rebuilt) } else { rebuilt.to_string() })?;
-    for (date, error) in rebuilt.failures.iter().skip(1) {
-        tell(&format!("vcq: date={date}: {}", Chain(error)));
+    let of_tables = rebuilt.table_failures.drain(..).map(|(dataset, error)| (dataset.name().to_owned(), error));
+    let of_dates = rebuilt.failures.drain(..).map(|(date, error)| (format!("date={date}"), error));
+    let mut failures = of_tables.chain(of_dates);
+    let first = failures.next();
+    for (what, error) in failures {
+        tell(&format!("vcq: {what}: {}", Chain(&error)));
     }
-    rebuilt.failures.drain(..).next().map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
+    first.map_or(Ok(ExitCode::Complete), |(_, error)| Err(error))
 }
 
 fn run_archive(command: &ArchiveCommand, config: &Config, start: &Start) -> Result<ExitCode, Error> {

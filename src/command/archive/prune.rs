@@ -15,7 +15,7 @@ use crate::{
     journal::{DateListing, Dropped, Identity, Journal},
     publish::{
         Publisher, listed,
-        look::{Depth, Fault, look},
+        look::{Depth, Fault, Look, look},
     },
     start::Start,
     words::Count,
@@ -28,6 +28,9 @@ pub struct Pruned {
     pub dates: Vec<(NaiveDate, Dropped)>,
     /// Dates that were left alone because some of their done stays are in no visible file.
     pub unpublished: Vec<NaiveDate>,
+    /// Dates that were left alone because another program has put their rows into files of its own in the table, which it may take
+    /// away.
+    pub rewritten: Vec<NaiveDate>,
     /// Dates that were left alone because stays of theirs are asked for again, or will be.
     pub asked_again: Vec<NaiveDate>,
     /// The dates whose pages of listings were dropped, and how many.
@@ -40,6 +43,10 @@ pub struct Pruned {
     pub kept_bytes: u64,
 }
 
+/// Why a date is kept whose rows are in another program's files.
+const IS_REWRITTEN: &str = "another program has put its rows into files of its own in the table, and vcq's own may be gone: \
+                            `vcq rebuild` of the date puts vcq's file in their place";
+
 /// Why the pages of a date's listings are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -51,6 +58,8 @@ pub enum Kept {
     NotVisible,
     /// A dataset that comes from them is not published.
     NotPublished(Dataset),
+    /// Another program has put what a dataset has of the date into files of its own.
+    Rewritten(Dataset),
 }
 
 impl fmt::Display for Kept {
@@ -61,6 +70,7 @@ impl fmt::Display for Kept {
             Self::NotVisible => {
                 "not all that they say is in visible files of `meetings` and `participants`: `vcq verify` says what"
             }
+            Self::Rewritten(dataset) => return write!(f, "of `{}` {IS_REWRITTEN}", dataset.name()),
             Self::NotPublished(dataset) => {
                 return write!(
                     f,
@@ -96,12 +106,13 @@ pub fn prune(config: &Config, before: NaiveDate, start: &Start) -> Result<Pruned
         if start.stop.is_requested() {
             return Err(Error::Stopped(format!("{} of {} dates are pruned", pruned.dates.len(), dates.len())));
         }
-        let is_visible = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?
-            .faults
-            .iter()
-            .all(|fault| !fault.is_lack());
-        if !is_visible {
+        let Look { faults, is_rewritten, .. } = look(&journal, &dataset, date, dataset.list(date)?, Depth::Rows)?;
+        if faults.iter().any(Fault::is_lack) {
             pruned.unpublished.push(date);
+            continue;
+        }
+        if is_rewritten {
+            pruned.rewritten.push(date);
             continue;
         }
         if journal.is_reread(date)? || journal.has_early_ends(date)? {
@@ -157,6 +168,9 @@ fn kept(journal: &Journal, publisher: &Publisher, config: &Config, date: NaiveDa
         if look.faults.iter().any(Fault::is_lack) {
             return Ok(Some(Kept::NotVisible));
         }
+        if look.is_rewritten {
+            return Ok(Some(Kept::Rewritten(dataset)));
+        }
     }
     Ok(None)
 }
@@ -171,6 +185,9 @@ impl fmt::Display for Pruned {
                 f,
                 "kept      date={date}  not all that is known of it is in visible files: `vcq verify` says what"
             )?;
+        }
+        for date in &self.rewritten {
+            writeln!(f, "kept      date={date}  {IS_REWRITTEN}")?;
         }
         for date in &self.asked_again {
             writeln!(

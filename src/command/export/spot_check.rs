@@ -34,7 +34,7 @@ pub(super) fn spot_check(
         if start.stop.is_requested() {
             return Ok(None);
         }
-        let Look { sound, faults } =
+        let Look { sound, faults, .. } =
             look(journal, publisher.store(), date, publisher.store().list(date)?, Depth::Kept)?;
         check.files += sound.len() as u64;
         take(&mut check, date, &faults);
@@ -46,7 +46,7 @@ pub(super) fn spot_check(
             if start.stop.is_requested() {
                 return Ok(None);
             }
-            let ListedLook { sound, faults } = listed::look(journal, &store, (dataset, date), Depth::Kept)?;
+            let ListedLook { sound, faults, .. } = listed::look(journal, &store, (dataset, date), Depth::Kept)?;
             check.files += u64::from(sound.is_some());
             take(&mut check, date, &faults);
         }

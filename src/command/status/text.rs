@@ -68,7 +68,8 @@ impl Status {
             }
             writeln!(f, "{}     {}", first.format("%Y-%m"), line.iter().collect::<String>())?;
         }
-        writeln!(f, "            # complete  o not yet  ! failed or missing  . no stays\n")
+        let unseen = if self.dates.iter().any(|date| date.unseen) { "  ? not seen" } else { "" };
+        writeln!(f, "            # complete  o not yet  ! failed or missing  . no stays{unseen}\n")
     }
 
     /// A row for each date that is not complete, and for all if that is asked for; columns of zeros are left out.
@@ -131,6 +132,7 @@ impl DateStatus {
     fn mark(&self) -> char {
         match self {
             Self { failed: 1.., .. } => '!',
+            Self { unseen: true, .. } => '?',
             Self { problems, files: 0, .. } if !problems.is_empty() => 'o',
             Self { problems, .. } if !problems.is_empty() => '!',
             Self { complete: true, .. } => '#',
