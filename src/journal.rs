@@ -64,7 +64,7 @@ pub use self::{
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -325,6 +325,14 @@ impl Journal {
         let journal = Self::connect(folder)?;
         journal.begin(identity)?;
         Ok(journal)
+    }
+
+    /// Whether there is a journal in `folder`.
+    pub fn exists(folder: &Path) -> Result<bool, JournalError> {
+        match look_for(folder) {
+            Err(JournalError::Missing(_)) => Ok(false),
+            looked => looked.map(|()| true),
+        }
     }
 
     /// Opens the journal in `folder` only if there is one.

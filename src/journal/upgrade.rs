@@ -21,6 +21,7 @@ const UPGRADES: [&str; FORMAT as usize - 1] = [
     include_str!("upgrade_3.sql"),
     include_str!("upgrade_4.sql"),
     include_str!("upgrade_5.sql"),
+    include_str!("upgrade_6.sql"),
 ];
 
 /// Database pages copied at a time.

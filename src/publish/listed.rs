@@ -5,12 +5,15 @@
 //! bytes. Then the intent is recorded, the file made visible, and that recorded. Cut anywhere, the next process finds the intent: a
 //! file that is visible is recorded, one that is not has never been.
 
+mod adopt;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
+pub use self::adopt::ListedAdoption;
 use super::{
     Publisher, Publishing,
     file::{has_left_nothing, parse_name, sha256},
@@ -93,10 +96,15 @@ impl Publisher {
                 let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
                 let is_at_work =
                     faults.contains(&Fault::Intended) || journal.listed_file(dataset, date, true)? != before;
-                let stops =
-                    |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unknown(_));
+                let is_unknown = faults.iter().any(|fault| matches!(fault, Fault::Unknown(_)));
+                let stops = |fault: &Fault| match fault {
+                    // An unknown file of the date is what took its place.
+                    Fault::Missing { .. } => !is_unknown,
+                    Fault::Changed { .. } | Fault::Unknown(_) => true,
+                    _ => false,
+                };
                 let told =
-                    |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.listed_remedy(date));
+                    |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
             }
         }
@@ -253,6 +261,9 @@ impl Target<'_> {
             Some(file) => self.store.is_visible(date, name_of(file)?)?,
             None => true,
         };
+        if before.is_some() && journal.is_kept_as_adopted(self.dataset, date)? {
+            return Ok(None);
+        }
         // What its rows come from has been dropped: the date stays as it was published, whatever a listing of its neighbour says
         // of a meeting that both have. What was listed of the date itself is not passed over in silence.
         if let Some(file) = before.as_ref().filter(|_| is_sound)
@@ -320,6 +331,7 @@ impl Target<'_> {
             rows: folded.rows,
             bytes: sealed.bytes(),
             sha256: sha256(&name.to_string(), sealed.reopen()?)?,
+            adopted: false,
         };
         let number = journal.intend_listed(&file)?;
         let claim = Claim { number, replaces: before.is_some(), is_first: true };

@@ -94,8 +94,8 @@ impl TableLook {
     }
 }
 
-/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they are a table's or were. Where
-/// there is no table any more, readers take what was one's for data.
+/// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they were a table's, or are files
+/// of others that are. Where there is no table any more, readers take what was one's for data.
 pub(super) fn unexplained<'a>(
     own: Vec<PathBuf>,
     others: Vec<PathBuf>,
@@ -106,8 +106,12 @@ pub(super) fn unexplained<'a>(
     let others = others.into_iter().map(|path| (Fault::Stranger as fn(PathBuf) -> Fault, path));
     own.chain(others).filter_map(move |(fault, path)| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let is_old = old.contains(&name);
+        let is_active = active.is_some_and(|active| active.contains_key(&name));
         match active {
-            _ if !old.contains(&name) && active.is_none_or(|active| !active.contains_key(&name)) => Some(fault(path)),
+            // The table has it of another journal.
+            _ if !is_old && is_active && FileName::parse(&name).is_some() => Some(fault(path)),
+            _ if !is_old && !is_active => Some(fault(path)),
             Some(_) => None,
             None => Some(Fault::Old(path)),
         }
@@ -213,32 +217,24 @@ impl Fault {
         !matches!(self, Self::Stranger(_) | Self::Unknown(_))
     }
 
-    /// What to do about it in a dataset that comes from listings, on `date`.
-    pub fn listed_remedy(&self, date: NaiveDate) -> String {
-        match self {
-            Self::Missing { can_be_rebuilt: false, .. } | Self::Changed { can_be_rebuilt: false, .. } => format!(
-                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
-                 the date and `vcq rebuild --from {date} --to {date}`"
-            ),
-            Self::Unknown(_) => {
-                "restore the journal that knows it, or move it away and `vcq rebuild` its date".to_owned()
-            }
-            fault => fault.remedy(date),
-        }
-    }
-
-    /// What to do about it, on `date`.
-    pub fn remedy(&self, date: NaiveDate) -> String {
+    /// What to do about it, on `date` of `dataset`.
+    pub fn remedy(&self, dataset: Dataset, date: NaiveDate) -> String {
         match self {
             Self::Missing { can_be_rebuilt: true, .. } | Self::Changed { can_be_rebuilt: true, .. } => {
                 format!("`vcq rebuild --from {date} --to {date}` publishes it again from its landed pages")
             }
-            Self::Missing { .. } | Self::Changed { .. } => format!(
-                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
-                 the date and `vcq rebuild --from {date} --to {date}`, or `vcq export --refresh {date}` asks for it again"
-            ),
+            Self::Missing { .. } | Self::Changed { .. } => {
+                let again = match dataset {
+                    Dataset::Quality => format!(", or `vcq export --refresh {date}` asks for it again"),
+                    Dataset::Meetings | Dataset::Participants => String::new(),
+                };
+                format!(
+                    "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive \
+                     of the date and `vcq rebuild --from {date} --to {date}`{again}"
+                )
+            }
             Self::Unknown(_) => {
-                "restore the journal that knows it, or `vcq adopt` takes its stays into this one".to_owned()
+                "restore the journal that knows it, or `vcq adopt` takes what it holds into this one".to_owned()
             }
             Self::Stranger(_) => "move it away".to_owned(),
             Self::Old(_) => {
@@ -315,7 +311,7 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         };
         found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
     }
-    mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(*date))))
+    mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(Dataset::Quality, *date))))
 }
 
 /// The error that stops a run before its first request, if anything was found: what, and what to do about it.

@@ -6,7 +6,7 @@
 //!
 //! `fixtures/format-2` likewise: two files on each of three dates, a refresh of one date that was stopped half-way, six
 //! stays that are pending, and an API that refuses requests for another 20 seconds. `fixtures/format-3` is what the version that
-//! wrote format 3 made of it, and `fixtures/format-4` the same of the next one.
+//! wrote format 3 made of it, `fixtures/format-4` the same of the next one, and `fixtures/format-5` of the one after that.
 
 use std::{
     collections::BTreeSet,
@@ -44,7 +44,7 @@ struct Fixture {
     left: u64,
 }
 
-const FIXTURES: [Fixture; 4] = [
+const FIXTURES: [Fixture; 5] = [
     Fixture {
         format: 1,
         now: "2026-11-25T15:00:00Z",
@@ -68,6 +68,13 @@ const FIXTURES: [Fixture; 4] = [
     },
     Fixture {
         format: 4,
+        now: "2026-11-25T21:00:00Z",
+        fault: "dataset and journal agree",
+        complete: [false; 3],
+        left: 8,
+    },
+    Fixture {
+        format: 5,
         now: "2026-11-25T21:00:00Z",
         fault: "dataset and journal agree",
         complete: [false; 3],
