@@ -5,6 +5,7 @@ use std::fs;
 use chrono::TimeDelta;
 use vcq::{
     command::{adopt::adopt, rebuild::rebuild, status::status, verify::verify},
+    config::Form,
     dataset::Dataset,
     dates::Dates,
     error::ExitCode,
@@ -119,7 +120,8 @@ fn of(world: &World, dates: Dates) -> Orders {
 /// The names of the published files of meetings and participants.
 fn listed_files(world: &World) -> Vec<String> {
     let places = Dataset::LISTED.into_iter().filter_map(|dataset| world.config.place(dataset));
-    places.flat_map(|place| files(place.folder().unwrap()).into_keys()).collect()
+    let names = places.flat_map(|place| files(place.folder().unwrap()).into_keys());
+    names.filter(|name| name.starts_with("date=")).collect()
 }
 
 /// Adopts, and makes sure that all is as it was before: each dataset of discovery has so many files more.
@@ -153,8 +155,6 @@ fn goes_on_without_its_journal(mut world: World) {
 
     let last = Dates { first: all.last, last: all.last };
     assert_eq!(world.live_one(of(&world, last)).exit, Some(0));
-    check_listed(&world, false);
-    check_samples(&world, false);
     assert_eq!(listed_files(&world), before, "what was listed anew says the same");
     let rebuilt = rebuild(&world.config, (Some(all.last), Some(all.last)), &world.start(), |_| {});
     assert!(rebuilt.is_err(), "its samples' pages are dropped");
@@ -162,8 +162,12 @@ fn goes_on_without_its_journal(mut world: World) {
     assert_eq!(life.exit, Some(0), "it can be listed once more");
     let life = world.live_one(of(&world, all));
     assert_eq!(life.exit, Some(0));
-    check_listed(&world, false);
+    assert_eq!(listed_files(&world), before);
     assert_eq!(verify(&world.config, &world.start()).unwrap().exit_code(), ExitCode::Complete);
+    if world.config.table == Form::Files {
+        check_listed(&world, false);
+        check_samples(&world, false);
+    }
 }
 
 #[test]
