@@ -436,6 +436,17 @@ impl Store {
         Ok(found)
     }
 
+    /// What stands beside the partitions and is read as if it were one: files with the name of data, and folders that hold such files
+    /// or are named as a partition is. Of a table nothing is read but what its log names.
+    pub fn strangers_read(&self) -> Result<Vec<PathBuf>, DiskError> {
+        if self.table.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut strangers = self.partitions()?.strangers;
+        strangers.retain(|path| is_read(path) || is_named_as_partition(path) || folder::holds_data(path));
+        Ok(strangers)
+    }
+
     /// Everything in the partition `date`.
     ///
     /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
@@ -469,6 +480,15 @@ impl Store {
         let source = if is_others { TableError::Rewritten(date) } else { TableError::Absent(date) };
         Err(DiskError::Table { path: self.log_path(), source })
     }
+}
+
+/// Whether readers take something for data by its name.
+pub fn is_read(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+fn is_named_as_partition(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"date="))
 }
 
 /// SHA-256 of a file's bytes from where it stands, which is put back to its beginning.

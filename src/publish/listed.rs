@@ -17,7 +17,7 @@ pub use self::adopt::ListedAdoption;
 use super::{
     Publisher, Publishing,
     file::{has_left_nothing, parse_name, sha256},
-    look::{Depth, Fault, TableLook, mismatch, unexplained},
+    look::{self, Depth, Fault, TableLook, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
 use crate::{
@@ -100,13 +100,14 @@ impl Publisher {
                 let stops = |fault: &Fault| match fault {
                     // An unknown file of the date is what took its place.
                     Fault::Missing { .. } => !is_unknown,
-                    Fault::Changed { .. } | Fault::Unknown(_) => true,
-                    _ => false,
+                    fault => fault.stops(date, None),
                 };
                 let told =
                     |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
             }
+            let told = |(what, remedy)| (format!("{}: {what}", dataset.name()), remedy);
+            found.extend(look::beside(&store)?.map(told));
         }
         mismatch(found.into_iter())
     }
@@ -518,14 +519,13 @@ pub fn look(
             None if in_table.is_in_others(depth) => None,
             None => Some(Fault::Missing { name, can_be_rebuilt }),
             Some(bytes) if bytes != file.bytes => {
-                let what = format!("{} has {bytes} bytes, not {}", path_of(dataset, &file), file.bytes);
+                let what = format!("`{name}` has {bytes} bytes, not {}", file.bytes);
                 Some(Fault::Changed { what, can_be_rebuilt })
             }
             Some(_) if depth == Depth::Names => None,
             Some(_) if depth == Depth::Kept && store.is_in_bucket() => {
                 let is_same = store.sha256(date, name, Trust::Kept)? == Some(file.sha256);
-                let what = || changed(dataset, &file).to_string();
-                (!is_same).then(|| Fault::Changed { what: what(), can_be_rebuilt })
+                (!is_same).then(|| Fault::Changed { what: format!("`{name}` has been changed"), can_be_rebuilt })
             }
             Some(_) => read_and_compare(store, &file)?.map(|what| Fault::Changed { what, can_be_rebuilt }),
         };
@@ -548,11 +548,11 @@ fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, 
     let Some(table) = table(file.dataset) else { return Ok(None) };
     let name = name_of(file)?;
     if store.sha256(file.date, name, Trust::Bytes)? != Some(file.sha256) {
-        return Ok(Some(changed(file.dataset, file).to_string()));
+        return Ok(Some(format!("`{name}` has been changed")));
     }
     Ok(match read_back(store.open_file(file.date, name)?, table) {
         Ok(written) if written.rows == file.rows => None,
-        Ok(written) => Some(format!("{} has {} rows, not {}", path_of(file.dataset, file), written.rows, file.rows)),
-        Err(error) => Some(format!("{}: {}", path_of(file.dataset, file), Chain(&error))),
+        Ok(written) => Some(format!("`{name}` has {} rows, not {}", written.rows, file.rows)),
+        Err(error) => Some(format!("`{name}`: {}", Chain(&error))),
     })
 }

@@ -10,7 +10,7 @@ use std::{
 use chrono::NaiveDate;
 
 use super::{
-    file::{changed, compare, has_built_bytes, name_of, open},
+    file::{compare, has_built_bytes, name_of, open},
     table::{self, Standing},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     journal::{Astray, FileRow, Journal},
     printable::Printable,
     store::{
-        FileName, Listing, PartFile, Store, Trust,
+        self, FileName, Listing, PartFile, Store, Trust,
         disk::{IS_STRANGER, IS_UNKNOWN},
         table::Active,
     },
@@ -95,7 +95,8 @@ impl TableLook {
 }
 
 /// What is wrong with files of vcq's own form, and with others, that are not published: nothing, if they were a table's, or are files
-/// of others that are. Where there is no table any more, readers take what was one's for data.
+/// of others, which a table's readers see only where it has them. Where there is no table any more, readers take what was one's for
+/// data.
 pub(super) fn unexplained<'a>(
     own: Vec<PathBuf>,
     others: Vec<PathBuf>,
@@ -107,16 +108,16 @@ pub(super) fn unexplained<'a>(
     own.chain(others).filter_map(move |(fault, path)| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let is_old = old.contains(&name);
-        let is_active = active.is_some_and(|active| active.contains_key(&name));
         match active {
-            // The table has it of another journal.
-            _ if !is_old && is_active && FileName::parse(&name).is_some() => Some(fault(path)),
-            _ if !is_old && !is_active => Some(fault(path)),
-            Some(_) => None,
-            None => Some(Fault::Old(path)),
+            None if is_old => Some(Fault::Old(path)),
+            None => Some(fault(path)),
+            Some(_) => (!is_old && FileName::parse(&name).is_some()).then(|| fault(path)),
         }
     })
 }
+
+/// What to do with what is none of vcq's.
+const MOVE_AWAY: &str = "move it away";
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,18 +182,19 @@ fn difference(
 ) -> Result<Option<String>, Error> {
     if file.bytes != Some(bytes) {
         let expected = file.bytes.unwrap_or_default();
-        return Ok(Some(format!("`date={}/part-{}.parquet` has {bytes} bytes, not {expected}", file.date, file.name)));
+        return Ok(Some(format!("`part-{}.parquet` has {bytes} bytes, not {expected}", file.name)));
     }
     if depth == Depth::Names {
         return Ok(None);
     }
+    let is_changed = || format!("`part-{}.parquet` has been changed", file.name);
     if depth == Depth::Kept && store.is_in_bucket() {
-        return Ok((!has_built_bytes(store, file, Trust::Kept)?).then(|| Chain(&changed(file)).to_string()));
+        return Ok((!has_built_bytes(store, file, Trust::Kept)?).then(is_changed));
     }
     // The digest finds any byte that was changed; the rows tell whether the journal still means the same.
     let read_back = || {
         if !has_built_bytes(store, file, Trust::Bytes)? {
-            return Err(changed(file));
+            return Err(Error::Damaged(is_changed()));
         }
         compare(journal, file, open(store, file)?)
     };
@@ -212,6 +214,22 @@ fn difference(
 }
 
 impl Fault {
+    /// True if it is of none of vcq's files, and read as if it were: by the name that all readers look for.
+    fn is_read(&self) -> bool {
+        matches!(self, Self::Stranger(path) if store::is_read(path))
+    }
+
+    /// Whether a run is not to begin beside it, as it stands on `date`, if it only asks again for the dates `refreshed`.
+    pub(super) fn stops(&self, date: NaiveDate, refreshed: Option<Dates>) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Changed { .. } => refreshed.is_none(),
+            fault if matches!(fault, Self::Unknown(_)) || fault.is_read() => {
+                refreshed.is_none_or(|dates| dates.contain(date))
+            }
+            _ => false,
+        }
+    }
+
     /// True if readers may not get rows that are done.
     pub fn is_lack(&self) -> bool {
         !matches!(self, Self::Stranger(_) | Self::Unknown(_))
@@ -236,7 +254,7 @@ impl Fault {
             Self::Unknown(_) => {
                 "restore the journal that knows it, or `vcq adopt` takes what it holds into this one".to_owned()
             }
-            Self::Stranger(_) => "move it away".to_owned(),
+            Self::Stranger(_) => MOVE_AWAY.to_owned(),
             Self::Old(_) => {
                 "the next `vcq export` or `vcq rebuild` deletes what vcq has put; move away what other programs have"
                     .to_owned()
@@ -304,14 +322,20 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         let before = journal.files_on(date)?;
         let look = look(journal, store, date, store.list(date)?, Depth::Names)?;
         let is_at_work = journal.intent_on(date)?.is_some() || journal.files_on(date)? != before;
-        let stops = |fault: &Fault| match fault {
-            Fault::Missing { .. } | Fault::Changed { .. } => refreshed.is_none(),
-            Fault::Unknown(_) => refreshed.is_none_or(|dates| dates.contain(date)),
-            _ => false,
-        };
-        found.extend(look.faults.into_iter().filter(|fault| !is_at_work && stops(fault)).map(|fault| (date, fault)));
+        let stops = |fault: &Fault| !is_at_work && fault.stops(date, refreshed);
+        let told = |fault: Fault| (format!("date={date}: {fault}"), fault.remedy(Dataset::Quality, date));
+        found.extend(look.faults.into_iter().filter(stops).map(told));
     }
-    mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(Dataset::Quality, *date))))
+    if refreshed.is_none() {
+        found.extend(beside(store)?);
+    }
+    mismatch(found.into_iter())
+}
+
+/// What stands beside the dates of a dataset and is read as if it were one: what, and what to do about it.
+pub(super) fn beside(store: &Store) -> Result<impl Iterator<Item = (String, String)>, Error> {
+    let strangers = store.strangers_read()?.into_iter().map(Fault::Stranger);
+    Ok(strangers.map(|fault| (fault.to_string(), MOVE_AWAY.to_owned())))
 }
 
 /// The error that stops a run before its first request, if anything was found: what, and what to do about it.

@@ -34,6 +34,7 @@ mod matrix;
 mod quota;
 mod refresh;
 mod sign_in;
+mod strangers;
 mod table_kills;
 mod table_requests;
 mod tables;
