@@ -7,7 +7,7 @@
 //! be: that is the journal's.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt,
     fs::{self, File},
     io::{self, Seek},
@@ -328,6 +328,19 @@ impl Store {
     /// Whether there is a staging folder.
     pub fn has_staging(&self) -> bool {
         self.staging.exists()
+    }
+
+    /// The names of what stands in the staging folder.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::InStaging`] if something in it was not put there by vcq.
+    pub fn staged(&self) -> Result<Vec<OsString>, DiskError> {
+        let staged: Vec<_> = folder::entries(&self.staging)?.into_iter().map(|entry| entry.name).collect();
+        match staged.iter().find(|name| !staging::is_name_in_staging(name)) {
+            Some(name) => Err(DiskError::InStaging { path: self.staging.join(name) }),
+            None => Ok(staged),
+        }
     }
 
     /// Whether it is in a bucket: there a reader can see a date while it is replaced with its new file and its old ones, and

@@ -828,3 +828,46 @@ fn a_damaged_index_is_found() {
     let faults = journal.structure_faults(|| false).unwrap().unwrap();
     assert!(faults.iter().any(|fault| fault.contains("stay_again")), "{faults:?}");
 }
+
+/// Whoever asked in vain with another app, or another host, has bound nobody.
+#[test]
+fn app_and_host_are_bound_once_something_has_come_of_them() {
+    let home = Home::new();
+    let wrong = Identity { app_id: "simulatedSECRET99".into(), host: "localhost".into(), ..identity() };
+    let mut journal = Journal::open(home.0.path(), &wrong).unwrap();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    drop(journal);
+    Journal::read(home.0.path(), &identity()).unwrap();
+    let other_zone = Identity { timezone: "Asia/Shanghai".into(), ..identity() };
+    assert!(Journal::open(home.0.path(), &other_zone).is_err(), "the stays have their dates");
+    let mut journal = home.open();
+    land_all(&mut journal);
+    drop(journal);
+    let error = Journal::open(home.0.path(), &wrong).err().unwrap();
+    assert!(matches!(error, JournalError::OtherApp) && error.is_usage(), "{error}");
+    assert!(!error.to_string().contains("SECRET"), "{error}");
+}
+
+#[test]
+fn a_database_of_another_program_is_left_as_it_is() {
+    for (version, table) in [(0, "users"), (1, "users"), (3, "meta"), (-1, "users"), (6, "users")] {
+        let home = Home::new();
+        let path = home.0.path().join("journal.sqlite");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(&format!("CREATE TABLE {table} (key TEXT, name TEXT)")).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        drop(db);
+        let before = fs::read(&path).unwrap();
+        let opened = Journal::open(home.0.path(), &identity()).map(drop);
+        let read = Journal::read(home.0.path(), &identity()).map(drop);
+        for error in [opened.unwrap_err(), read.unwrap_err()] {
+            assert!(matches!(error, JournalError::Foreign { .. }) && error.is_usage(), "{version}: {error}");
+            assert!(error.to_string().contains("not vcq's") && error.hint().is_some(), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), before, "{version}");
+        assert_eq!(fs::read_dir(home.0.path()).unwrap().count(), 1, "{version}");
+    }
+    let home = Home::new();
+    let id = home.open().db.query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0)).unwrap();
+    assert_eq!(id, foreign::APPLICATION_ID);
+}

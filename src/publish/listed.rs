@@ -26,6 +26,7 @@ use crate::{
     journal::{Journal, ListedFile, ListedPageId},
     listings::{self, Attendances, SeenMeeting},
     parquet::listed::{ListedFacts, ListedWriter, encoder, read_back},
+    place::Place,
     read::{
         decode::Unknown,
         listed::{PageError, Values},
@@ -33,7 +34,7 @@ use crate::{
     },
     start::Stop,
     stay::{MeetingNo, partition_date},
-    store::{FileName, Store, Trust, lock::StoreLock, table::Claim},
+    store::{FileName, Store, Trust, disk::DiskError, lock::StoreLock, table::Claim},
     tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
 };
 
@@ -82,10 +83,19 @@ impl Publisher {
     ///
     /// [`Error::Mismatch`] with what is missing, changed or not known.
     pub fn check_listed(&self, journal: &Journal) -> Result<(), Error> {
+        self.compare_listed(journal, |place| self.stores.open(place))
+    }
+
+    /// The same of datasets that `open` opens.
+    pub(super) fn compare_listed(
+        &self,
+        journal: &Journal,
+        open: impl Fn(&Place) -> Result<Store, DiskError>,
+    ) -> Result<(), Error> {
         let mut found = Vec::new();
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
-            let store = self.stores.open(place)?;
+            let store = open(place)?;
             table::check(journal, &store, dataset)?;
             let at_once = store.at_once()?;
             for date in dates(journal, &at_once, dataset)? {
@@ -105,6 +115,10 @@ impl Publisher {
                 let told =
                     |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
+            }
+            let published = journal.listed_files(dataset, true)?.len();
+            if !found.is_empty() && published > 0 && at_once.partitions()?.dates.is_empty() {
+                return Err(look::gone(&store, published));
             }
             let told = |(what, remedy)| (format!("{}: {what}", dataset.name()), remedy);
             found.extend(look::beside(&store)?.map(told));

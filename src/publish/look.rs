@@ -24,6 +24,7 @@ use crate::{
         disk::{IS_STRANGER, IS_UNKNOWN},
         table::Active,
     },
+    words::Count,
 };
 
 /// What was found of one date.
@@ -326,10 +327,26 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         let told = |fault: Fault| (format!("date={date}: {fault}"), fault.remedy(Dataset::Quality, date));
         found.extend(look.faults.into_iter().filter(stops).map(told));
     }
+    if !found.is_empty() && at_once.partitions()?.dates.is_empty() {
+        return Err(gone(store, found.len()));
+    }
     if refreshed.is_none() {
         found.extend(beside(store)?);
     }
     mismatch(found.into_iter())
+}
+
+/// That nothing at all is there of a dataset of which so many files are published.
+pub(super) fn gone(store: &Store, files: usize) -> Error {
+    let log = store.log_path();
+    let root = Printable(log.parent().unwrap_or(&log).display()).to_string();
+    Error::Mismatch {
+        what: format!("none of its {} is in `{root}`", Count(files, "published file")),
+        remedies: "was the dataset moved, was `output` (or `discover.meetings`, `discover.participants`) changed, or is a mount \
+                   missing? Put that right and run again; if the files are lost, `vcq rebuild` publishes them again from the landed \
+                   pages"
+            .into(),
+    }
 }
 
 /// What stands beside the dates of a dataset and is read as if it were one: what, and what to do about it.

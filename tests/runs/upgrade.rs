@@ -19,7 +19,7 @@ use vcq::{
     command::{status::status, verify::verify},
     dates::Dates,
     endpoint::Endpoint,
-    error::ExitCode,
+    error::{Error, ExitCode},
     journal::{Identity, Journal, JournalError},
     simulator::{
         Settings,
@@ -122,6 +122,13 @@ fn world(fixture: &Fixture) -> World {
 fn what_an_older_version_began_goes_on_with_no_request_repeated() {
     for fixture in FIXTURES {
         let mut world = world(&fixture);
+        let of_old = fs::read(world.path("state/journal.sqlite")).unwrap();
+        let error = status(&world.config, &world.start()).unwrap_err();
+        let found = u32::from(fixture.format);
+        assert!(matches!(error, Error::Journal(JournalError::Old { found: of, .. }) if of == found), "{error}");
+        assert_eq!(fs::read(world.path("state/journal.sqlite")).unwrap(), of_old, "who reads changes nothing");
+        assert!(!world.path(&format!("state/journal.sqlite.format-{found}")).exists());
+        drop(Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap());
         let faults = |world: &World| verify(&world.config, &world.start()).unwrap().to_string();
         let before = faults(&world);
         assert!(before.contains(fixture.fault), "{before}");
