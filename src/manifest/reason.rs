@@ -234,9 +234,11 @@ impl fmt::Display for Rule {
 /// A duration for people: of hours and years nobody counts the seconds.
 fn lasting(seconds: i64) -> String {
     const DAY_S: i64 = 86_400;
+    const YEAR_S: i64 = 365 * DAY_S;
     match seconds {
         ..7_200 => format!("{seconds} s"),
         ..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / DAY_S),
+        ..YEAR_S => format!("{} days", seconds / DAY_S),
+        _ => format!("{} years", seconds / YEAR_S),
     }
 }
