@@ -190,7 +190,7 @@ impl Adopted {
     fn find_differing(&mut self, journal: &Journal, publisher: &Publisher) -> Result<(), Error> {
         let mut take = |dataset: Dataset, date, faults: Vec<Fault>| {
             let differs = |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. });
-            let told = |fault: Fault| (format!("{}: {fault}", dataset.name()), fault.remedy(dataset, date));
+            let told = |fault: Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
             self.differing.extend(faults.into_iter().filter(differs).map(told));
         };
         let store = publisher.store();

@@ -344,7 +344,7 @@ pub(super) fn gone(store: &Store, files: usize) -> Error {
         what: format!("none of its {} is in `{root}`", Count(files, "published file")),
         remedies: "was the dataset moved, was `output` (or `discover.meetings`, `discover.participants`) changed, or is a mount \
                    missing? Put that right and run again; if the files are lost, `vcq rebuild` publishes them again from the landed \
-                   pages"
+                   pages that were not dropped"
             .into(),
     }
 }
