@@ -12,6 +12,7 @@ mod discovered;
 mod early_end;
 mod enqueue;
 mod file;
+mod foreign;
 mod import;
 mod listed_archive;
 mod listed_file;
@@ -64,7 +65,7 @@ pub use self::{
 };
 
 /// The format of the journal that this version writes; older ones are upgraded when they are opened.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// How long a call waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,7 +82,11 @@ const LOG_PAGES: i64 = 4096;
 /// Prepared statements kept by one connection: more than the journal has.
 const STATEMENTS_MAX: usize = 160;
 
-/// What must stay the same for as long as the journal has stays.
+/// The journal's names of what may be given anew until something has come of it.
+const APP_ID: &str = "app_id";
+const HOST: &str = "host";
+
+/// What must stay the same for as long as the journal has stays; app and host, for as long as anything has come from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// IANA name of the zone that decides partition dates.
@@ -113,14 +118,19 @@ impl Identity {
     /// What the journal records of it.
     fn keys(&self) -> [(&'static str, &str); 4] {
         let Self { timezone, user_id_type, app_id, host } = self;
-        [("timezone", timezone), ("user_id_type", user_id_type), ("app_id", app_id), ("host", host)]
+        [("timezone", timezone), ("user_id_type", user_id_type), (APP_ID, app_id), (HOST, host)]
+    }
+
+    /// What of it says who is asked, and for whom.
+    fn of_the_api(&self) -> [(&'static str, &str); 2] {
+        [(APP_ID, &self.app_id), (HOST, &self.host)]
     }
 
     /// The configuration's key of what the journal records.
     fn configured_as(key: &'static str) -> &'static str {
         match key {
             "user_id_type" => "api.user_id_type",
-            "host" => "api.base_url",
+            HOST => "api.base_url",
             key => key,
         }
     }
@@ -150,6 +160,12 @@ pub enum JournalError {
         /// What it says.
         found: u32,
     },
+    /// Another program's, which happens to stand there.
+    #[error("`{path}` is a database of another program, and not vcq's")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
     /// An older version is at work in it, so that it cannot be upgraded now.
     #[error("`{path}` has format {found}, and a run of the older version is at work in it")]
     AtWork {
@@ -176,8 +192,11 @@ pub enum JournalError {
         /// The configuration's value.
         configured: String,
     },
-    /// Written by an older version, where it cannot be upgraded.
-    #[error("`{path}` has format {found} and has to be upgraded to {FORMAT}, but its folder cannot be written")]
+    /// The same of the app: neither id is told, for what stands in its place by mistake may be the secret.
+    #[error("the journal was begun with another `app_id` than that of the configuration")]
+    OtherApp,
+    /// Written by an older version, and only to be read.
+    #[error("`{path}` has format {found} and has to be brought to {FORMAT}, which what only reads it does not do")]
     Old {
         /// The database.
         path: PathBuf,
@@ -237,6 +256,8 @@ impl JournalError {
             self,
             Self::Format { .. }
                 | Self::Identity { .. }
+                | Self::OtherApp
+                | Self::Foreign { .. }
                 | Self::Missing(_)
                 | Self::Pruned { .. }
                 | Self::PrunedListing { .. }
@@ -279,10 +300,19 @@ impl JournalError {
             Self::Format { .. } => {
                 Some("use a version of vcq that is as new as the one that wrote it, or another `state` folder")
             }
-            Self::Old { .. } | Self::Log { .. } => Some(
+            Self::Old { .. } => Some(
+                "any run brings it up and keeps the old one beside it, as does `vcq adopt`: as the user who owns the folder, or on a \
+                 copy of all its files that can be written",
+            ),
+            Self::Log { .. } => Some(
                 "run `vcq status` as the user who owns the folder, or on a copy of all its files that can be written",
             ),
-            Self::Identity { .. } => Some("put the key back, or use other `state` and `output` folders"),
+            Self::Foreign { .. } => {
+                Some("name another `state` folder, or move the file away; nothing in it was changed")
+            }
+            Self::Identity { .. } | Self::OtherApp => {
+                Some("put the key back, or use other `state` and `output` folders")
+            }
             Self::Missing(_) => Some("check `state` in the configuration, or run `vcq export` first"),
             Self::Compress { .. } => None,
             Self::ListedBody { .. } => {
@@ -322,9 +352,18 @@ impl Journal {
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
         create_private(folder)?;
         create_database(folder)?;
+        foreign::refuse(folder)?;
         let journal = Self::connect(folder)?;
         journal.begin(identity)?;
         Ok(journal)
+    }
+
+    /// Whether there is a journal in `folder`.
+    pub fn exists(folder: &Path) -> Result<bool, JournalError> {
+        match look_for(folder) {
+            Err(JournalError::Missing(_)) => Ok(false),
+            looked => looked.map(|()| true),
+        }
     }
 
     /// Opens the journal in `folder` only if there is one.
@@ -372,6 +411,7 @@ impl Journal {
         if found == 0 {
             self.db.execute_batch(include_str!("journal/schema.sql"))?;
             self.db.pragma_update(None, "user_version", FORMAT)?;
+            self.db.pragma_update(None, "application_id", foreign::APPLICATION_ID)?;
         } else if found < FORMAT {
             // A run of the older version that is still at work knows rows by numbers that an upgrade may change.
             let at_work = || JournalError::AtWork { path: database_path(&self.folder), found };
@@ -384,6 +424,12 @@ impl Journal {
         // One without stays may be begun anew, by another configuration.
         if !self.has_stays()? {
             for (key, value) in identity.keys() {
+                self.set_meta(key, value)?;
+            }
+        }
+        // Whom nothing has come from yet, nothing is owed.
+        if !self.has_answers()? {
+            for (key, value) in identity.of_the_api().into_iter().filter(|(_, value)| !value.is_empty()) {
                 self.set_meta(key, value)?;
             }
         }
@@ -400,6 +446,9 @@ impl Journal {
     fn check(&self, key: &'static str, configured: &str) -> Result<(), JournalError> {
         match self.meta(key)? {
             Some(journal) if !journal.is_empty() && !configured.is_empty() && journal != configured => {
+                if key == APP_ID {
+                    return Err(JournalError::OtherApp);
+                }
                 let key = Identity::configured_as(key);
                 Err(JournalError::Identity { key, journal, configured: configured.into() })
             }
@@ -410,6 +459,15 @@ impl Journal {
     fn has_stays(&self) -> Result<bool, JournalError> {
         const HAS_STAYS: &str = "SELECT EXISTS (SELECT 1 FROM stay)";
         Ok(self.db.query_row(HAS_STAYS, [], |row| row.get(0))?)
+    }
+
+    /// Whether anything has come of what was asked, or is published.
+    fn has_answers(&self) -> Result<bool, JournalError> {
+        const HAS_ANSWERS: &str = "
+            SELECT EXISTS (SELECT 1 FROM page) OR EXISTS (SELECT 1 FROM listed_page) OR EXISTS (SELECT 1 FROM file)
+                OR EXISTS (SELECT 1 FROM listed_file) OR EXISTS (SELECT 1 FROM stay WHERE state <> 0 /* pending */)
+                OR EXISTS (SELECT 1 FROM listing WHERE state <> 0 /* pending */)";
+        Ok(self.db.query_row(HAS_ANSWERS, [], |row| row.get(0))?)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, JournalError> {

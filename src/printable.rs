@@ -38,6 +38,24 @@ pub fn json(text: &str) -> String {
     printable
 }
 
+/// Characters of an app's id that are shown.
+const SHOWN_OF_APP_ID: usize = 8;
+
+/// Shows the beginning of an app's id, and nothing of what is none: what stands in its place by mistake may be the secret.
+#[derive(Clone, Copy, Debug)]
+pub struct AppId<'a>(pub &'a str);
+
+impl Display for AppId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.starts_with("cli_") {
+            return f.write_str("…, which does not begin with `cli_`");
+        }
+        let shown: String = self.0.chars().take(SHOWN_OF_APP_ID).collect();
+        let rest = if shown.len() < self.0.len() { "…" } else { "" };
+        write!(f, "{}{rest}", Printable(shown))
+    }
+}
+
 struct Escaping<'a, W: ?Sized> {
     f: &'a mut W,
     keeps_line_ends: bool,

@@ -128,6 +128,12 @@ impl Publisher {
         }
     }
 
+    /// The same, and nothing is created: whether a run would begin.
+    pub fn compare(&self, journal: &Journal, with_lists: bool) -> Result<(), Error> {
+        look::check(journal, &self.store, None)?;
+        if with_lists { self.compare_listed(journal, |place| self.stores.existing(place)) } else { Ok(()) }
+    }
+
     /// Looks at what did not answer when it was to be looked at.
     ///
     /// # Errors

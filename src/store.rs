@@ -8,7 +8,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt,
     fs::{self, File},
     io::{self, Seek},
@@ -346,6 +346,19 @@ impl Store {
         self.staging.exists()
     }
 
+    /// The names of what stands in the staging folder.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::InStaging`] if something in it was not put there by vcq.
+    pub fn staged(&self) -> Result<Vec<OsString>, DiskError> {
+        let staged: Vec<_> = folder::entries(&self.staging)?.into_iter().map(|entry| entry.name).collect();
+        match staged.iter().find(|name| !staging::is_name_in_staging(name)) {
+            Some(name) => Err(DiskError::InStaging { path: self.staging.join(name) }),
+            None => Ok(staged),
+        }
+    }
+
     /// Whether it is in a bucket: there a reader can see a date while it is replaced with its new file and its old ones, and
     /// to read a file is to fetch it.
     pub fn is_in_bucket(&self) -> bool {
@@ -487,6 +500,17 @@ impl Store {
         Ok(found)
     }
 
+    /// What stands beside the partitions and is read as if it were one: files with the name of data, and folders that hold such files
+    /// or are named as a partition is. Of a table nothing is read but what its log names.
+    pub fn strangers_read(&self) -> Result<Vec<PathBuf>, DiskError> {
+        if self.table.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut strangers = self.partitions()?.strangers;
+        strangers.retain(|path| is_read(path) || is_named_as_partition(path) || folder::holds_data(path));
+        Ok(strangers)
+    }
+
     /// Everything in the partition `date`.
     ///
     /// An empty date folder, which a publication cut half-way can leave, is no stranger: readers see nothing in it.
@@ -526,6 +550,15 @@ impl Store {
 fn is_under(path: &str) -> bool {
     let is_plain = |part| matches!(part, Component::Normal(_));
     !path.contains("://") && Path::new(path).components().all(is_plain)
+}
+
+/// Whether readers take something for data by its name.
+pub fn is_read(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+fn is_named_as_partition(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"date="))
 }
 
 /// SHA-256 of a file's bytes from where it stands, which is put back to its beginning.

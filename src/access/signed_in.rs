@@ -30,7 +30,7 @@ use crate::{
         },
         transport::Transport,
     },
-    printable::Printable,
+    printable::{AppId, Printable},
     start::Start,
 };
 
@@ -102,10 +102,10 @@ impl SignedIn {
         let here = (self.credentials.app_id.as_str(), self.base_url.as_str());
         if (sign_in.app_id.as_str(), sign_in.base_url.as_str()) != here {
             let what = format!(
-                "the sign-in is for app `{}` at {}, and configured is `{}` at {}",
-                Printable(&sign_in.app_id),
+                "the sign-in is for app {} at {}, and configured is {} at {}",
+                AppId(&sign_in.app_id),
                 Printable(&sign_in.base_url),
-                here.0,
+                AppId(here.0),
                 here.1
             );
             return refused(what, OTHER_APP_REMEDY);

@@ -2,9 +2,14 @@
 //! restored from before, goes on without asking for them twice or publishing them twice.
 //!
 //! A file's rows say whose they are. Their landed pages are gone, as after a prune: the files can be read and verified, and
-//! not be built again, until an archive of them is imported or `--refresh` asks for them again.
+//! not be built again, until an archive of them is imported or `--refresh` asks for them again. Files of meetings and
+//! participants are taken whole, and replaced once their dates have been listed again.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use chrono::NaiveDate;
 
@@ -12,13 +17,14 @@ use crate::{
     config::Config,
     dataset::Dataset,
     error::{Chain, Error, ExitCode},
-    journal::{FileId, Identity, Journal, NewFile},
+    journal::{FileId, Identity, Journal, JournalError, NewFile},
     parquet::StayRuns,
     printable::Printable,
     publish::{
-        Publisher,
+        Publisher, Publishing,
         file::{name_of, sha256},
-        look::{Depth, Fault, look},
+        listed::{self, ListedAdoption},
+        look::{self, Depth, Fault},
     },
     start::Start,
     store::{FileName, Listing, PartFile, Store},
@@ -34,12 +40,19 @@ pub struct Adopted {
     pub stays: u64,
     /// Their samples.
     pub samples: u64,
+    /// Files of the datasets that come from listings, with their rows.
+    pub listed: BTreeMap<Dataset, (u64, u64)>,
     /// Files that a table no longer has, which it keeps until their time has come.
     pub old: u64,
     /// Files that it does not take, and why.
     pub refused: Vec<(PathBuf, String)>,
-    /// Dates of which a table has rows of other programs that the journal does not explain; their files are not taken.
-    pub unexplained: Vec<(NaiveDate, Fault)>,
+    /// The same of the datasets that come from listings.
+    pub refused_listed: Vec<(PathBuf, String)>,
+    /// Dates of which a table has rows of other programs that the journal does not explain, and what to do about each: their files are
+    /// not taken.
+    pub unexplained: Vec<(String, String)>,
+    /// Files that it knows and that are not what was published: what is wrong, and what to do about it.
+    pub differing: Vec<(String, String)>,
 }
 
 /// Takes the stays of every file that the journal does not know into it.
@@ -48,8 +61,12 @@ pub struct Adopted {
 ///
 /// # Errors
 ///
-/// [`Error::Upstream`] while another process fetches. If journal or dataset cannot be read; what was taken stays taken.
+/// [`JournalError::Missing`] if there is neither a journal nor a file. [`Error::Upstream`] while another process fetches. If journal
+/// or dataset cannot be read; what was taken stays taken.
 pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
+    if !Journal::exists(&config.state)? && !has_any_date(config, start)? {
+        return Err(JournalError::Missing(config.state.clone()).into());
+    }
     let publisher = Publisher::of(&start.stores(config), config)?;
     let mut journal = Journal::open(&config.state, &Identity::of(config))?;
     let Some(_fetching) = journal.try_lock_fetching()? else {
@@ -57,49 +74,75 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
     };
     let publishing = publisher.begin(&journal)?;
     publishing.settle_intents(&mut journal)?;
-    let dataset = publisher.store();
     let mut adopted = Adopted::default();
-    for date in dataset.partitions()?.dates {
-        if start.stop.is_requested() {
-            return Err(Error::Stopped(format!("{} files taken", adopted.files)));
-        }
-        let Listing { files: mut parts, active, .. } = dataset.list(date)?;
-        let is_active =
-            |part: &PartFile| active.as_ref().is_none_or(|active| active.contains_key(&part.name.to_string()));
-        let visible: BTreeSet<FileName> = parts.iter().map(|part| part.name).collect();
-        let is_rewritten = active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
-        let old = journal.old_names(Dataset::Quality, date)?;
-        parts.retain(|part| !old.contains(&part.name.to_string()));
-        // What the table has comes first: what else there is holds the same stays, if it is old.
-        parts.sort_by_key(|part| !is_active(part));
-        for part in parts {
-            let known = journal.files_on(date)?.iter().map(name_of).collect::<Result<BTreeSet<_>, _>>()?;
-            if known.contains(&part.name) {
-                continue;
-            }
-            if !is_active(&part) && is_rewritten {
-                let path = dataset.path_of(date, part.name);
-                adopted.refused.push((path, "another program has rewritten its date in the table".into()));
-                continue;
-            }
-            let is_taken = adopted.take(&mut journal, config, dataset, part, &visible, start)?;
-            if is_taken && !is_active(&part) {
-                publishing.take_in(&mut journal, part)?;
-            } else if !is_taken && active.is_some() && !is_active(&part) {
-                adopted.refused.pop();
-                adopted.old += 1;
-                journal.retire((Dataset::Quality, date), [part.name.to_string()], None, start.now().timestamp())?;
-            }
-        }
-        journal.forget_empty_files(date)?;
-        let faults = look(&journal, dataset, date, dataset.list(date)?, Depth::Names)?.faults;
-        let is_unexplained = |fault: &Fault| matches!(fault, Fault::Unexplained { .. });
-        adopted.unexplained.extend(faults.into_iter().filter(is_unexplained).map(|fault| (date, fault)));
+    adopted.take_samples(&mut journal, &publishing, &publisher, (config, start))?;
+    publishing.adopt_listed(&mut journal, &start.stop, |dataset, adoption| adopted.add_listed(dataset, adoption))?;
+    if start.stop.is_requested() {
+        return Err(Error::Stopped(format!("{} files taken", adopted.files)));
     }
+    adopted.find_differing(&journal, &publisher)?;
     Ok(adopted)
 }
 
+/// Whether any dataset has a date.
+fn has_any_date(config: &Config, start: &Start) -> Result<bool, Error> {
+    let stores = start.stores(config);
+    for place in Dataset::ALL.into_iter().filter_map(|dataset| config.place(dataset)) {
+        if !stores.existing(place)?.partitions()?.dates.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Adopted {
+    /// Takes what the dataset of samples holds.
+    fn take_samples(
+        &mut self,
+        journal: &mut Journal,
+        publishing: &Publishing,
+        publisher: &Publisher,
+        (config, start): (&Config, &Start),
+    ) -> Result<(), Error> {
+        let dataset = publisher.store();
+        for date in dataset.partitions()?.dates {
+            if start.stop.is_requested() {
+                return Err(Error::Stopped(format!("{} files taken", self.files)));
+            }
+            let Listing { files: mut parts, active, .. } = dataset.list(date)?;
+            let is_active =
+                |part: &PartFile| active.as_ref().is_none_or(|active| active.contains_key(&part.name.to_string()));
+            let visible: BTreeSet<FileName> = parts.iter().map(|part| part.name).collect();
+            let is_rewritten =
+                active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
+            let old = journal.old_names(Dataset::Quality, date)?;
+            parts.retain(|part| !old.contains(&part.name.to_string()));
+            // What the table has comes first: what else there is holds the same stays, if it is old.
+            parts.sort_by_key(|part| !is_active(part));
+            for part in parts {
+                let known = journal.files_on(date)?.iter().map(name_of).collect::<Result<BTreeSet<_>, _>>()?;
+                if known.contains(&part.name) {
+                    continue;
+                }
+                if !is_active(&part) && is_rewritten {
+                    let path = dataset.path_of(date, part.name);
+                    self.refused.push((path, "another program has rewritten its date in the table".into()));
+                    continue;
+                }
+                let is_taken = self.take(journal, config, dataset, part, &visible, start)?;
+                if is_taken && !is_active(&part) {
+                    publishing.take_in(journal, part)?;
+                } else if !is_taken && active.is_some() && !is_active(&part) {
+                    self.refused.pop();
+                    self.old += 1;
+                    journal.retire((Dataset::Quality, date), [part.name.to_string()], None, start.now().timestamp())?;
+                }
+            }
+            journal.forget_empty_files(date)?;
+        }
+        Ok(())
+    }
+
     /// Takes a file; false if it does not, and tells why.
     fn take(
         &mut self,
@@ -135,9 +178,53 @@ impl Adopted {
         Ok(false)
     }
 
-    /// 65 if some files were refused, or cannot be taken.
+    fn add_listed(&mut self, dataset: Dataset, adoption: ListedAdoption) {
+        match adoption {
+            ListedAdoption::Taken(taken) => {
+                let (files, rows) = self.listed.entry(dataset).or_default();
+                (*files, *rows) = (*files + 1, *rows + taken);
+            }
+            ListedAdoption::Old => self.old += 1,
+            ListedAdoption::Refused(path, why) => self.refused_listed.push((path, why)),
+        }
+    }
+
+    /// Finds what the journal knows, and is missing or something else, and what a table has that it does not explain: there is nothing to
+    /// take of either.
+    fn find_differing(&mut self, journal: &Journal, publisher: &Publisher) -> Result<(), Error> {
+        let mut take = |dataset: Dataset, date, faults: Vec<Fault>| {
+            for fault in faults {
+                let told = (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
+                match fault {
+                    Fault::Missing { .. } | Fault::Changed { .. } => self.differing.push(told),
+                    Fault::Unexplained { .. } => self.unexplained.push(told),
+                    _ => {}
+                }
+            }
+        };
+        let store = publisher.store();
+        for date in look::dates(journal, store)? {
+            let look = look::look(journal, store, date, store.list(date)?, Depth::Names)?;
+            take(Dataset::Quality, date, look.faults);
+        }
+        for dataset in Dataset::LISTED {
+            let Some(store) = publisher.listed_store(dataset)? else { continue };
+            for date in listed::dates(journal, &store, dataset)? {
+                take(dataset, date, listed::look(journal, &store, (dataset, date), Depth::Names)?.faults);
+            }
+        }
+        Ok(())
+    }
+
+    /// 74 if a file that the journal knows is not what was published, 65 if some files were refused, or cannot be taken.
     pub fn exit_code(&self) -> ExitCode {
-        if self.refused.is_empty() && self.unexplained.is_empty() { ExitCode::Complete } else { ExitCode::SomeFailed }
+        if !self.differing.is_empty() {
+            ExitCode::Disk
+        } else if self.refused.is_empty() && self.refused_listed.is_empty() && self.unexplained.is_empty() {
+            ExitCode::Complete
+        } else {
+            ExitCode::SomeFailed
+        }
     }
 }
 
@@ -154,9 +241,13 @@ fn visible_files(journal: &Journal, date: NaiveDate, visible: &BTreeSet<FileName
 
 impl fmt::Display for Adopted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { files, stays, samples, old, refused, unexplained } = self;
+        let Self { files, stays, samples, listed, old, refused, refused_listed, unexplained, differing } = self;
         let (files, stays, rows) = (Count(*files, "file"), Count(*stays, "stay"), Count(*samples, "row"));
         writeln!(f, "adopted    {files}, {stays}, {rows}")?;
+        for (dataset, (files, rows)) in listed {
+            let (files, rows) = (Count(*files, "file"), Count(*rows, "row"));
+            writeln!(f, "           {files} of {}, {rows}", dataset.name())?;
+        }
         if *old > 0 {
             writeln!(
                 f,
@@ -164,14 +255,23 @@ impl fmt::Display for Adopted {
                 Count(*old, "file")
             )?;
         }
-        for (path, why) in refused {
+        for (path, why) in refused.iter().chain(refused_listed) {
             writeln!(f, "refused    `{}`: {}", Printable(path.display()), Printable(why))?;
         }
         if !refused.is_empty() {
             writeln!(f, "           move these away: their stays are asked for again, unless another file holds them")?;
         }
-        for (date, fault) in unexplained {
-            writeln!(f, "refused    date={date}: {fault}; only vcq's own files can be taken: {}", fault.remedy(*date))?;
+        if !refused_listed.is_empty() {
+            writeln!(
+                f,
+                "           move those of meetings and participants away: `vcq discover DATES` lists their dates again"
+            )?;
+        }
+        for (what, remedy) in unexplained {
+            writeln!(f, "refused    {what}; only vcq's own files can be taken: {remedy}")?;
+        }
+        for (what, remedy) in differing {
+            writeln!(f, "FAIL       {what}: {remedy}")?;
         }
         Ok(())
     }

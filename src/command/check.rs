@@ -36,8 +36,8 @@ use crate::{
     journal::{Identity, Journal, JournalError},
     meeting::Meeting,
     place::Place,
-    printable::Printable,
-    publish::{FoundTable, find_table},
+    printable::{AppId, Printable},
+    publish::{FoundTable, Publisher, find_table},
     start::Start,
     stay::{MeetingNo, Participant, Stay},
     store::Store,
@@ -83,6 +83,12 @@ pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start)
     };
     checked.add("journal", finding);
     if let Ok(journal) = &journal {
+        let has_lists = Dataset::LISTED.into_iter().all(|listed| reached.iter().any(|(dataset, _)| *dataset == listed));
+        if reached.iter().any(|(dataset, _)| *dataset == Dataset::Quality)
+            && let Some(finding) = agreement(journal.as_ref(), config, has_lists, start).transpose()
+        {
+            checked.add("journal and datasets", finding.map_err(|error| fault_of(&error)));
+        }
         for (dataset, place) in reached {
             let finding = table_finding(dataset, place, config, journal.as_ref(), start).transpose();
             if let Some(finding) = finding {
@@ -115,8 +121,8 @@ pub async fn check(config: &Config, secret: Option<SecretString>, start: &Start)
 fn credentials_finding(asker: &Asker, config: &Config) -> String {
     let given = || config.auth.access_token_file.as_deref().unwrap_or(Path::new("")).display().to_string();
     match asker {
-        Asker::Tenant(credentials) => format!("app id {}", credentials.app_id),
-        Asker::User(signed_in) => format!("app id {}, for somebody who signed in", signed_in.app_id()),
+        Asker::Tenant(credentials) => format!("app id {}", AppId(&credentials.app_id)),
+        Asker::User(signed_in) => format!("app id {}, for somebody who signed in", AppId(signed_in.app_id())),
         Asker::Given(_) => format!("the access token in `{}`", given()),
     }
 }
@@ -143,7 +149,9 @@ fn folder_finding(folder: &Path, start: &Start) -> Result<String, Error> {
     if !folder.exists() {
         return creatable(folder);
     }
-    let is_new = folder.is_dir() && !Store::existing(start.disk.clone(), folder)?.has_staging();
+    let existing = Store::existing(start.disk.clone(), folder)?;
+    existing.staged()?;
+    let is_new = folder.is_dir() && !existing.has_staging();
     if is_new {
         // Opening would make it.
         let parent = fs::canonicalize(folder).ok().and_then(|root| root.parent().map(Path::to_owned));
@@ -152,6 +160,22 @@ fn folder_finding(folder: &Path, start: &Start) -> Result<String, Error> {
         Store::open(start.disk.clone(), folder)?;
     }
     Ok(writable(&folder.display()))
+}
+
+/// Whether a run would find journal and datasets to be of each other; nothing, where there is neither.
+fn agreement(
+    journal: Option<&Journal>,
+    config: &Config,
+    has_lists: bool,
+    start: &Start,
+) -> Result<Option<String>, Error> {
+    let stores = start.stores(config);
+    let publisher = Publisher::new(stores.existing(&config.output)?, stores, config);
+    let agree = || Some("what is published is there, and nothing else".to_owned());
+    match journal {
+        Some(journal) => publisher.compare(journal, has_lists).map(|()| agree()),
+        None => publisher.compare(&Journal::nowhere(&config.state)?, has_lists).map(|()| None),
+    }
 }
 
 /// What the line of a dataset's table is about.

@@ -61,6 +61,15 @@ pub struct Export {
     pub report: Option<PathBuf>,
 }
 
+impl Export {
+    /// Makes sure that journal and datasets are of each other; see [`Publisher::check`].
+    fn compare(&self, journal: &Journal, publisher: &Publisher) -> Result<Option<Error>, Error> {
+        let has_manifest = !self.manifests.files.is_empty();
+        let refreshed = self.refresh.filter(|_| !has_manifest && self.discover.is_none());
+        publisher.check(journal, refreshed, self.discover.is_some())
+    }
+}
+
 /// What an export works with.
 pub struct Surroundings<'a> {
     /// The checked configuration.
@@ -267,10 +276,8 @@ fn begin(task: &Export, around: &Surroundings<'_>, publisher: &Publisher, emit: 
         // A failure is told at the end of the run, when it is tried again.
         drop(publishing.settle_intents(&mut journal));
     }
-    let has_manifest = !task.manifests.files.is_empty();
-    let refreshed = task.refresh.filter(|_| !has_manifest && task.discover.is_none());
     // A night's requests are not to be lost to a bucket that does not answer: what they bring is kept in the journal.
-    if let Some(away) = publisher.check(&journal, refreshed, task.discover.is_some())? {
+    if let Some(away) = task.compare(&journal, publisher)? {
         Told::failed(None, &away).emit(emit);
     }
     if let Some(dates) = task.discover {

@@ -3,7 +3,7 @@
 
 pub mod discovery;
 
-use std::{cell::RefCell, fmt};
+use std::{cell::RefCell, collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub rows: u64,
     /// Manifests, files or folders, without a row.
     pub without_rows: Vec<String>,
+    /// By file, the columns that are not used.
+    pub columns_not_used: BTreeMap<String, Vec<String>>,
     /// What their times without a zone are taken for, if anything.
     pub naive_times: Option<String>,
     /// Rows that break a rule.
@@ -53,6 +55,9 @@ pub struct Plan {
 /// Rejected rows that the plan lists one by one.
 const REJECTS_LISTED_MAX: usize = 20;
 
+/// How many of them are told.
+const REJECTS_TOLD_MAX: usize = 5;
+
 /// Validates the manifests as an export does, and counts.
 ///
 /// # Errors
@@ -71,10 +76,16 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     };
     let counts = RefCell::new((0, 0, Vec::new()));
     let without_rows = RefCell::new(Vec::new());
+    let not_used = RefCell::new(BTreeMap::new());
     let emit = |event: Event<'_>| {
         let (rows, rejected, listed) = &mut *counts.borrow_mut();
         match event {
-            Event::ManifestRead { rows: read, .. } => *rows += read,
+            Event::ManifestRead { file, rows: read, ignored_columns } => {
+                *rows += read;
+                if !ignored_columns.is_empty() {
+                    not_used.borrow_mut().insert(file.to_owned(), ignored_columns.to_vec());
+                }
+            }
             Event::NoRows { manifest } => without_rows.borrow_mut().push(manifest.to_owned()),
             Event::RowRejected { file, lines, reject } => {
                 *rejected += 1;
@@ -95,6 +106,7 @@ pub fn plan(manifests: &Manifests, config: &Config, start: &Start) -> Result<Pla
     Ok(Plan {
         rows,
         without_rows: without_rows.into_inner(),
+        columns_not_used: not_used.into_inner(),
         naive_times: config.naive_times.map(|offset| offset.to_string()),
         rejected,
         duplicates: merged.duplicates,
@@ -128,6 +140,10 @@ impl fmt::Display for Plan {
         for manifest in &self.without_rows {
             writeln!(f, "           {manifest} has no rows: is it the manifest that was meant?")?;
         }
+        for (file, columns) in &self.columns_not_used {
+            let columns = columns.join(", ");
+            writeln!(f, "           {}: columns not used: {}", Printable(file), Printable(columns))?;
+        }
         if let Some(offset) = &self.naive_times {
             writeln!(f, "           times without a zone are taken for {offset}")?;
         }
@@ -138,11 +154,18 @@ impl fmt::Display for Plan {
         }
         write!(f, "{}", self.cost)?;
         write_sign_in(f, "sign-in    ", self.sign_in.as_ref())?;
-        for reject in &self.rejects {
+        for reject in self.rejects.iter().take(REJECTS_TOLD_MAX) {
             writeln!(f, "rejected   {}", Printable(reject))?;
+        }
+        let more = self.rejected.saturating_sub(REJECTS_TOLD_MAX as u64);
+        if more > 0 {
+            writeln!(f, "           … {more} more")?;
         }
         match &self.rejects_file {
             Some(path) => writeln!(f, "           all rejects: {}", Printable(path)),
+            None if more > 0 => {
+                writeln!(f, "           there is no state folder that can be written: the others are in no file")
+            }
             None => Ok(()),
         }
     }

@@ -202,9 +202,9 @@ const VERIFY_VERSION: u32 = 1;
 /// The JSON of `vcq verify`.
 impl Serialize for Verified {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fault = |(date, fault): (&NaiveDate, &Fault)| json!({ "dataset": "quality", "date": date, "problem": fault.to_string(), "remedy": fault.remedy(*date) });
+        let fault = |(date, fault): (&NaiveDate, &Fault)| json!({ "dataset": "quality", "date": date, "problem": fault.to_string(), "remedy": fault.remedy(Dataset::Quality, *date) });
         let listed_fault = |(dataset, date, fault): (Dataset, NaiveDate, &Fault)| {
-            let remedy = fault.listed_remedy(date);
+            let remedy = fault.remedy(dataset, date);
             json!({ "dataset": dataset.name(), "date": date, "problem": fault.to_string(), "remedy": remedy })
         };
         let faults = self.faults().map(|(date, found)| fault((&date, found)));
@@ -276,10 +276,10 @@ impl fmt::Display for Verified {
             writeln!(f, "FAIL  `{}` {IS_STRANGER}: move it away", Printable(path.display()))?;
         }
         for (date, fault) in self.faults() {
-            writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(date))?;
+            writeln!(f, "FAIL  date={date}  {fault}: {}", fault.remedy(Dataset::Quality, date))?;
         }
         for (dataset, date, fault) in self.listed_faults() {
-            writeln!(f, "FAIL  {} date={date}  {fault}: {}", dataset.name(), fault.listed_remedy(date))?;
+            writeln!(f, "FAIL  {} date={date}  {fault}: {}", dataset.name(), fault.remedy(dataset, date))?;
         }
         if let Some(faults) = &self.structure {
             write_structure(f, faults)?;

@@ -28,9 +28,11 @@ pub struct ListedFile {
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
+    /// Whether it was there without this journal: it comes from none of its pages, and `last_page` was the last one then.
+    pub adopted: bool,
 }
 
-const COLUMNS: &str = "dataset, date, name, last_page, published, rows, bytes, sha256";
+const COLUMNS: &str = "dataset, date, name, last_page, published, rows, bytes, sha256, adopted";
 
 impl Journal {
     /// The dates of a dataset of which pages have landed since its file was made, with the last page of each.
@@ -43,12 +45,26 @@ impl Journal {
             ORDER BY date";
         let mut statement = self.db.prepare_cached(LISTED_CHANGES)?;
         let rows = statement.query_map([dataset.number()], |row| Ok((date_from_row(row, 0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut changes: Vec<_> = rows.collect::<Result<_, _>>()?;
+        let mut failure = Ok(());
+        changes.retain(|(date, _)| match self.is_kept_as_adopted(dataset, *date) {
+            Ok(is_kept) => !is_kept,
+            Err(error) => {
+                failure = Err(error);
+                false
+            }
+        });
+        failure.map(|()| changes)
     }
 
-    /// The dates of a dataset of which anything has been listed, in order, with the last page of each.
+    /// The dates of a dataset of which anything has been listed or is published, in order, with the last page of each.
     pub fn listed_dates(&self, dataset: Dataset) -> Result<Vec<(NaiveDate, ListedPageId)>, JournalError> {
-        const LISTED_DATES: &str = "SELECT date, last_page FROM listed_date WHERE dataset = ?1 ORDER BY date";
+        const LISTED_DATES: &str = "
+            SELECT date, max(last_page) FROM (
+                SELECT date, last_page FROM listed_date WHERE dataset = ?1
+                UNION ALL SELECT date, last_page FROM listed_file WHERE dataset = ?1 AND published = 1
+            )
+            GROUP BY date ORDER BY date";
         let mut statement = self.db.prepare_cached(LISTED_DATES)?;
         let rows = statement.query_map([dataset.number()], |row| Ok((date_from_row(row, 0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -95,10 +111,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Records that a published file says all that the pages up to `last_page` say.
+    /// Records that a published file says all that the pages up to `last_page` say, and nothing else.
     pub fn listed_unchanged(&self, file: &ListedFile, last_page: ListedPageId) -> Result<(), JournalError> {
         const UNCHANGED: &str = "
-            UPDATE listed_file SET last_page = ?3 WHERE dataset = ?1 AND date = ?2 AND published = 1";
+            UPDATE listed_file SET last_page = ?3, adopted = 0 WHERE dataset = ?1 AND date = ?2 AND published = 1";
         self.db.execute(UNCHANGED, params![file.dataset.number(), file.date.to_epoch_days(), last_page])?;
         Ok(())
     }
@@ -175,7 +191,45 @@ impl Journal {
         self.each_listed(PAGES_OF_MEETING, params![meeting, last], each)
     }
 
-    /// True if bodies of the pages that the date of a dataset comes from have been dropped and not put back since.
+    /// Takes a visible file for what is published of its date, in the place of what the journal took for it.
+    pub fn adopt_listed(&mut self, file: &ListedFile) -> Result<(), JournalError> {
+        const FORGET: &str = "DELETE FROM listed_file WHERE dataset = ?1 AND date = ?2 AND published = 1";
+        const ADOPT: &str = "
+            INSERT INTO listed_file (dataset, date, name, last_page, published, rows, bytes, sha256, adopted)
+            VALUES (?1, ?2, ?3, (SELECT coalesce(max(id), 0) FROM listed_page), 1, ?4, ?5, ?6, 1)";
+        let ListedFile { dataset, date, name, rows, bytes, sha256, .. } = file;
+        let (dataset, date) = (dataset.number(), date.to_epoch_days());
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(FORGET, params![dataset, date])?;
+        transaction.execute(ADOPT, params![dataset, date, name, rows, bytes, sha256])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// True if what is published of a date was [adopted](Self::adopt_listed), and the date has not been listed as a whole since, with
+    /// all of its meetings: the file says more than the pages.
+    pub fn is_kept_as_adopted(&self, dataset: Dataset, date: NaiveDate) -> Result<bool, JournalError> {
+        const LISTED_SINCE: &str = "
+            SELECT EXISTS (
+                SELECT 1 FROM listing JOIN listed_page AS page ON page.listing = listing.id
+                WHERE listing.date = ?1 AND listing.state = 1 /* done */ AND page.id > ?2
+            )";
+        let Some(file) = self.listed_file(dataset, date, true)?.filter(|file| file.adopted) else { return Ok(false) };
+        let mut statement = self.db.prepare_cached(LISTED_SINCE)?;
+        let is_listed: bool = statement.query_row(params![date.to_epoch_days(), file.last_page], |row| row.get(0))?;
+        Ok(!is_listed || self.is_listing_queued(date)?)
+    }
+
+    /// The dates from `first` to `last` of which a file is published that was [adopted](Self::adopt_listed).
+    pub fn adopted_dates(&self, first: NaiveDate, last: NaiveDate) -> Result<Vec<NaiveDate>, JournalError> {
+        const ADOPTED_DATES: &str = "
+            SELECT DISTINCT date FROM listed_file
+            WHERE date BETWEEN ?1 AND ?2 AND published = 1 AND adopted = 1
+            ORDER BY date";
+        self.dates(ADOPTED_DATES, first, last)
+    }
+
+    /// True if bodies of the pages that the date of a dataset comes from have been dropped and not put back since, or were another
+    /// journal's.
     pub fn is_listing_pruned(&self, dataset: Dataset, date: NaiveDate) -> Result<bool, JournalError> {
         const PRUNED_MEETINGS: &str = "
             SELECT EXISTS (
@@ -190,7 +244,9 @@ impl Journal {
                 WHERE meeting.date = ?1 AND listed_page.body IS NULL
             )";
         let is_pruned = |sql| self.exists_on(date, sql);
-        Ok(is_pruned(PRUNED_MEETINGS)? || dataset == Dataset::Participants && is_pruned(PRUNED_PARTICIPANTS)?)
+        Ok(self.is_kept_as_adopted(dataset, date)?
+            || is_pruned(PRUNED_MEETINGS)?
+            || dataset == Dataset::Participants && is_pruned(PRUNED_PARTICIPANTS)?)
     }
 
     /// True if listings of the date, or of its meetings, have landed pages after the page `last`.
@@ -215,7 +271,8 @@ impl Journal {
                      WHERE file.dataset = ?1 AND file.date = ?2 AND file.published = 1), 0)
             )";
         let mut statement = self.db.prepare_cached(IS_OUTDATED)?;
-        Ok(statement.query_row(params![dataset.number(), date.to_epoch_days()], |row| row.get(0))?)
+        let is_outdated = statement.query_row(params![dataset.number(), date.to_epoch_days()], |row| row.get(0))?;
+        Ok(is_outdated && !self.is_kept_as_adopted(dataset, date)?)
     }
 
     /// True if all that was asked for of the date's meetings is settled, and something of it is not published yet.
@@ -266,5 +323,6 @@ fn file_from_row(row: &Row<'_>) -> rusqlite::Result<ListedFile> {
         rows: row.get(5)?,
         bytes: row.get(6)?,
         sha256: row.get(7)?,
+        adopted: row.get(8)?,
     })
 }

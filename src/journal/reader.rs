@@ -16,34 +16,33 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::Access;
 
 use super::{
-    BUSY_TIMEOUT, CACHE_KIB, FORMAT, Identity, Journal, JournalError, STATEMENTS_MAX, database_path, look_for,
+    BUSY_TIMEOUT, CACHE_KIB, FORMAT, Identity, Journal, JournalError, STATEMENTS_MAX, database_path, foreign, look_for,
 };
 
 impl Journal {
-    /// Opens the journal in `folder` to read it. One of an older format is upgraded first, if it can be.
+    /// Opens the journal in `folder` to read it.
     ///
     /// # Errors
     ///
-    /// [`JournalError::Missing`] if there is none, [`JournalError::Identity`] if it was begun otherwise, and
-    /// [`JournalError::Old`] or [`JournalError::Log`] if it would have to be written to be read.
+    /// [`JournalError::Missing`] if there is none, [`JournalError::Foreign`] if it is another program's, [`JournalError::Identity`] if
+    /// it was begun otherwise, and [`JournalError::Old`] or [`JournalError::Log`] if it would have to be written to be read.
     pub fn read(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
         look_for(folder)?;
         let journal = Self::reading(connect(folder)?, folder)?;
+        foreign::check(&journal.db, folder)?;
         let found: u32 = journal.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let path = database_path(folder);
         match found {
             FORMAT => {}
             0 => return Err(JournalError::Missing(folder.to_owned())),
-            1..FORMAT if is_writable(folder) => {
-                drop(journal);
-                drop(Self::open(folder, identity)?);
-                return Self::read(folder, identity);
-            }
             1..FORMAT => return Err(JournalError::Old { path, found }),
             _ => return Err(JournalError::Format { path, found }),
         }
+        let has_answers = journal.has_answers()?;
         if journal.has_stays()? {
-            identity.keys().into_iter().try_for_each(|(key, value)| journal.check(key, value))?;
+            let is_bound = |key| has_answers || !identity.of_the_api().iter().any(|(free, _)| *free == key);
+            let keys = identity.keys().into_iter().filter(|(key, _)| is_bound(*key));
+            keys.into_iter().try_for_each(|(key, value)| journal.check(key, value))?;
         }
         Ok(journal)
     }
@@ -81,7 +80,7 @@ impl Journal {
     }
 }
 
-fn connect(folder: &Path) -> Result<Connection, JournalError> {
+pub(super) fn connect(folder: &Path) -> Result<Connection, JournalError> {
     let path = database_path(folder);
     let log = folder.join("journal.sqlite-wal");
     if is_writable(folder) && is_writable(&path) {

@@ -209,7 +209,8 @@ CREATE TABLE listed_file (
     published INTEGER NOT NULL DEFAULT 0,
     rows      INTEGER NOT NULL,
     bytes     INTEGER NOT NULL,
-    sha256    BLOB    NOT NULL
+    sha256    BLOB    NOT NULL,
+    adopted   INTEGER NOT NULL DEFAULT 0       -- 1: was there without this journal; it comes from no page, last_page was the last one then
 ) STRICT;
 CREATE UNIQUE INDEX listed_file_date ON listed_file (dataset, date, published);
 

@@ -613,16 +613,18 @@ fn a_journal_begun_otherwise_is_refused() {
     assert!(matches!(Journal::open_existing(home.0.path(), &identity()), Err(JournalError::Missing(_))));
     let mut journal = home.open();
     enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    land_all(&mut journal);
     for (identity, refused) in [
         (Identity { timezone: "Asia/Shanghai".into(), ..identity() }, "timezone"),
         (Identity { user_id_type: "union_id".into(), ..identity() }, "api.user_id_type"),
-        (Identity { app_id: "cli_2".into(), ..identity() }, "app_id"),
         (Identity { host: "open.larksuite.com".into(), ..identity() }, "api.base_url"),
     ] {
         let error = Journal::open(home.0.path(), &identity).err().unwrap();
         assert!(matches!(&error, JournalError::Identity { key, .. } if *key == refused), "{error}");
         assert!(error.is_usage());
     }
+    let other_app = Identity { app_id: "cli_2".into(), ..identity() };
+    assert!(matches!(Journal::open(home.0.path(), &other_app), Err(JournalError::OtherApp)));
     journal.db.pragma_update(None, "user_version", FORMAT + 1).unwrap();
     let error = Journal::open(home.0.path(), &identity()).err().unwrap();
     assert!(matches!(error, JournalError::Format { found, .. } if found == FORMAT + 1), "{error}");
@@ -734,6 +736,8 @@ fn a_journal_is_read_without_a_trace() {
     let home = Home::new();
     assert!(matches!(Journal::read(home.0.path(), &identity()), Err(JournalError::Missing(_))));
     let mut journal = home.open();
+    enqueue(&mut journal, Lane::Nightly, &[stay(2)]);
+    land_all(&mut journal);
     enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
     drop(journal);
     let names = || {
@@ -750,7 +754,7 @@ fn a_journal_is_read_without_a_trace() {
     assert_eq!(names(), before);
     // Whoever only works with what has landed is of no app and asks no host; others are.
     let elsewhere = Identity { app_id: "cli_2".into(), host: "open.larksuite.com".into(), ..identity() };
-    assert!(matches!(Journal::read(home.0.path(), &elsewhere), Err(JournalError::Identity { .. })));
+    assert!(matches!(Journal::read(home.0.path(), &elsewhere), Err(JournalError::OtherApp)));
     let landed = Identity { app_id: String::new(), host: String::new(), ..elsewhere };
     Journal::read(home.0.path(), &landed).unwrap();
     Journal::open_existing(home.0.path(), &landed).unwrap();
@@ -827,4 +831,47 @@ fn a_damaged_index_is_found() {
     let mut journal = Journal::read(home.0.path(), &identity()).unwrap();
     let faults = journal.structure_faults(|| false).unwrap().unwrap();
     assert!(faults.iter().any(|fault| fault.contains("stay_again")), "{faults:?}");
+}
+
+/// Whoever asked in vain with another app, or another host, has bound nobody.
+#[test]
+fn app_and_host_are_bound_once_something_has_come_of_them() {
+    let home = Home::new();
+    let wrong = Identity { app_id: "simulatedSECRET99".into(), host: "localhost".into(), ..identity() };
+    let mut journal = Journal::open(home.0.path(), &wrong).unwrap();
+    enqueue(&mut journal, Lane::Nightly, &[stay(1)]);
+    drop(journal);
+    Journal::read(home.0.path(), &identity()).unwrap();
+    let other_zone = Identity { timezone: "Asia/Shanghai".into(), ..identity() };
+    assert!(Journal::open(home.0.path(), &other_zone).is_err(), "the stays have their dates");
+    let mut journal = home.open();
+    land_all(&mut journal);
+    drop(journal);
+    let error = Journal::open(home.0.path(), &wrong).err().unwrap();
+    assert!(matches!(error, JournalError::OtherApp) && error.is_usage(), "{error}");
+    assert!(!error.to_string().contains("SECRET"), "{error}");
+}
+
+#[test]
+fn a_database_of_another_program_is_left_as_it_is() {
+    for (version, table) in [(0, "users"), (1, "users"), (3, "meta"), (-1, "users"), (6, "users")] {
+        let home = Home::new();
+        let path = home.0.path().join("journal.sqlite");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(&format!("CREATE TABLE {table} (key TEXT, name TEXT)")).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        drop(db);
+        let before = fs::read(&path).unwrap();
+        let opened = Journal::open(home.0.path(), &identity()).map(drop);
+        let read = Journal::read(home.0.path(), &identity()).map(drop);
+        for error in [opened.unwrap_err(), read.unwrap_err()] {
+            assert!(matches!(error, JournalError::Foreign { .. }) && error.is_usage(), "{version}: {error}");
+            assert!(error.to_string().contains("not vcq's") && error.hint().is_some(), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), before, "{version}");
+        assert_eq!(fs::read_dir(home.0.path()).unwrap().count(), 1, "{version}");
+    }
+    let home = Home::new();
+    let id = home.open().db.query_row("PRAGMA application_id", [], |row| row.get::<_, i32>(0)).unwrap();
+    assert_eq!(id, foreign::APPLICATION_ID);
 }

@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::{Connection, backup::Backup};
 
-use super::{FORMAT, JournalError, database_path};
+use super::{FORMAT, JournalError, database_path, foreign::APPLICATION_ID};
 
 /// What brings a journal of each older format, from 1 on, to the next one.
 const UPGRADES: [&str; FORMAT as usize - 1] = [
@@ -21,6 +21,7 @@ const UPGRADES: [&str; FORMAT as usize - 1] = [
     include_str!("upgrade_3.sql"),
     include_str!("upgrade_4.sql"),
     include_str!("upgrade_5.sql"),
+    include_str!("upgrade_6.sql"),
 ];
 
 /// Database pages copied at a time.
@@ -39,6 +40,7 @@ pub(super) fn upgrade(db: &Connection, folder: &Path, found: u32) -> Result<(), 
         db.execute_batch(upgrade)?;
     }
     db.pragma_update(None, "user_version", FORMAT)?;
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
     Ok(())
 }
 

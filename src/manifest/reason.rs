@@ -204,11 +204,13 @@ impl fmt::Display for Rule {
             Self::Seconds => write!(f, "must be in seconds, less than {TIME_MAX_S} (are these milliseconds?)"),
             Self::NotNegative => f.write_str("must not be before 1970"),
             Self::NotInFuture { start_s, by_s } => {
-                write!(f, "must not be in the future, is by {by_s} s")?;
+                write!(f, "must not be in the future, is by {}", lasting(*by_s))?;
                 // Seconds alone do not say that a year is wrong.
                 DateTime::from_timestamp(*start_s, 0).map_or(Ok(()), |start| write!(f, " ({start})"))
             }
-            Self::NotBeforeStart { by_s } => write!(f, "must not be before `meeting_start_time`, is by {by_s} s"),
+            Self::NotBeforeStart { by_s } => {
+                write!(f, "must not be before `meeting_start_time`, is by {}", lasting(*by_s))
+            }
             Self::LengthMax { length_s } => {
                 write!(
                     f,
@@ -221,10 +223,22 @@ impl fmt::Display for Rule {
                 write!(f, "must not hold U+{code:04X} ({name}), its character {place}")
             }
             Self::NullText => f.write_str("looks like a missing value that was written as a text; must be an id"),
-            Self::NotAfterEnd { by_s } => write!(f, "must not be after `meeting_end_time`, is by {by_s} s"),
+            Self::NotAfterEnd { by_s } => write!(f, "must not be after `meeting_end_time`, is by {}", lasting(*by_s)),
             Self::Whole => f.write_str("must be a whole number, exactly"),
             Self::Int96Range => f.write_str("out of the range of INT96: must lie between 1677-09-21 and 2262-04-11"),
             Self::JsonType { found } => write!(f, "must be a string or an integer, is {found}"),
         }
+    }
+}
+
+/// A duration for people: of hours and years nobody counts the seconds.
+fn lasting(seconds: i64) -> String {
+    const DAY_S: i64 = 86_400;
+    const YEAR_S: i64 = 365 * DAY_S;
+    match seconds {
+        ..7_200 => format!("{seconds} s"),
+        ..172_800 => format!("{} h", seconds / 3_600),
+        ..YEAR_S => format!("{} days", seconds / DAY_S),
+        _ => format!("{} years", seconds / YEAR_S),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeSet, fs::File};
 
+use chrono::NaiveDate;
+
 use super::{
     file::name_of,
     listed,
@@ -241,10 +243,8 @@ pub(super) fn check_explained(journal: Option<&Journal>, store: &Store, dataset:
         };
         found.extend(faults.into_iter().filter(is_unexplained).map(|fault| (date, fault)));
     }
-    let told = |(date, fault): &(_, Fault)| match dataset {
-        Dataset::Quality => (format!("date={date}: {fault}"), fault.remedy(*date)),
-        listed => (format!("{} date={date}: {fault}", listed.name()), fault.listed_remedy(*date)),
-    };
+    let of = if dataset == Dataset::Quality { String::new() } else { format!("{} ", dataset.name()) };
+    let told = |(date, fault): &(NaiveDate, Fault)| (format!("{of}date={date}: {fault}"), fault.remedy(dataset, *date));
     mismatch(found.iter().map(told))
 }
 

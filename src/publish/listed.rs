@@ -5,17 +5,20 @@
 //! bytes. Then the intent is recorded, the file made visible, and that recorded. Cut anywhere, the next process finds the intent: a
 //! file that is visible is recorded, one that is not has never been.
 
+mod adopt;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
+pub use self::adopt::ListedAdoption;
 use super::{
     Publisher, Publishing,
     active::TableLook,
     file::{has_left_nothing, parse_name, sha256},
-    look::{Depth, Fault, mismatch, unexplained},
+    look::{self, Depth, Fault, mismatch, unexplained},
     table::{self, Settled, Shelf},
 };
 use crate::{
@@ -24,6 +27,7 @@ use crate::{
     journal::{Journal, ListedFile, ListedPageId},
     listings::{self, Attendances, SeenMeeting},
     parquet::listed::{ListedFacts, ListedWriter, encoder, read_back},
+    place::Place,
     read::{
         decode::Unknown,
         listed::{PageError, Values},
@@ -31,7 +35,7 @@ use crate::{
     },
     start::Stop,
     stay::{MeetingNo, partition_date},
-    store::{FileName, Store, Trust, lock::StoreLock, table::Claim},
+    store::{FileName, Store, Trust, disk::DiskError, lock::StoreLock, table::Claim},
     tables::{listed::Table, meetings::MEETINGS, participants::PARTICIPANTS},
 };
 
@@ -80,10 +84,19 @@ impl Publisher {
     ///
     /// [`Error::Mismatch`] with what is missing, changed or not known.
     pub fn check_listed(&self, journal: &Journal) -> Result<(), Error> {
+        self.compare_listed(journal, |place| self.stores.open(place))
+    }
+
+    /// The same of datasets that `open` opens.
+    pub(super) fn compare_listed(
+        &self,
+        journal: &Journal,
+        open: impl Fn(&Place) -> Result<Store, DiskError>,
+    ) -> Result<(), Error> {
         let mut found = Vec::new();
         for dataset in Dataset::LISTED {
             let Some(place) = self.discover.place(dataset) else { continue };
-            let store = self.stores.open(place)?;
+            let store = open(place)?;
             let is_begun = table::check(journal, &store, dataset)?.is_some();
             let at_once = store.at_once()?;
             for date in dates(journal, &at_once, dataset)? {
@@ -94,12 +107,24 @@ impl Publisher {
                 let faults = look(journal, &store, (dataset, date), Depth::Names)?.faults;
                 let is_at_work =
                     faults.contains(&Fault::Intended) || journal.listed_file(dataset, date, true)? != before;
-                let stops =
-                    |fault: &Fault| (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, None);
+                let is_unknown = faults.iter().any(|fault| matches!(fault, Fault::Unknown(_)));
+                let stops = |fault: &Fault| match fault {
+                    // An unknown file of the date is what took its place.
+                    Fault::Missing { .. } => !is_unknown,
+                    // A table that is still to be made has nothing yet.
+                    Fault::Table { .. } => is_begun,
+                    fault => fault.stops(date, None),
+                };
                 let told =
-                    |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.listed_remedy(date));
+                    |fault: &Fault| (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
                 found.extend(faults.iter().filter(|fault| !is_at_work && stops(fault)).map(told));
             }
+            let published = journal.listed_files(dataset, true)?.len();
+            if !found.is_empty() && published > 0 && at_once.partitions()?.dates.is_empty() {
+                return Err(look::gone(&store, published));
+            }
+            let told = |(what, remedy)| (format!("{}: {what}", dataset.name()), remedy);
+            found.extend(look::beside(&store)?.map(told));
         }
         mismatch(found.into_iter())
     }
@@ -254,6 +279,9 @@ impl Target<'_> {
             Some(file) => self.store.is_visible(date, name_of(file)?)?,
             None => true,
         };
+        if before.is_some() && journal.is_kept_as_adopted(self.dataset, date)? {
+            return Ok(None);
+        }
         // What its rows come from has been dropped: the date stays as it was published, whatever a listing of its neighbour says
         // of a meeting that both have. What was listed of the date itself is not passed over in silence.
         if let Some(file) = before.as_ref().filter(|_| is_sound)
@@ -321,6 +349,7 @@ impl Target<'_> {
             rows: folded.rows,
             bytes: sealed.bytes(),
             sha256: sha256(&name.to_string(), sealed.reopen()?)?,
+            adopted: false,
         };
         let number = journal.intend_listed(&file)?;
         let claim = Claim { number, replaces: before.is_some(), is_first: true };
@@ -512,14 +541,13 @@ pub fn look(
             _ if in_table.is_in_others(name) => None,
             None => Some(Fault::Missing { name, can_be_rebuilt }),
             Some(bytes) if bytes != file.bytes => {
-                let what = format!("{} has {bytes} bytes, not {}", path_of(dataset, &file), file.bytes);
+                let what = format!("`{name}` has {bytes} bytes, not {}", file.bytes);
                 Some(Fault::Changed { what, can_be_rebuilt })
             }
             Some(_) if depth == Depth::Names => None,
             Some(_) if depth == Depth::Kept && store.is_in_bucket() => {
                 let is_same = store.sha256(date, name, Trust::Kept)? == Some(file.sha256);
-                let what = || changed(dataset, &file).to_string();
-                (!is_same).then(|| Fault::Changed { what: what(), can_be_rebuilt })
+                (!is_same).then(|| Fault::Changed { what: format!("`{name}` has been changed"), can_be_rebuilt })
             }
             Some(_) => read_and_compare(store, &file)?.map(|what| Fault::Changed { what, can_be_rebuilt }),
         };
@@ -541,11 +569,11 @@ fn read_and_compare(store: &Store, file: &ListedFile) -> Result<Option<String>, 
     let Some(table) = table(file.dataset) else { return Ok(None) };
     let name = name_of(file)?;
     if store.sha256(file.date, name, Trust::Bytes)? != Some(file.sha256) {
-        return Ok(Some(changed(file.dataset, file).to_string()));
+        return Ok(Some(format!("`{name}` has been changed")));
     }
     Ok(match read_back(store.open_file(file.date, name)?, table) {
         Ok(written) if written.rows == file.rows => None,
-        Ok(written) => Some(format!("{} has {} rows, not {}", path_of(file.dataset, file), written.rows, file.rows)),
-        Err(error) => Some(format!("{}: {}", path_of(file.dataset, file), Chain(&error))),
+        Ok(written) => Some(format!("`{name}` has {} rows, not {}", written.rows, file.rows)),
+        Err(error) => Some(format!("`{name}`: {}", Chain(&error))),
     })
 }

@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 
 use super::{
     active::TableLook,
-    file::{changed, compare, has_built_bytes, name_of, open},
+    file::{compare, has_built_bytes, name_of, open},
     table,
 };
 use crate::{
@@ -21,10 +21,11 @@ use crate::{
     journal::{Astray, FileRow, Journal},
     printable::Printable,
     store::{
-        FileName, Listing, PartFile, Store, Trust,
+        self, FileName, Listing, PartFile, Store, Trust,
         disk::{IS_STRANGER, IS_UNKNOWN},
         table::Active,
     },
+    words::Count,
 };
 
 /// What was found of one date.
@@ -114,6 +115,9 @@ pub(super) fn unexplained<'a>(
     })
 }
 
+/// What to do with what is none of vcq's.
+const MOVE_AWAY: &str = "move it away";
+
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -180,18 +184,19 @@ fn difference(
 ) -> Result<Option<String>, Error> {
     if file.bytes != Some(bytes) {
         let expected = file.bytes.unwrap_or_default();
-        return Ok(Some(format!("`date={}/part-{}.parquet` has {bytes} bytes, not {expected}", file.date, file.name)));
+        return Ok(Some(format!("`part-{}.parquet` has {bytes} bytes, not {expected}", file.name)));
     }
     if depth == Depth::Names {
         return Ok(None);
     }
+    let is_changed = || format!("`part-{}.parquet` has been changed", file.name);
     if depth == Depth::Kept && store.is_in_bucket() {
-        return Ok((!has_built_bytes(store, file, Trust::Kept)?).then(|| Chain(&changed(file)).to_string()));
+        return Ok((!has_built_bytes(store, file, Trust::Kept)?).then(is_changed));
     }
     // The digest finds any byte that was changed; the rows tell whether the journal still means the same.
     let read_back = || {
         if !has_built_bytes(store, file, Trust::Bytes)? {
-            return Err(changed(file));
+            return Err(Error::Damaged(is_changed()));
         }
         compare(journal, file, open(store, file)?)
     };
@@ -216,13 +221,20 @@ impl Fault {
         matches!(self, Self::Intended | Self::Unknown(_))
     }
 
+    /// True if it is of none of vcq's files, and read as if it were: by the name that all readers look for.
+    fn is_read(&self) -> bool {
+        matches!(self, Self::Stranger(path) if store::is_read(path))
+    }
+
     /// Whether a run is not to begin beside it, as it stands on `date`, if it only asks again for the dates `refreshed`.
     pub(super) fn stops(&self, date: NaiveDate, refreshed: Option<Dates>) -> bool {
         match self {
             Self::Missing { .. } | Self::Changed { .. } | Self::Table { .. } | Self::Others { .. } => {
                 refreshed.is_none()
             }
-            Self::Unknown(_) | Self::Unexplained { .. } => refreshed.is_none_or(|dates| dates.contain(date)),
+            fault if matches!(fault, Self::Unknown(_) | Self::Unexplained { .. }) || fault.is_read() => {
+                refreshed.is_none_or(|dates| dates.contain(date))
+            }
             _ => false,
         }
     }
@@ -232,34 +244,26 @@ impl Fault {
         !matches!(self, Self::Stranger(_) | Self::Unknown(_))
     }
 
-    /// What to do about it in a dataset that comes from listings, on `date`.
-    pub fn listed_remedy(&self, date: NaiveDate) -> String {
-        match self {
-            Self::Missing { can_be_rebuilt: false, .. } | Self::Changed { can_be_rebuilt: false, .. } => format!(
-                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
-                 the date and `vcq rebuild --from {date} --to {date}`"
-            ),
-            Self::Unknown(_) => {
-                "restore the journal that knows it, or move it away and `vcq rebuild` its date".to_owned()
-            }
-            fault => fault.remedy(date),
-        }
-    }
-
-    /// What to do about it, on `date`.
-    pub fn remedy(&self, date: NaiveDate) -> String {
+    /// What to do about it, on `date` of `dataset`.
+    pub fn remedy(&self, dataset: Dataset, date: NaiveDate) -> String {
         match self {
             Self::Missing { can_be_rebuilt: true, .. } | Self::Changed { can_be_rebuilt: true, .. } => {
                 format!("`vcq rebuild --from {date} --to {date}` publishes it again from its landed pages")
             }
-            Self::Missing { .. } | Self::Changed { .. } => format!(
-                "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive of \
-                 the date and `vcq rebuild --from {date} --to {date}`, or `vcq export --refresh {date}` asks for it again"
-            ),
-            Self::Unknown(_) => {
-                "restore the journal that knows it, or `vcq adopt` takes its stays into this one".to_owned()
+            Self::Missing { .. } | Self::Changed { .. } => {
+                let again = match dataset {
+                    Dataset::Quality => format!(", or `vcq export --refresh {date}` asks for it again"),
+                    Dataset::Meetings | Dataset::Participants => String::new(),
+                };
+                format!(
+                    "its landed pages have been dropped: put the file back from a backup, or `vcq archive import` an archive \
+                     of the date and `vcq rebuild --from {date} --to {date}`{again}"
+                )
             }
-            Self::Stranger(_) => "move it away".to_owned(),
+            Self::Unknown(_) => {
+                "restore the journal that knows it, or `vcq adopt` takes what it holds into this one".to_owned()
+            }
+            Self::Stranger(_) => MOVE_AWAY.to_owned(),
             Self::Old(_) => {
                 "the next `vcq export` or `vcq rebuild` deletes what vcq has put; move away what other programs have"
                     .to_owned()
@@ -350,9 +354,35 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         let stops = |fault: &Fault| {
             !is_at_work && (is_begun || !matches!(fault, Fault::Table { .. })) && fault.stops(date, refreshed)
         };
-        found.extend(look.faults.into_iter().filter(stops).map(|fault| (date, fault)));
+        let told = |fault: Fault| (format!("date={date}: {fault}"), fault.remedy(Dataset::Quality, date));
+        found.extend(look.faults.into_iter().filter(stops).map(told));
     }
-    mismatch(found.iter().map(|(date, fault)| (format!("date={date}: {fault}"), fault.remedy(*date))))
+    if !found.is_empty() && at_once.partitions()?.dates.is_empty() {
+        return Err(gone(store, found.len()));
+    }
+    if refreshed.is_none() {
+        found.extend(beside(store)?);
+    }
+    mismatch(found.into_iter())
+}
+
+/// That nothing at all is there of a dataset of which so many files are published.
+pub(super) fn gone(store: &Store, files: usize) -> Error {
+    let log = store.log_path();
+    let root = Printable(log.parent().unwrap_or(&log).display()).to_string();
+    Error::Mismatch {
+        what: format!("none of its {} is in `{root}`", Count(files, "published file")),
+        remedies: "was the dataset moved, was `output` (or `discover.meetings`, `discover.participants`) changed, or is a mount \
+                   missing? Put that right and run again; if the files are lost, `vcq rebuild` publishes them again from the landed \
+                   pages that were not dropped"
+            .into(),
+    }
+}
+
+/// What stands beside the dates of a dataset and is read as if it were one: what, and what to do about it.
+pub(super) fn beside(store: &Store) -> Result<impl Iterator<Item = (String, String)>, Error> {
+    let strangers = store.strangers_read()?.into_iter().map(Fault::Stranger);
+    Ok(strangers.map(|fault| (fault.to_string(), MOVE_AWAY.to_owned())))
 }
 
 /// The error that stops a run before its first request, if anything was found: what, and what to do about it.

@@ -138,6 +138,12 @@ pub enum DiskError {
         /// What stands there.
         path: PathBuf,
     },
+    /// What is in the staging folder was not put there by vcq: it is somebody's, who has happened to name it so.
+    #[error("`{}` is none of vcq's, and stands where files are built", path.display())]
+    InStaging {
+        /// What stands there.
+        path: PathBuf,
+    },
     /// Something else stands where a folder belongs: a file, or a link, wherever it leads.
     #[error("`{}` is no folder, or a link to one", path.display())]
     NoFolder {
@@ -161,7 +167,11 @@ impl DiskError {
     /// True if it is known that nothing has become visible, whatever stands there.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Exists { .. } | Self::Unknown { .. } | Self::Stranger { .. } | Self::NoFolder { .. } => true,
+            Self::Exists { .. }
+            | Self::Unknown { .. }
+            | Self::Stranger { .. }
+            | Self::InStaging { .. }
+            | Self::NoFolder { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::CrossesDevices,
             Self::OtherFileSystem { .. } | Self::Busy { .. } | Self::Bucket { .. } | Self::Table { .. } => false,
         }
@@ -180,7 +190,7 @@ impl DiskError {
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io { source, .. } => hint_of(source),
+            Self::Io { operation, source, .. } => hint_of(operation, source),
             Self::Bucket { source, .. } => source.hint(),
             Self::Table { source, .. } => Some(source.hint()),
             Self::OtherFileSystem { .. } => Some("set `output` to a folder inside of the mounted file system"),
@@ -188,16 +198,24 @@ impl DiskError {
                 "restore the journal that knows it, or take its stays into this one with `vcq adopt`; if two state folders \
                  write into this dataset, give each its own `output`",
             ),
-            Self::Stranger { .. } | Self::NoFolder { .. } => Some("move it away, and run again: nothing is lost"),
+            Self::Stranger { .. } | Self::InStaging { .. } | Self::NoFolder { .. } => {
+                Some("move it away, and run again: nothing is lost")
+            }
             Self::Busy { .. } => Some("run again when it has ended"),
         }
     }
 }
 
-fn hint_of(source: &io::Error) -> Option<&'static str> {
+/// What is done where nothing is to be changed.
+const READING: [&str; 5] = ["find", "list", "look at", "open", "read"];
+
+fn hint_of(operation: &str, source: &io::Error) -> Option<&'static str> {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free space and run again: nothing is lost"),
         io::ErrorKind::ReadOnlyFilesystem => Some("make the file system writable, or set `output` to another one"),
+        io::ErrorKind::PermissionDenied if READING.contains(&operation) => {
+            Some("let the user that runs vcq read there, or change `output`")
+        }
         io::ErrorKind::PermissionDenied => Some("let the user that runs vcq write there, or change `output`"),
         // What `renameat2` answers where it knows no "without replacing" and no "exchange".
         io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => {

@@ -13,7 +13,7 @@ use chrono::NaiveDate;
 use super::{
     FileName, Listing, PartFile, Partitions,
     disk::{Disk, DiskError, found, open_folder},
-    folder_name, parse_folder_name,
+    folder_name, is_read, parse_folder_name,
 };
 
 /// A dataset in a folder.
@@ -104,6 +104,11 @@ impl Folder {
     pub(super) fn sync_folder(&self, path: &Path) -> Result<(), DiskError> {
         self.disk.sync(&open_folder(path)?).map_err(DiskError::io("sync", path))
     }
+}
+
+/// Whether it is a folder in which something has the name of data. Of one that cannot be listed nothing is known.
+pub(super) fn holds_data(path: &Path) -> bool {
+    entries(path).is_ok_and(|found| found.iter().any(|entry| is_read(entry.name.as_ref())))
 }
 
 /// What stands in a folder.

@@ -17,9 +17,9 @@ use chrono::NaiveDate;
 use super::{
     At, FileName, OPEN_MODE, PartFile, Store,
     disk::{DiskError, found, open_folder},
-    folder::{Folder, entries},
+    folder::Folder,
     folder_name,
-    staging::{PROBE, PROBED, Sealed, Staged, is_name_in_staging},
+    staging::{PROBE, PROBED, Sealed, Staged},
     table::{Claim, Entered, Entry, Table, TableState},
     table_error::TableError,
 };
@@ -264,13 +264,9 @@ impl StoreLock {
     ///
     /// # Errors
     ///
-    /// [`DiskError::Stranger`], before anything is removed, if something in it was not put there by vcq: the folder is
-    /// somebody else's, who has happened to name it so.
+    /// [`DiskError::InStaging`], before anything is removed, if something in it was not put there by vcq.
     fn empty_staging(&self) -> Result<(), DiskError> {
-        let left: Vec<_> = entries(&self.store.staging)?.into_iter().map(|entry| entry.name).collect();
-        if let Some(name) = left.iter().find(|name| !is_name_in_staging(name)) {
-            return Err(DiskError::Stranger { path: self.store.staging.join(name) });
-        }
+        let left = self.store.staged()?;
         left.iter().try_for_each(|name| self.remove(&self.store.staging.join(name)))
     }
 

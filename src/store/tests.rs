@@ -392,7 +392,7 @@ fn staging_that_is_somebody_elses_is_left_alone() {
         fs::write(staging.join("part-0000000000000009.parquet"), "cut").unwrap();
         fs::write(staging.join(name), "of a person").unwrap();
         let refused = local(&output).unwrap().lock();
-        assert!(matches!(refused, Err(DiskError::Stranger { path }) if path.ends_with(name)));
+        assert!(matches!(refused, Err(DiskError::InStaging { path }) if path.ends_with(name)));
         assert_eq!(fs::read_dir(&staging).unwrap().count(), 2, "nothing is removed");
         fs::remove_file(staging.join(name)).unwrap();
     }

@@ -249,7 +249,8 @@ fn verify_finds_what_was_done_to_the_dataset_and_rebuild_mends_it() {
         assert!(ran.out.contains("ok    date=2025-03-04  1 file "), "{}", ran.out);
     };
     write(&bytes[..bytes.len() - 1]);
-    check(&format!("`{name}` has {} bytes, not {}", bytes.len() - 1, bytes.len()));
+    let part = name.rsplit('/').next().unwrap();
+    check(&format!("`{part}` has {} bytes, not {}", bytes.len() - 1, bytes.len()));
     fs::remove_file(&path).unwrap();
     check(&format!("`{}` is missing", name.rsplit('/').next().unwrap()));
     world.out("rebuild");
@@ -376,4 +377,40 @@ fn the_simulator_as_a_command_serves_what_export_asks_for() {
     assert!(ran.out.contains("20 rows = 20 done"), "{}", ran.out);
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn check_says_what_the_next_run_would_say() {
+    let world = World::new(small());
+    world.out("export --manifest manifest.csv");
+    let state = world.path("state");
+    let check = |said: &str| {
+        let ran = world.run("check");
+        let faults: Vec<_> = ran.out.lines().filter(|line| line.starts_with("FAIL")).collect();
+        assert!(ran.code == Some(74) && faults.len() == 1 && faults[0].contains(said), "{said}\n{}", ran.out);
+        assert_eq!(world.run("export --manifest manifest.csv").code, Some(74), "{said}");
+    };
+    fs::rename(world.path("quality"), world.path("moved")).unwrap();
+    check("none of its ");
+    fs::remove_dir_all(world.path("quality")).unwrap();
+    fs::rename(world.path("moved"), world.path("quality")).unwrap();
+    fs::create_dir(world.path("quality.staging/mine")).unwrap();
+    check("quality.staging/mine` is none of vcq's");
+    fs::remove_dir(world.path("quality.staging/mine")).unwrap();
+    fs::rename(&state, world.path("backup")).unwrap();
+    check("is not in this journal");
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(world.path("backup"), &state).unwrap();
+    assert_eq!(world.run("check").code, Some(0));
+}
+
+/// Another program's folder is not begun in, and nothing is created by commands that have nothing to work with.
+#[test]
+fn what_needs_a_journal_creates_none() {
+    let world = World::new(small());
+    for line in ["adopt", "rebuild", "archive export 7d pages.ndjson", "archive prune --before yesterday", "status"] {
+        let ran = world.run(line);
+        assert!(ran.code == Some(2) && ran.err.contains("there is no journal"), "{line}: {}", ran.err);
+        assert!(!world.path("state").exists() && !world.path("quality").exists(), "{line}");
+    }
 }

@@ -35,6 +35,7 @@ mod others;
 mod quota;
 mod refresh;
 mod sign_in;
+mod strangers;
 mod table_kills;
 mod table_requests;
 mod tables;

@@ -6,7 +6,7 @@
 //!
 //! `fixtures/format-2` likewise: two files on each of three dates, a refresh of one date that was stopped half-way, six
 //! stays that are pending, and an API that refuses requests for another 20 seconds. `fixtures/format-3` is what the version that
-//! wrote format 3 made of it, and `fixtures/format-4` the same of the next one.
+//! wrote format 3 made of it, `fixtures/format-4` the same of the next one, and `fixtures/format-5` of the one after that.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use vcq::{
     command::{status::status, verify::verify},
     dates::Dates,
     endpoint::Endpoint,
-    error::ExitCode,
+    error::{Error, ExitCode},
     journal::{Identity, Journal, JournalError},
     simulator::{
         Settings,
@@ -44,7 +44,7 @@ struct Fixture {
     left: u64,
 }
 
-const FIXTURES: [Fixture; 4] = [
+const FIXTURES: [Fixture; 5] = [
     Fixture {
         format: 1,
         now: "2026-11-25T15:00:00Z",
@@ -68,6 +68,13 @@ const FIXTURES: [Fixture; 4] = [
     },
     Fixture {
         format: 4,
+        now: "2026-11-25T21:00:00Z",
+        fault: "dataset and journal agree",
+        complete: [false; 3],
+        left: 8,
+    },
+    Fixture {
+        format: 5,
         now: "2026-11-25T21:00:00Z",
         fault: "dataset and journal agree",
         complete: [false; 3],
@@ -115,6 +122,13 @@ fn world(fixture: &Fixture) -> World {
 fn what_an_older_version_began_goes_on_with_no_request_repeated() {
     for fixture in FIXTURES {
         let mut world = world(&fixture);
+        let of_old = fs::read(world.path("state/journal.sqlite")).unwrap();
+        let error = status(&world.config, &world.start()).unwrap_err();
+        let found = u32::from(fixture.format);
+        assert!(matches!(error, Error::Journal(JournalError::Old { found: of, .. }) if of == found), "{error}");
+        assert_eq!(fs::read(world.path("state/journal.sqlite")).unwrap(), of_old, "who reads changes nothing");
+        assert!(!world.path(&format!("state/journal.sqlite.format-{found}")).exists());
+        drop(Journal::open(&world.config.state, &Identity::of(&world.config)).unwrap());
         let faults = |world: &World| verify(&world.config, &world.start()).unwrap().to_string();
         let before = faults(&world);
         assert!(before.contains(fixture.fault), "{before}");

@@ -73,7 +73,8 @@ pub fn export(
     for date in &dates {
         refuse_pruned(&journal, *date)?;
     }
-    if let Some(date) = journal.pruned_listing_dates(from, to)?.first() {
+    let listings = [journal.pruned_listing_dates(from, to)?, journal.adopted_dates(from, to)?];
+    if let Some(date) = listings.iter().flatten().min() {
         return Err(Error::Pruned(*date));
     }
     // What is under construction has personal data in it, and is taken away. Whoever reads a pipe may never read on.

@@ -136,9 +136,9 @@ fn take_refused(
 fn take_dates(journal: &Journal, around: &Surroundings<'_>, report: &mut Report) -> Result<(), Error> {
     let own: BTreeSet<_> = journal.own_dates()?.into_iter().collect();
     for stands in standing(journal, around.config, around.start, |date| own.contains(&date))? {
-        let DateStatus { date, complete, listing, done, absent, rejected, failed, .. } = stands;
+        let DateStatus { date, complete, listing, done, absent, rejected, failed, problems, .. } = stands;
         let pending = stands.pending + stands.refreshing;
-        report.date_stands(Date { date, complete, listing, done, absent, rejected, failed, pending });
+        report.date_stands(Date { date, complete, listing, done, absent, rejected, failed, pending, problems });
     }
     Ok(())
 }

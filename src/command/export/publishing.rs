@@ -99,11 +99,12 @@ fn publish_next(journal: &mut Journal, publishing: &Publishing, next: Option<Rea
 
 /// Publishes what is left, and gives the journal back: of this run, dates that failed on the way, dates that are not
 /// complete, and what has been asked for again; of earlier ones, dates that are settled and that no run has published, and where
-/// nobody is fetching any more, those that are not settled too.
+/// nobody is fetching any more, those that are not settled too. Nothing is published if `compare` finds that journal and datasets are
+/// not of each other.
 pub(super) async fn publish_rest(
     mut journal: Journal,
     publisher: &Publisher,
-    accept_fewer: bool,
+    (accept_fewer, compare): (bool, &dyn Fn(&Journal) -> Result<(), Error>),
     stop: &Stop,
     tell: &dyn Fn(Told),
 ) -> (Journal, Result<Done, Error>) {
@@ -112,6 +113,9 @@ pub(super) async fn publish_rest(
         Ok(None) => return (journal, Ok(Done::LeftToTheNextRun)),
         Err(error) => return (journal, Err(error)),
     };
+    if let Err(error) = compare(&journal) {
+        return (journal, Err(error));
+    }
     let (sender, mut receiver) = mpsc::channel(TOLD_MAX);
     let work = spawn_blocking(move || {
         // Whoever listens does so until the thread has ended.

@@ -193,7 +193,10 @@ impl<'a> Run<'a> {
                 return Ok(Ended::Complete);
             }
             if let Some(fetching) = journal.try_lock_fetching()? {
-                drop(waiting);
+                if waiting.take().is_some() {
+                    // The other one may have published hours of work, perhaps elsewhere.
+                    self.task.compare(journal, &self.publisher)?;
+                }
                 self.tell_holder(journal, &fetching);
                 return self.fetch_and_publish(journal, Scope::Own).await;
             }
@@ -269,6 +272,13 @@ impl<'a> Run<'a> {
     pub(super) async fn publish_rest(&self, journal: Journal) -> (Journal, Result<Done, Error>) {
         let tell = |told: Told| told.emit(self.emit);
         let stop = &self.around.start.stop;
-        publishing::publish_rest(journal, &self.publisher, self.task.accept_fewer, stop, &tell).await
+        // What somebody has put beside the files since the beginning would be there twice. In a bucket the next run finds it: a look
+        // costs requests.
+        let compare = |journal: &Journal| {
+            let compared =
+                (!self.publisher.store().is_in_bucket()).then(|| self.task.compare(journal, &self.publisher));
+            compared.transpose().map(drop)
+        };
+        publishing::publish_rest(journal, &self.publisher, (self.task.accept_fewer, &compare), stop, &tell).await
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How a date stands at the end of a run, whoever brought its stays.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Date {
     /// Which.
@@ -31,11 +31,14 @@ pub struct Date {
     pub failed: u64,
     /// See `done`; to be asked for again are among them.
     pub pending: u64,
+    /// What of it is not on disk as it should be, by names and sizes.
+    pub problems: Vec<String>,
 }
 
 impl Date {
     pub(super) fn is_only_open(&self) -> bool {
-        !self.complete && self.listing == Some(DateListing::Open.name()) && self.pending + self.failed == 0
+        let is_left = self.pending + self.failed > 0 || !self.problems.is_empty();
+        !self.complete && self.listing == Some(DateListing::Open.name()) && !is_left
     }
 }
 

@@ -266,15 +266,30 @@ impl Report {
             write!(f, ", {open} {are} again")?;
         }
         let others = self.dates.iter().filter(|date| !date.complete && !date.is_only_open());
-        let others: Vec<_> = others.map(|date| date.date.to_string()).collect();
+        let others: Vec<_> = others.collect();
         if !others.is_empty() {
-            write!(f, "; not complete: {}", others[..others.len().min(TOLD_MAX)].join(", "))?;
+            let named: Vec<_> = others.iter().take(TOLD_MAX).map(|date| date.date.to_string()).collect();
+            write!(f, "; not complete: {}", named.join(", "))?;
             if others.len() > TOLD_MAX {
                 write!(f, " and {} more, in the report", others.len() - TOLD_MAX)?;
             }
         }
-        writeln!(f)
+        writeln!(f)?;
+        write_reasons(f, &others)
     }
+}
+
+/// Why dates are not complete.
+fn write_reasons(f: &mut fmt::Formatter<'_>, dates: &[&Date]) -> fmt::Result {
+    for date in dates.iter().take(TOLD_MAX) {
+        let left = [(date.pending, "pending"), (date.failed, "failed")];
+        let problems = date.problems.first().map(|problem| Printable(problem).to_string());
+        let reasons: Vec<_> = problems.into_iter().chain(sum(&left)).collect();
+        if !reasons.is_empty() {
+            writeln!(f, "           {}: {}", date.date, reasons.join("; "))?;
+        }
+    }
+    Ok(())
 }
 
 fn are_dates(count: usize, what: &str) -> String {
