@@ -1,6 +1,7 @@
 //! A dataset in a bucket over HTTP: what is put is there once and whole, whatever the store answers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "where it was killed, shown with a failure")]
 
 use std::{
     io::Write as _,
