@@ -70,6 +70,7 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
         let is_rewritten = active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
         let old = journal.old_names(Dataset::Quality, date)?;
         parts.retain(|part| !old.contains(&part.name.to_string()));
+        let mut rewritten = Vec::new();
         // What the table has comes first: what else there is holds the same stays, if it is old.
         parts.sort_by_key(|part| !is_active(part));
         for part in parts {
@@ -78,8 +79,7 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
                 continue;
             }
             if !is_active(&part) && is_rewritten {
-                let path = dataset.path_of(date, part.name);
-                adopted.refused.push((path, "another program has rewritten its date in the table".into()));
+                rewritten.push(dataset.path_of(date, part.name));
                 continue;
             }
             let is_taken = adopted.take(&mut journal, config, dataset, part, &visible, start)?;
@@ -93,8 +93,13 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
         }
         journal.forget_empty_files(date)?;
         let faults = look(&journal, dataset, date, dataset.list(date)?, Depth::Names)?.faults;
-        let is_unexplained = |fault: &Fault| matches!(fault, Fault::Unexplained { .. });
-        adopted.unexplained.extend(faults.into_iter().filter(is_unexplained).map(|fault| (date, fault)));
+        match faults.into_iter().find(|fault| matches!(fault, Fault::Unexplained { .. })) {
+            Some(fault) => adopted.unexplained.push((date, fault)),
+            None => {
+                let why = "another program has rewritten its date in the table";
+                adopted.refused.extend(rewritten.into_iter().map(|path| (path, why.to_owned())));
+            }
+        }
     }
     Ok(adopted)
 }

@@ -163,7 +163,7 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
     let strangers = listing.strangers.clone();
     look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
     look.faults.extend(others_faults);
-    look.faults.extend(in_table.fault().filter(|_| !look.faults.iter().any(Fault::tells_of_table)));
+    look.faults.extend(in_table.fault(&look.faults));
     let Astray { unpublished, misfiled } = journal.astray(date)?;
     look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
     look.faults.extend((misfiled > 0).then_some(Fault::Misfiled(misfiled)));
@@ -211,11 +211,6 @@ fn difference(
 }
 
 impl Fault {
-    /// Whether it says by itself why the table has something else than what is published.
-    pub(super) fn tells_of_table(&self) -> bool {
-        matches!(self, Self::Intended | Self::Unknown(_))
-    }
-
     /// Whether a run is not to begin beside it, as it stands on `date`, if it only asks again for the dates `refreshed`.
     pub(super) fn stops(&self, date: NaiveDate, refreshed: Option<Dates>) -> bool {
         match self {
