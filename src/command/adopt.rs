@@ -117,6 +117,7 @@ impl Adopted {
                 active.iter().flat_map(|active| active.keys()).any(|name| FileName::parse(name).is_none());
             let old = journal.old_names(Dataset::Quality, date)?;
             parts.retain(|part| !old.contains(&part.name.to_string()));
+            let mut rewritten = Vec::new();
             // What the table has comes first: what else there is holds the same stays, if it is old.
             parts.sort_by_key(|part| !is_active(part));
             for part in parts {
@@ -125,8 +126,7 @@ impl Adopted {
                     continue;
                 }
                 if !is_active(&part) && is_rewritten {
-                    let path = dataset.path_of(date, part.name);
-                    self.refused.push((path, "another program has rewritten its date in the table".into()));
+                    rewritten.push(dataset.path_of(date, part.name));
                     continue;
                 }
                 let is_taken = self.take(journal, config, dataset, part, &visible, start)?;
@@ -139,6 +139,12 @@ impl Adopted {
                 }
             }
             journal.forget_empty_files(date)?;
+            let faults = look::look(journal, dataset, date, dataset.list(date)?, Depth::Names)?.faults;
+            // Of a date that is told as a whole the files are not told too.
+            if !faults.iter().any(|fault| matches!(fault, Fault::Unexplained { .. })) {
+                let why = "another program has rewritten its date in the table";
+                self.refused.extend(rewritten.into_iter().map(|path| (path, why.to_owned())));
+            }
         }
         Ok(())
     }

@@ -99,12 +99,15 @@ impl<'a> TableLook<'a> {
         self.is_rewritten() && !self.listing.active.as_ref().is_some_and(is_active)
     }
 
-    /// What is wrong with what the table has.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    /// What is wrong with what the table has, unless what was `found` says by itself why that is something else than what is
+    /// published: a publication that was cut, or a file of vcq's that the journal does not know.
+    pub(super) fn fault(&self, found: &[Fault]) -> Option<Fault> {
         let can_be_rebuilt = self.can_be_rebuilt && self.rows > 0;
+        let is_cut = found.contains(&Fault::Intended);
+        let is_unknown = found.iter().any(|fault| matches!(fault, Fault::Unknown(_)));
         match self.standing.clone() {
-            Some(Standing::Otherwise(what)) => Some(Fault::Table { what, can_be_rebuilt }),
-            Some(Standing::Unexplained(what)) => Some(Fault::Unexplained { what, can_be_rebuilt }),
+            Some(Standing::Otherwise(what)) if !is_cut && !is_unknown => Some(Fault::Table { what, can_be_rebuilt }),
+            Some(Standing::Unexplained(what)) if !is_cut => Some(Fault::Unexplained { what, can_be_rebuilt }),
             _ => None,
         }
     }
@@ -229,7 +232,7 @@ pub(super) fn check_explained(journal: Option<&Journal>, store: &Store, dataset:
         let faults = match (journal, dataset) {
             (None, _) => {
                 let listing = at_once.list(date)?;
-                TableLook::new(&listing, (&BTreeSet::new(), 0), false).fault().into_iter().collect()
+                TableLook::new(&listing, (&BTreeSet::new(), 0), false).fault(&[]).into_iter().collect()
             }
             (Some(journal), Dataset::Quality) => {
                 look::look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults

@@ -559,7 +559,7 @@ pub fn look(
     let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
     let strangers = listing.strangers.clone();
     look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
-    look.faults.extend(in_table.fault().filter(|_| !look.faults.iter().any(Fault::tells_of_table)));
+    look.faults.extend(in_table.fault(&look.faults));
     look.faults.extend(journal.is_outdated(dataset, date)?.then_some(Fault::Outdated));
     Ok(look)
 }

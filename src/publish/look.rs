@@ -167,7 +167,7 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
     let strangers = listing.strangers.clone();
     look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
     look.faults.extend(others_faults);
-    look.faults.extend(in_table.fault().filter(|_| !look.faults.iter().any(Fault::tells_of_table)));
+    look.faults.extend(in_table.fault(&look.faults));
     let Astray { unpublished, misfiled } = journal.astray(date)?;
     look.faults.extend((unpublished > 0).then_some(Fault::Unpublished(unpublished)));
     look.faults.extend((misfiled > 0).then_some(Fault::Misfiled(misfiled)));
@@ -216,11 +216,6 @@ fn difference(
 }
 
 impl Fault {
-    /// Whether it says by itself why the table has something else than what is published.
-    pub(super) fn tells_of_table(&self) -> bool {
-        matches!(self, Self::Intended | Self::Unknown(_))
-    }
-
     /// True if it is of none of vcq's files, and read as if it were: by the name that all readers look for.
     fn is_read(&self) -> bool {
         matches!(self, Self::Stranger(path) if store::is_read(path))

@@ -57,13 +57,13 @@ impl Shelf<'_> {
     /// [`DiskError::Table`] if there is a log that cannot be gone on with, or none where one should be.
     pub(super) fn prepare(&self, journal: &Journal) -> Result<(), Error> {
         let Some(retention) = self.store.retention() else { return self.leave(journal) };
-        self.open(journal)?;
+        let found = self.open(journal)?;
         let retention_s = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-        self.sweep(journal, self.stores.now_s().saturating_sub(retention_s))
+        self.sweep(journal, found, self.stores.now_s().saturating_sub(retention_s))
     }
 
     /// Finds the table that the journal knows, or makes one.
-    fn open(&self, journal: &Journal) -> Result<(), Error> {
+    fn open(&self, journal: &Journal) -> Result<TableState, Error> {
         let found = if let Some(found) = check(journal, self.store, self.dataset)? {
             self.lock.check_columns()?;
             if journal.table_id(self.dataset)?.is_none() {
@@ -74,7 +74,8 @@ impl Shelf<'_> {
         } else {
             self.create(journal)?
         };
-        self.record(journal, &found)
+        self.record(journal, &found)?;
+        Ok(found)
     }
 
     /// Makes the table, of what is published and there.
@@ -348,12 +349,11 @@ impl Shelf<'_> {
 
     /// Deletes files that have not been read since `upto_s`: those alone that vcq has put, that the journal does not name otherwise
     /// and that the table does not have again. Of those that it has again the time begins anew.
-    fn sweep(&self, journal: &Journal, upto_s: i64) -> Result<(), Error> {
+    fn sweep(&self, journal: &Journal, found: TableState, upto_s: i64) -> Result<(), Error> {
         let old = journal.old_files(self.dataset, i64::MAX)?;
-        if old.is_empty() {
-            return Ok(());
-        }
-        let state = self.lock.table_state()?.unwrap_or_default();
+        // What is to be deleted is asked for once more.
+        let is_due = old.iter().any(|file| file.since_s <= upto_s);
+        let state = if is_due { self.lock.table_state()?.unwrap_or_default() } else { found };
         for file in old {
             // Another program's is its own business.
             let Some(name) = FileName::parse(&file.name) else { continue };
