@@ -233,12 +233,16 @@ impl fmt::Display for Rule {
 
 /// A duration for people: of hours and years nobody counts the seconds.
 fn lasting(seconds: i64) -> String {
-    const DAY_S: i64 = 86_400;
+    const HOUR_S: i64 = 3_600;
+    const DAY_S: i64 = 24 * HOUR_S;
     const YEAR_S: i64 = 365 * DAY_S;
-    match seconds {
-        ..7_200 => format!("{seconds} s"),
-        ..172_800 => format!("{} h", seconds / 3_600),
-        ..YEAR_S => format!("{} days", seconds / DAY_S),
-        _ => format!("{} years", seconds / YEAR_S),
+    if seconds < 2 * HOUR_S {
+        format!("{seconds} s")
+    } else if seconds < 2 * DAY_S {
+        format!("{} h", seconds / HOUR_S)
+    } else if seconds < 2 * YEAR_S {
+        format!("{} days", seconds / DAY_S)
+    } else {
+        format!("{} years", seconds / YEAR_S)
     }
 }

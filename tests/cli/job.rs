@@ -308,7 +308,10 @@ fn check_says_one_line_of_each_matter() {
     assert_eq!(lines(&world.out("check")), ok(&[&own[..], &way, &lists].concat()));
     assert_eq!(world.simulator().books().arrivals, 1);
     world.out("export --manifest manifest.csv");
-    assert_eq!(lines(&world.out("check")), ok(&[&own[..5], &["state folder"], &own[5..], &way, &lists].concat()));
+    assert_eq!(
+        lines(&world.out("check")),
+        ok(&[&own[..5], &["journal and datasets", "state folder"], &own[5..], &way, &lists].concat())
+    );
     world.write("file", "");
     let ran = world.ran(world.vcq("check --output file").env_remove("VCQ_APP_SECRET"));
     assert_eq!(ran.code, Some(74), "that of the first fault");

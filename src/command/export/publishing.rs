@@ -22,6 +22,9 @@ pub(super) const TURN_POLL: Duration = Duration::from_millis(500);
 /// What the thread that publishes may have told before the runtime's thread takes it in.
 const TOLD_MAX: usize = 1024;
 
+/// Finds whether journal and datasets are of each other.
+pub(super) type Compare<'a> = &'a dyn Fn(&Journal) -> Result<(), Error>;
+
 /// Whether a run has published what it meant to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Done {
@@ -104,7 +107,7 @@ fn publish_next(journal: &mut Journal, publishing: &Publishing, next: Option<Rea
 pub(super) async fn publish_rest(
     mut journal: Journal,
     publisher: &Publisher,
-    (accept_fewer, compare): (bool, &dyn Fn(&Journal) -> Result<(), Error>),
+    (accept_fewer, compare): (bool, Compare<'_>),
     stop: &Stop,
     tell: &dyn Fn(Told),
 ) -> (Journal, Result<Done, Error>) {
