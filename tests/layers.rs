@@ -134,7 +134,7 @@ fn modules() -> BTreeMap<Vec<String>, Names> {
             } else if path.extension().is_some_and(|extension| extension == "rs")
                 && !within.iter().any(|part| part == "tests")
                 && within != ["lib"]
-                && within != ["main"]
+                && within[0] != "bin"
             {
                 let mut names = Names::default();
                 names.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());

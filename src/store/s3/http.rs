@@ -86,8 +86,7 @@ impl HttpService for Service {
         if asked.is_listing {
             return check_listing(answer).await;
         }
-        let is_page = header(&answer, "content-type").is_some_and(|kind| kind.starts_with("text/html"));
-        if header(&answer, "etag").is_none() && (asked.is_of_object || is_page) {
+        if asked.is_of_object && !answer.headers().contains_key("etag") {
             return Err(not_taken(Trouble::NoStore, "what answers tells no ETag of an object, as a store does"));
         }
         Ok(answer)
@@ -127,10 +126,6 @@ impl Asked {
             is_of_object: !is_listing && matches!(method, "GET" | "HEAD" | "PUT"),
         }
     }
-}
-
-fn header<'a>(answer: &'a HttpResponse, name: &str) -> Option<&'a str> {
-    answer.headers().get(name)?.to_str().ok()
 }
 
 fn not_taken(trouble: Trouble, said: impl Into<String>) -> HttpError {

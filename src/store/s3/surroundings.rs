@@ -255,7 +255,13 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "secret", false),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token", false),
         ] {
-            let checked = checked(&[(name, value)], &ObjectStores::default());
+            // Of what another giver has, nothing is made.
+            let besides: &[(&str, &str)] = match name {
+                "AWS_SESSION_TOKEN" => &[("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "secret")],
+                "AWS_ENDPOINT_URL_STS" => &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("AWS_ROLE_ARN", "arn")],
+                _ => &[],
+            };
+            let checked = checked(&[besides, &[(name, value)]].concat(), &ObjectStores::default());
             assert_eq!(checked.is_ok(), is_taken, "{name}={value}: {checked:?}");
             assert!(checked.err().is_none_or(|said| said.contains(name)), "{name}={value}");
         }
