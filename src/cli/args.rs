@@ -64,7 +64,6 @@ pub struct DemoArgs {
 /// Options of `vcq export`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("of what").required(true).multiple(true).args(["files", "discover", "refresh"]))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a user gives")]
 pub struct ExportArgs {
     #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
     #[command(flatten)]

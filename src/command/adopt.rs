@@ -93,12 +93,11 @@ pub fn adopt(config: &Config, start: &Start) -> Result<Adopted, Error> {
         }
         journal.forget_empty_files(date)?;
         let faults = look(&journal, dataset, date, dataset.list(date)?, Depth::Names)?.faults;
-        match faults.into_iter().find(|fault| matches!(fault, Fault::Unexplained { .. })) {
-            Some(fault) => adopted.unexplained.push((date, fault)),
-            None => {
-                let why = "another program has rewritten its date in the table";
-                adopted.refused.extend(rewritten.into_iter().map(|path| (path, why.to_owned())));
-            }
+        if let Some(fault) = faults.into_iter().find(|fault| matches!(fault, Fault::Unexplained { .. })) {
+            adopted.unexplained.push((date, fault));
+        } else {
+            let why = "another program has rewritten its date in the table";
+            adopted.refused.extend(rewritten.into_iter().map(|path| (path, why.to_owned())));
         }
     }
     Ok(adopted)
