@@ -196,8 +196,8 @@ impl Publisher {
             (_, None) => return Ok(None),
         };
         let lock = store.lock()?;
-        let shelf = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
-        shelf.make_anew(journal).map(Some)
+        let of_dataset = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
+        of_dataset.make_anew(journal).map(Some)
     }
 
     /// Whatever decides a file's bytes besides its stays and their pages.

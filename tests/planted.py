@@ -267,7 +267,7 @@ DEFECTS = [
         "prune does not ask what is visible",
         "mishaps",
         "scenarios::pages_of_a_file_that_is_not_whole_are_not_pruned",
-        [("src/command/archive/prune.rs", "        if !is_visible {\n", "        if false {\n")],
+        [("src/command/archive/prune.rs", "        if faults.iter().any(Fault::is_lack) {\n", "        if false {\n")],
     ),
     Defect(
         "fewer minutes replace more of them where their pages are pruned",

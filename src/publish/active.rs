@@ -3,7 +3,10 @@
 //! Other programs may put the rows of a date into files of their own, and take away what they have rewritten. The log tells how
 //! many rows such files have; that they are there, and what is in them, it does not.
 
-use std::{collections::BTreeSet, fs::File};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+};
 
 use chrono::NaiveDate;
 
@@ -19,7 +22,7 @@ use crate::{
     parquet::{ParquetFileError, Whose, count_rows},
     printable::Printable,
     store::{
-        FileName, Listing, Store,
+        FileName, Store,
         table::{Active, ActiveFile},
     },
     words::Count,
@@ -70,7 +73,9 @@ impl Standing {
 
 /// What the table of a dataset says of a date; nothing, if it is none.
 pub(super) struct TableLook<'a> {
-    listing: &'a Listing,
+    active: Option<&'a Active>,
+    /// The sizes of files that are not vcq's.
+    sizes: &'a BTreeMap<String, u64>,
     standing: Option<Standing>,
     /// The rows that are published.
     rows: u64,
@@ -80,12 +85,12 @@ pub(super) struct TableLook<'a> {
 impl<'a> TableLook<'a> {
     /// Compares what the table has with what is published, and its rows.
     pub(super) fn new(
-        listing: &'a Listing,
+        (active, sizes): (Option<&'a Active>, &'a BTreeMap<String, u64>),
         (published, rows): (&BTreeSet<FileName>, u64),
         can_be_rebuilt: bool,
     ) -> Self {
-        let standing = listing.active.as_ref().map(|active| Standing::of(active, published, rows));
-        Self { listing, standing, rows, can_be_rebuilt }
+        let standing = active.map(|active| Standing::of(active, published, rows));
+        Self { active, sizes, standing, rows, can_be_rebuilt }
     }
 
     /// Whether another program has put the rows of the date into files of its own.
@@ -96,7 +101,7 @@ impl<'a> TableLook<'a> {
     /// Whether the rows of a published file are in another program's, so that nobody reads it any more, and it need not be there.
     pub(super) fn is_in_others(&self, name: FileName) -> bool {
         let is_active = |active: &Active| active.contains_key(&name.to_string());
-        self.is_rewritten() && !self.listing.active.as_ref().is_some_and(is_active)
+        self.is_rewritten() && !self.active.is_some_and(is_active)
     }
 
     /// What is wrong with what the table has, unless what was `found` says by itself why that is something else than what is
@@ -137,14 +142,14 @@ impl<'a> TableLook<'a> {
 
     /// The files of other programs that are the table's.
     fn others(&self) -> impl Iterator<Item = (&String, &ActiveFile)> {
-        let active = self.listing.active.iter().flatten();
+        let active = self.active.into_iter().flatten();
         active.filter(|(name, _)| FileName::parse(name).is_none())
     }
 
     /// How a file differs from what the log says of it, without reading it.
     fn absence(&self, store: &Store, name: &str, file: &ActiveFile) -> Result<Option<String>, Error> {
         let is_in_folder = name != file.path;
-        let listed = self.listing.sizes.get(name).filter(|_| is_in_folder).copied();
+        let listed = self.sizes.get(name).filter(|_| is_in_folder).copied();
         let found = match listed {
             None => store.size_at(&file.path)?,
             listed => listed,
@@ -232,7 +237,10 @@ pub(super) fn check_explained(journal: Option<&Journal>, store: &Store, dataset:
         let faults = match (journal, dataset) {
             (None, _) => {
                 let listing = at_once.list(date)?;
-                TableLook::new(&listing, (&BTreeSet::new(), 0), false).fault(&[]).into_iter().collect()
+                TableLook::new((listing.active.as_ref(), &listing.sizes), (&BTreeSet::new(), 0), false)
+                    .fault(&[])
+                    .into_iter()
+                    .collect()
             }
             (Some(journal), Dataset::Quality) => {
                 look::look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults

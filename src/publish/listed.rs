@@ -527,7 +527,7 @@ pub fn look(
     let old = journal.old_names(dataset, date)?;
     let names: BTreeSet<_> = published.iter().map(name_of).collect::<Result<_, _>>()?;
     let rows = published.as_ref().map_or(0, |file| file.rows);
-    let in_table = TableLook::new(&listing, (&names, rows), can_be_rebuilt);
+    let in_table = TableLook::new((listing.active.as_ref(), &listing.sizes), (&names, rows), can_be_rebuilt);
     look.is_rewritten = in_table.is_rewritten();
     look.faults.extend(in_table.others_faults(store, None, depth)?);
     if let Some(intent) = journal.listed_file(dataset, date, false)? {
@@ -557,8 +557,7 @@ pub fn look(
         }
     }
     let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
-    let strangers = listing.strangers.clone();
-    look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
+    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
     look.faults.extend(in_table.fault(&look.faults));
     look.faults.extend(journal.is_outdated(dataset, date)?.then_some(Fault::Outdated));
     Ok(look)

@@ -134,13 +134,13 @@ pub enum Depth {
 pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing, depth: Depth) -> Result<Look, Error> {
     let mut look = Look::default();
     let can_be_rebuilt = !journal.is_pruned(date)?;
-    let mut visible: BTreeMap<FileName, PartFile> = listing.files.iter().map(|part| (part.name, *part)).collect();
+    let mut visible: BTreeMap<FileName, PartFile> = listing.files.into_iter().map(|part| (part.name, part)).collect();
     let files = journal.files_on(date)?;
     let old = journal.old_names(Dataset::Quality, date)?;
     let published = || files.iter().filter(|file| file.published);
     let names = published().map(name_of).collect::<Result<_, _>>()?;
     let rows = published().map(|file| file.samples).sum();
-    let in_table = TableLook::new(&listing, (&names, rows), can_be_rebuilt);
+    let in_table = TableLook::new((listing.active.as_ref(), &listing.sizes), (&names, rows), can_be_rebuilt);
     look.is_rewritten = in_table.is_rewritten();
     let others_faults = in_table.others_faults(store, Some((journal, &files)), depth)?;
     for file in files {
@@ -164,8 +164,7 @@ pub fn look(journal: &Journal, store: &Store, date: NaiveDate, listing: Listing,
         }
     }
     let paths = visible.into_keys().map(|name| store.path_of(date, name)).collect();
-    let strangers = listing.strangers.clone();
-    look.faults.extend(unexplained(paths, strangers, listing.active.as_ref(), &old));
+    look.faults.extend(unexplained(paths, listing.strangers, listing.active.as_ref(), &old));
     look.faults.extend(others_faults);
     look.faults.extend(in_table.fault(&look.faults));
     let Astray { unpublished, misfiled } = journal.astray(date)?;
@@ -302,7 +301,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { name, .. } => write!(f, "`{name}` is missing"),
-            Self::Changed { what, .. } => f.write_str(what),
+            Self::Changed { what, .. } | Self::Others { what, .. } => f.write_str(what),
             Self::Unknown(path) => write!(f, "`{}` {IS_UNKNOWN}", Printable(path.display())),
             Self::Old(path) => {
                 write!(
@@ -317,7 +316,6 @@ impl fmt::Display for Fault {
             Self::Intended => f.write_str("a publication was cut, or is under way"),
             Self::Unpublished(stays) => write!(f, "{stays} done stays are in no file"),
             Self::Table { what, .. } | Self::Unexplained { what, .. } => write!(f, "the table has {what}"),
-            Self::Others { what, .. } => f.write_str(what),
             Self::Outdated => f.write_str("more has been listed than is published"),
             Self::Misfiled(stays) => write!(f, "{stays} done stays are said to be in a file that is no more"),
         }

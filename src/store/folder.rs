@@ -77,20 +77,17 @@ impl Folder {
         let folder = self.folder_of(date);
         for entry in entries(&folder)? {
             let path = folder.join(&entry.name);
-            match entry.name.to_str().and_then(FileName::parse).filter(|_| entry.kind.is_file()) {
-                Some(name) => {
-                    let bytes = fs::metadata(&path).map_err(DiskError::io("look at", &path))?.len();
-                    listing.files.push(PartFile { date, name, bytes });
-                }
-                None => {
-                    if let Some((name, metadata)) = entry.name.to_str().zip(fs::metadata(&path).ok())
-                        && metadata.is_file()
-                    {
-                        listing.sizes.insert(name.to_owned(), metadata.len());
-                    }
-                    listing.strangers.push(path);
-                }
+            if let Some(name) = entry.name.to_str().and_then(FileName::parse).filter(|_| entry.kind.is_file()) {
+                let bytes = fs::metadata(&path).map_err(DiskError::io("look at", &path))?.len();
+                listing.files.push(PartFile { date, name, bytes });
+                continue;
             }
+            if let Some((name, metadata)) = entry.name.to_str().zip(fs::metadata(&path).ok())
+                && metadata.is_file()
+            {
+                listing.sizes.insert(name.to_owned(), metadata.len());
+            }
+            listing.strangers.push(path);
         }
         listing.files.sort_unstable();
         listing.strangers.sort_unstable();

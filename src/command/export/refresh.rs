@@ -59,11 +59,9 @@ pub(super) fn conclude(
 /// Whether rows of the date are in no file that is there as it should be, and can be published from what has landed by now.
 fn lacks_files(journal: &Journal, publishing: &Publishing, date: NaiveDate) -> Result<bool, Error> {
     let faults = publishing.look(journal, date)?.faults;
-    let lacks = |fault: &Fault| match fault {
-        Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unpublished(_) => true,
-        Fault::Table { .. } | Fault::Others { .. } => true,
-        _ => false,
-    };
+    let lacks_file =
+        |fault: &Fault| matches!(fault, Fault::Missing { .. } | Fault::Changed { .. } | Fault::Unpublished(_));
+    let lacks = |fault: &Fault| lacks_file(fault) || matches!(fault, Fault::Table { .. } | Fault::Others { .. });
     Ok(faults.iter().any(lacks) && !journal.is_pruned(date)?)
 }
 
