@@ -352,7 +352,7 @@ impl Journal {
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self, JournalError> {
         create_private(folder)?;
         create_database(folder)?;
-        foreign::refuse(folder)?;
+        reader::refuse_foreign(folder)?;
         let journal = Self::connect(folder)?;
         journal.begin(identity)?;
         Ok(journal)

@@ -40,7 +40,7 @@ use crate::{
     publish::{FoundTable, Publisher, find_table},
     start::Start,
     stay::{MeetingNo, Participant, Stay},
-    store::Store,
+    store::{Store, disk::DiskError},
 };
 
 /// What was looked at, in order.
@@ -171,10 +171,14 @@ fn agreement(
 ) -> Result<Option<String>, Error> {
     let stores = start.stores(config);
     let publisher = Publisher::new(stores.existing(&config.output)?, stores, config);
-    let agree = || Some("what is published is there, and nothing else".to_owned());
-    match journal {
-        Some(journal) => publisher.compare(journal, has_lists).map(|()| agree()),
-        None => publisher.compare(&Journal::nowhere(&config.state)?, has_lists).map(|()| None),
+    let compared = match journal {
+        Some(journal) => publisher.compare(journal, has_lists),
+        None => publisher.compare(&Journal::nowhere(&config.state)?, has_lists),
+    };
+    match compared {
+        // The line of the table tells it.
+        Err(Error::Disk(DiskError::Table { .. })) => Ok(None),
+        compared => compared.map(|()| journal.map(|_| "what is published is there, and nothing else".to_owned())),
     }
 }
 

@@ -1,30 +1,19 @@
 //! Whose a database is: other programs keep theirs under any name, and what is theirs is neither read nor changed.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::Connection;
 
-use super::{JournalError, database_path, reader};
+use super::{JournalError, database_path};
 
 /// What SQLite keeps in the head of each journal from format 6 on: `vcqj`.
 pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"vcqj");
 
-/// Makes sure that the database in `folder` is a journal, or nothing yet.
+/// Makes sure that an open database in `folder` is a journal, or nothing yet.
 ///
 /// # Errors
 ///
 /// [`JournalError::Foreign`] if it is not.
-pub(super) fn refuse(folder: &Path) -> Result<(), JournalError> {
-    if fs::metadata(database_path(folder)).is_ok_and(|metadata| metadata.len() == 0) {
-        return Ok(());
-    }
-    let db = reader::connect(folder)?;
-    // Nor is what another program has left in a log to be taken in.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    check(&db, folder)
-}
-
-/// The same, of one that is open.
 pub(super) fn check(db: &Connection, folder: &Path) -> Result<(), JournalError> {
     const HAS_TABLES: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
     // Older formats have no mark, but the table of what each journal was begun with.

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rustix::fs::Access;
 
 use super::{
@@ -80,7 +80,7 @@ impl Journal {
     }
 }
 
-pub(super) fn connect(folder: &Path) -> Result<Connection, JournalError> {
+fn connect(folder: &Path) -> Result<Connection, JournalError> {
     let path = database_path(folder);
     let log = folder.join("journal.sqlite-wal");
     if is_writable(folder) && is_writable(&path) {
@@ -98,6 +98,21 @@ pub(super) fn connect(folder: &Path) -> Result<Connection, JournalError> {
         }
         read => Ok(read.map(|()| db)?),
     }
+}
+
+/// Makes sure that the database in `folder` is a journal, or nothing yet.
+///
+/// # Errors
+///
+/// [`JournalError::Foreign`] if it is not.
+pub(super) fn refuse_foreign(folder: &Path) -> Result<(), JournalError> {
+    if fs::metadata(database_path(folder)).is_ok_and(|metadata| metadata.len() == 0) {
+        return Ok(());
+    }
+    let db = connect(folder)?;
+    // Nor is what another program has left in a log to be taken in.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    foreign::check(&db, folder)
 }
 
 fn is_writable(path: &Path) -> bool {

@@ -350,7 +350,7 @@ fn check_says_whose_table_there_is_and_whether_it_can_be_gone_on_with() {
     fs::rename(world.path("state"), world.path("lost_state")).unwrap();
     check(
         "delta",
-        0,
+        74,
         "can be gone on with; it is not this journal's: the next run takes it over, `vcq adopt` its files\n",
     );
     fs::rename(world.path("lost_state"), world.path("state")).unwrap();

@@ -28,9 +28,9 @@ fn stops(world: &mut World, path: &std::path::Path, life: &Life) {
     assert!(life.error.as_ref().unwrap().contains(name), "{life:?}");
     assert!(life.hint.as_ref().unwrap().contains("move it away"), "{life:?}");
     if path.is_dir() {
-        fs::remove_dir_all(path).unwrap()
+        fs::remove_dir_all(path).unwrap();
     } else {
-        fs::remove_file(path).unwrap()
+        fs::remove_file(path).unwrap();
     }
     assert_eq!(world.export().exit, Some(0), "{}", path.display());
 }
