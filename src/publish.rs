@@ -8,6 +8,8 @@
 
 mod active;
 mod build;
+mod explained;
+mod fault;
 pub mod file;
 pub mod listed;
 pub mod look;
@@ -23,9 +25,10 @@ use std::{
 use chrono::FixedOffset;
 use chrono_tz::Tz;
 
-use self::table::Shelf;
+use self::{explained::check_explained, table::Shelf};
 pub use self::{
-    table::{Anew, FoundTable, find_table},
+    explained::{FoundTable, find_table},
+    table::Anew,
     turn::Publishing,
 };
 use crate::{
@@ -197,7 +200,7 @@ impl Publisher {
         };
         let lock = store.lock()?;
         let of_dataset = Shelf { dataset, store: &store, lock: &lock, stores: &self.stores };
-        of_dataset.make_anew(journal).map(Some)
+        of_dataset.make_anew(journal, || check_explained(Some(journal), &store, dataset)).map(Some)
     }
 
     /// Whatever decides a file's bytes besides its stays and their pages.

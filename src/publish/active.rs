@@ -8,15 +8,11 @@ use std::{
     fs::File,
 };
 
-use chrono::NaiveDate;
-
 use super::{
+    fault::{Depth, Fault},
     file::name_of,
-    listed,
-    look::{self, Depth, Fault, mismatch},
 };
 use crate::{
-    dataset::Dataset,
     error::{Chain, Error},
     journal::{FileRow, Journal},
     parquet::{ParquetFileError, Whose, count_rows},
@@ -221,42 +217,6 @@ fn is_to_be_read(store: &Store, depth: Depth) -> bool {
         Depth::Kept => !store.is_in_bucket(),
         Depth::Rows => true,
     }
-}
-
-/// Makes sure that the journal explains all that the dataset's table has: of other programs, and, where it is the journal's own
-/// table, of vcq. Without a journal nothing of other programs is explained.
-///
-/// # Errors
-///
-/// [`Error::Mismatch`] with the dates of which it does not.
-pub(super) fn check_explained(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<(), Error> {
-    let at_once = store.at_once()?;
-    let is_known = journal.map(|journal| journal.table_id(dataset)).transpose()?.flatten().is_some();
-    let mut found = Vec::new();
-    for date in at_once.partitions()?.dates {
-        let faults = match (journal, dataset) {
-            (None, _) => {
-                let listing = at_once.list(date)?;
-                TableLook::new((listing.active.as_ref(), &listing.sizes), (&BTreeSet::new(), 0), false)
-                    .fault(&[])
-                    .into_iter()
-                    .collect()
-            }
-            (Some(journal), Dataset::Quality) => {
-                look::look(journal, &at_once, date, at_once.list(date)?, Depth::Names)?.faults
-            }
-            (Some(journal), listed) => listed::look(journal, &at_once, (listed, date), Depth::Names)?.faults,
-        };
-        let is_unexplained = |fault: &Fault| match fault {
-            Fault::Unexplained { .. } => true,
-            Fault::Unknown(_) => is_known,
-            _ => false,
-        };
-        found.extend(faults.into_iter().filter(is_unexplained).map(|fault| (date, fault)));
-    }
-    let of = if dataset == Dataset::Quality { String::new() } else { format!("{} ", dataset.name()) };
-    let told = |(date, fault): &(NaiveDate, Fault)| (format!("{of}date={date}: {fault}"), fault.remedy(dataset, *date));
-    mismatch(found.iter().map(told))
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ pub use self::adopt::ListedAdoption;
 use super::{
     Publisher, Publishing,
     active::TableLook,
+    fault::{Depth, Fault, mismatch},
     file::{has_left_nothing, parse_name, sha256},
-    look::{self, Depth, Fault, mismatch, unexplained},
+    look::{self, unexplained},
     table::{self, Settled, Shelf},
 };
 use crate::{

@@ -8,10 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use super::{
-    active::{Standing, check_explained},
-    file::parse_name,
-};
+use super::{active::Standing, file::parse_name};
 use crate::{
     dataset::Dataset,
     error::Error,
@@ -108,15 +105,20 @@ impl Shelf<'_> {
         Ok(())
     }
 
-    /// Takes a log away that cannot be gone on with, and makes the table anew. A sound one is left as it is.
+    /// Takes a log away that cannot be gone on with, and makes the table anew. A sound one is left as it is, if `is_explained` makes
+    /// sure that the journal explains all that it has.
     ///
     /// # Errors
     ///
     /// [`TableError::Lacking`], before anything is done, if published files are not there whose landed pages have been dropped, and
     /// the log can be read: their rows may be in files of other programs, which it alone knows.
-    pub(super) fn make_anew(&self, journal: &Journal) -> Result<Anew, Error> {
+    pub(super) fn make_anew(
+        &self,
+        journal: &Journal,
+        is_explained: impl Fn() -> Result<(), Error>,
+    ) -> Result<Anew, Error> {
         let can_be_read = matches!(self.lock.table_state(), Ok(Some(_)));
-        if can_be_read && self.is_sound(journal)? {
+        if can_be_read && self.is_sound(journal, is_explained)? {
             return Ok(Anew { files: None, missing: self.missing(journal, true, true)?, lacking: None });
         }
         let (missing, lost) = (self.missing(journal, false, true)?, self.missing(journal, false, false)?);
@@ -134,13 +136,13 @@ impl Shelf<'_> {
     }
 
     /// Whether a run goes on with the log as it is: it is the journal's, and has nothing that the journal does not explain.
-    fn is_sound(&self, journal: &Journal) -> Result<bool, Error> {
+    fn is_sound(&self, journal: &Journal, is_explained: impl Fn() -> Result<(), Error>) -> Result<bool, Error> {
         let is_sound = || -> Result<(), Error> {
             if let Some(found) = check(journal, self.store, self.dataset)? {
                 self.check_taken_over(journal, &found)?;
             }
             self.store.lacking_columns()?;
-            check_explained(Some(journal), self.store, self.dataset)
+            is_explained()
         };
         match is_sound() {
             Ok(()) => Ok(true),
@@ -428,36 +430,6 @@ pub(super) fn check(journal: &Journal, store: &Store, dataset: Dataset) -> Resul
         _ => return Ok(found),
     };
     Err(failed(store, source).into())
-}
-
-/// A table that a run would go on with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundTable {
-    /// Its id.
-    pub id: String,
-    /// Whether it is the journal's; otherwise another journal has made it, or another program.
-    pub is_known: bool,
-    /// How many files it has.
-    pub files: usize,
-    /// The dataset's columns that it lacks; the run gives them to it.
-    pub lacking: Vec<String>,
-}
-
-/// Looks for a dataset's table as a run does, and changes nothing; `None` if there is none, or none is to be. The journal may be
-/// still to be made.
-///
-/// # Errors
-///
-/// [`DiskError::Table`] if a run would stop at it, [`Error::Mismatch`] if it would stop at what is in it.
-pub fn find_table(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<Option<FoundTable>, Error> {
-    let (found, known) = match journal {
-        Some(journal) => (check(journal, store, dataset)?, journal.table_id(dataset)?),
-        None => (store.table_state()?, None),
-    };
-    let Some(found) = found else { return Ok(None) };
-    check_explained(journal, store, dataset)?;
-    let lacking = store.lacking_columns()?;
-    Ok(Some(FoundTable { is_known: known.is_some(), files: found.file_count(), id: found.id, lacking }))
 }
 
 fn failed(store: &Store, source: TableError) -> DiskError {
