@@ -213,7 +213,7 @@ DEFECTS = [
         "a run goes on beside a journal that does not know the dataset",
         "mishaps",
         "scenarios::a_lost_journal_stops_the_run",
-        [("src/publish/look.rs", "if what.is_empty() {", "if what.len() < 1000 {")],
+        [("src/publish/fault.rs", "if what.is_empty() {", "if what.len() < 1000 {")],
     ),
     Defect(
         "a rebuild takes files along that the journal does not name",
