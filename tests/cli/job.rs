@@ -316,7 +316,7 @@ fn check_says_one_line_of_each_matter() {
     let ran = world.ran(world.vcq("check --output file").env_remove("VCQ_APP_SECRET"));
     assert_eq!(ran.code, Some(74), "that of the first fault");
     assert!(
-        ran.out.contains("FAIL  dataset: dataset: `HOME/file` is no folder, or a link to one\n      move it away"),
+        ran.out.contains("FAIL  dataset: `HOME/file` is no folder, or a link to one\n      move it away"),
         "{}",
         ran.out
     );

@@ -281,7 +281,7 @@ fn plain_http_needs_no_certificate_authority_and_https_says_how_to_get_one() {
     let networks: Vec<_> = joined.map_while(|line| line.split(' ').next().filter(|name| !name.is_empty())).collect();
     assert_eq!(networks, ["4g", "5g", "wifi", "wired"], "the demo ends with a joined table: {all}");
     for line in ["export --manifest manifest.csv", "check"] {
-        let (code, all) = run(&format!("{line} --state other"), "https://localhost:1");
+        let (code, all) = run(&format!("{line} --state other --output others"), "https://localhost:1");
         assert_eq!(code, Some(2), "{line}: {all}");
         assert!(all.contains("no certificate authorities: SSL_CERT_FILE names none that can be read ("), "{all}");
         assert!(all.contains("it must be the path of PEM certificates"), "{all}");
