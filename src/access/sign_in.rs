@@ -229,23 +229,25 @@ fn warning(sign_in: &SignIn, zone: Tz, now: DateTime<Utc>, work_s: u64) -> Optio
         return Some("by this machine's clock it is over: sign in again with `vcq login`".into());
     }
     let is_too_short = ends.at_work() < done_at;
-    match ends.at_the_latest {
-        Some(latest) => is_too_short.then(|| {
-            format!(
-                "the work takes until {} at least, and the consent ends on {}: sign in again with `vcq login` before that",
-                shown(done_at),
-                shown(latest)
-            )
-        }),
-        None => {
-            let work = if is_too_short { format!("the work takes until {} at least, and ", shown(done_at)) } else { String::new() };
-            Some(format!(
-                "{work}this sign-in ends on {} and cannot be renewed: switch on the refreshing of user tokens in the app's security \
-                 settings, and sign in again with `vcq login`",
-                shown(ends.unless_renewed)
-            ))
-        }
-    }
+    let Some(latest) = ends.at_the_latest else {
+        let work = if is_too_short {
+            format!("the work takes until {} at least, and ", shown(done_at))
+        } else {
+            String::new()
+        };
+        return Some(format!(
+            "{work}this sign-in ends on {} and cannot be renewed: switch on the refreshing of user tokens in the app's security \
+             settings, and sign in again with `vcq login`",
+            shown(ends.unless_renewed)
+        ));
+    };
+    is_too_short.then(|| {
+        format!(
+            "the work takes until {} at least, and the consent ends on {}: sign in again with `vcq login` before that",
+            shown(done_at),
+            shown(latest)
+        )
+    })
 }
 
 /// A moment for people, in the configured zone.
