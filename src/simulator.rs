@@ -237,7 +237,8 @@ impl Simulator {
     }
 
     fn samples<'a>(&self, stay: &'a SimulatedStay) -> Samples<'a> {
-        Samples { seed: self.seed(), other_forms: self.tenant.settings().other_forms, stay }
+        let TenantSettings { other_forms, good_connections, .. } = *self.tenant.settings();
+        Samples { seed: self.seed(), other_forms, good_connections, stay }
     }
 
     fn answer_token(&mut self, request: &Request) -> Reply {

@@ -199,10 +199,12 @@ impl Adopted {
     /// take of either.
     fn find_differing(&mut self, journal: &Journal, publisher: &Publisher) -> Result<(), Error> {
         let mut take = |dataset: Dataset, date, faults: Vec<Fault>| {
+            // What a table has that nothing explains is why published files are gone.
+            let is_unexplained = faults.iter().any(|fault| matches!(fault, Fault::Unexplained { .. }));
             for fault in faults {
                 let told = (format!("{} date={date}: {fault}", dataset.name()), fault.remedy(dataset, date));
                 match fault {
-                    Fault::Missing { .. } | Fault::Changed { .. } => self.differing.push(told),
+                    Fault::Missing { .. } | Fault::Changed { .. } if !is_unexplained => self.differing.push(told),
                     Fault::Unexplained { .. } => self.unexplained.push(told),
                     _ => {}
                 }

@@ -213,6 +213,7 @@ impl SimulateArgs {
                 stays: self.stays,
                 meeting_minutes_max: self.meeting_minutes_max,
                 other_forms: self.other_forms,
+                good_connections: true,
                 missing_samples: 0,
                 data_delay_s: u32::try_from(self.data_delay.as_secs()).unwrap_or(u32::MAX),
                 partial_for_s: u32::try_from(self.partial_for.as_secs()).unwrap_or(u32::MAX),

@@ -125,7 +125,7 @@ impl Publisher {
                 return Err(look::gone(&store, published));
             }
             let told = |(what, remedy)| (format!("{}: {what}", dataset.name()), remedy);
-            found.extend(look::beside(&store)?.map(told));
+            found.extend(look::beside(&at_once)?.map(told));
         }
         mismatch(found.into_iter())
     }

@@ -174,7 +174,7 @@ pub fn check(journal: &Journal, store: &Store, refreshed: Option<Dates>) -> Resu
         return Err(gone(store, found.len()));
     }
     if refreshed.is_none() {
-        found.extend(beside(store)?);
+        found.extend(beside(&at_once)?);
     }
     mismatch(found.into_iter())
 }

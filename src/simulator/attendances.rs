@@ -308,9 +308,7 @@ impl Tenant {
     fn device_of(&self, meeting: &Meeting, attended: &Attended) -> (&'static str, &'static str) {
         let rng = &mut stream(self.settings().seed, Purpose::AttendanceFacts, meeting.index, attended.slot);
         let (usual, network) = (one_text(rng, DEVICES), one_text(rng, NETWORKS));
-        let user = attended.user.map(Participant::User);
-        let is_weak = user.is_some_and(|user| user.is_weak(self.settings().seed));
-        let network = if is_weak { WEAK_NETWORK } else { network };
+        let network = if self.settings().good_connections { self.network_of(attended, network) } else { network };
         let device = match attended.kind {
             AttendanceKind::Room => "rooms",
             AttendanceKind::Telephone => "pstn",
@@ -319,6 +317,16 @@ impl Tenant {
             _ => usual,
         };
         (device, network)
+    }
+
+    /// The network of which the samples tell: a weak one is 4g, and 4g is a weak one.
+    fn network_of(&self, attended: &Attended, drawn: &'static str) -> &'static str {
+        let user = attended.user.map(Participant::User);
+        match drawn {
+            _ if user.is_some_and(|user| user.is_weak(self.settings().seed)) => WEAK_NETWORK,
+            WEAK_NETWORK => NETWORKS[0],
+            other => other,
+        }
     }
 
     /// The attendance as it is listed at `now_s`, and what its row must hold then.
@@ -388,7 +396,7 @@ impl Tenant {
 
 const DEVICES: &[&str] = &["windows", "mac", "ios", "android", "linux", "WINDOWS"];
 
-const NETWORKS: &[&str] = &["wifi", "wired", "wifi", "5g"];
+const NETWORKS: &[&str] = &["wifi", "wired", WEAK_NETWORK, "5g"];
 
 /// Of users whose line is a weak one.
 const WEAK_NETWORK: &str = "4g";

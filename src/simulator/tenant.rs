@@ -52,6 +52,8 @@ pub struct TenantSettings {
     pub meeting_minutes_max: u32,
     /// The share of values, 0 to 1, that are written in other than the documented forms.
     pub other_forms: f64,
+    /// Whether connections are good but for some participants and some hours; otherwise every value is anything, all of the time.
+    pub good_connections: bool,
     /// So many of the last samples of each stay are not there, or not any more.
     pub missing_samples: u32,
     /// Data of a meeting appear so many seconds after its end; before that it is not found.
@@ -71,6 +73,7 @@ impl Default for TenantSettings {
             stays: 1000,
             meeting_minutes_max: 1440,
             other_forms: 0.0,
+            good_connections: true,
             missing_samples: 0,
             data_delay_s: 0,
             partial_for_s: 0,

@@ -109,6 +109,8 @@ fn world(fixture: &Fixture) -> World {
         stays: 18,
         meeting_minutes_max: 40,
         other_forms: 0.02,
+        // The fixtures were fetched from a tenant of before.
+        good_connections: false,
         ..TenantSettings::default()
     };
     let stays = Tenant::new(tenant.clone()).stays().collect();
