@@ -30,7 +30,7 @@ pub struct FoundTable {
 ///
 /// # Errors
 ///
-/// [`DiskError::Table`] if a run would stop at it, [`Error::Mismatch`] if it would stop at what is in it.
+/// [`DiskError::Table`](crate::store::disk::DiskError::Table) if a run would stop at it, [`Error::Mismatch`] if it would stop at what is in it.
 pub fn find_table(journal: Option<&Journal>, store: &Store, dataset: Dataset) -> Result<Option<FoundTable>, Error> {
     let (found, known) = match journal {
         Some(journal) => (check(journal, store, dataset)?, journal.table_id(dataset)?),
