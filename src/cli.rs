@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::args::{
     ArchiveCommand, ArchiveExportArgs, CheckArgs, DecodeArgs, DemoArgs, DiscoverArgs, DropArgs, ExportArgs, LoginArgs,
-    ManifestArgs, PlanArgs, RebuildArgs, ReportArgs, RunsArgs, StatusArgs, Times, VerifyArgs, planned_end, report_path,
+    ManifestArgs, PlanArgs, RebuildArgs, ReportArgs, RunOptions, RunsArgs, StatusArgs, Times, VerifyArgs,
 };
 use crate::{
     command::{schema::Schema, simulate::SimulateArgs},

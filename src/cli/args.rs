@@ -1,6 +1,6 @@
 //! The options of each command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -53,6 +53,43 @@ impl ManifestArgs {
     }
 }
 
+/// How a run that fetches goes, and what it leaves.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// What is nightly is asked for before what is backfill, whichever process brought it
+    #[arg(long, value_enum, default_value_t = Lane::Nightly)]
+    pub lane: Lane,
+    /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
+    /// leaves it alone
+    #[arg(long)]
+    pub planned_end: bool,
+    /// Print the report as JSON, in place of its text
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`; `{date}` in the name stands for
+    /// today's date in the configured zone, `{lane}` for the lane
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+impl RunOptions {
+    /// What the run exits with if a limit has ended it.
+    pub fn exit_at_limit(&self) -> ExitCode {
+        if self.planned_end { ExitCode::Planned } else { ExitCode::Again }
+    }
+
+    /// Where its report is to be written: `{date}` and `{lane}` in the name are those of the run.
+    pub fn report_at(&self, now: DateTime<Utc>, zone: Tz) -> Option<PathBuf> {
+        let date = now.with_timezone(&zone).date_naive().to_string();
+        let named = |name: &str| name.replace("{date}", &date).replace("{lane}", self.lane.name()).into();
+        // A name that is no text has none of the two.
+        self.report.as_ref().map(|path| path.to_str().map_or_else(|| path.clone(), named))
+    }
+}
+
 /// Options of `vcq demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -78,23 +115,9 @@ pub struct ExportArgs {
     /// With --refresh: take an answer that has fewer minutes than have landed, too
     #[arg(long, requires = "refresh")]
     pub accept_fewer: bool,
-    /// Nightly stays are asked for before backfill ones, whichever process brought them
-    #[arg(long, value_enum, default_value_t = Lane::Nightly)]
-    pub lane: Lane,
-    /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
-    /// leaves it alone
-    #[arg(long)]
-    pub planned_end: bool,
-    /// Print the report as JSON, in place of its text
-    #[arg(long)]
-    pub json: bool,
-    /// Write the report as JSON, and the rejected rows as `NAME.rejects.csv` beside `NAME.json`; `{date}` in the name stands for
-    /// today's date in the configured zone, `{lane}` for the lane
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub run: RunOptions,
     /// Write the page of the run's dates at its end, as `vcq report` does
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -115,22 +138,9 @@ pub struct DiscoverArgs {
     /// Write the manifest of their stays, as `vcq export --manifest` takes it: .csv, .jsonl or .parquet
     #[arg(long, value_name = "FILE")]
     pub write_manifest: Option<PathBuf>,
-    /// What is nightly is asked for before what is backfill, whichever process brought it
-    #[arg(long, value_enum, default_value_t = Lane::Nightly)]
-    pub lane: Lane,
-    /// Send no more requests from this time on: a time of day in the configured zone (`06:00`) or a duration (`8h`)
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// Exit with 3 instead of 75 where --until or the month's limit has ended the run, so that a unit that starts again on 75
-    /// leaves it alone
-    #[arg(long)]
-    pub planned_end: bool,
-    /// Print the report as JSON, in place of its text
-    #[arg(long)]
-    pub json: bool,
-    /// Write the report as JSON; `{date}` in the name stands for today's date in the configured zone, `{lane}` for the lane
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    #[expect(missing_docs, reason = "a doc comment on a flattened struct becomes help text")]
+    #[command(flatten)]
+    pub run: RunOptions,
 }
 
 /// Options of `vcq check`.
@@ -398,19 +408,6 @@ impl DecodeArgs {
 fn one_date(text: &str) -> Result<NamedDates, &'static str> {
     let named = NamedDates::parse(text).filter(|_| !text.contains(".."));
     named.ok_or("must be a date such as 2026-03-31, yesterday, today, or days such as 90d")
-}
-
-/// Where a report is to be written: `{date}` and `{lane}` in its name are those of the run.
-pub fn report_path(name: &Path, lane: Lane, now: DateTime<Utc>, zone: Tz) -> PathBuf {
-    let date = now.with_timezone(&zone).date_naive().to_string();
-    // A name that is no text has none of the two.
-    name.to_str()
-        .map_or_else(|| name.into(), |name| name.replace("{date}", &date).replace("{lane}", lane.name()).into())
-}
-
-/// What a run exits with that a limit has ended.
-pub fn planned_end(is_told: bool) -> ExitCode {
-    if is_told { ExitCode::Planned } else { ExitCode::Again }
 }
 
 fn date(text: &str) -> Result<NaiveDate, &'static str> {

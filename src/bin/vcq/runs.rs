@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use vcq::{
     access::asker,
-    cli::{DiscoverArgs, ExportArgs, planned_end, report_path},
+    cli::{DiscoverArgs, ExportArgs},
     command::{
         discover::{Discovered, Discovery, discover},
         export::{Conclusion, Export, Surroundings, export, until},
@@ -48,7 +48,7 @@ pub(crate) async fn export_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let observers = observers(progress, (args.lane, &args.manifest.files), config, start)?;
+    let observers = observers(progress, (args.run.lane, &args.manifest.files), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
     let prepared = args.html.as_ref().map_or(Ok(()), |path| prepare_page(path, &args.manifest.files, config));
     let outcome = match prepared {
@@ -56,12 +56,12 @@ pub(crate) async fn export_observed(
         Err(error) => Err(error),
     };
     observers.end(code_of(&outcome), start);
-    let text = |outcome: &Conclusion| if args.json { json(&outcome.report) } else { outcome.report.to_string() };
+    let text = |outcome: &Conclusion| if args.run.json { json(&outcome.report) } else { outcome.report.to_string() };
     let exited = match &outcome {
         Ok(outcome) => print(&text(outcome)).and_then(|()| conclude_with_page(args, outcome, config, start)),
         Err(error) => Ok(error.exit_code()),
     };
-    notify(notifier.as_ref(), &Notice::of_run("export", args.lane, outcome.as_ref(), exited.as_ref()), start).await;
+    notify(notifier.as_ref(), &Notice::of_run("export", args.run.lane, outcome.as_ref(), exited.as_ref()), start).await;
     outcome.and(exited)
 }
 
@@ -72,17 +72,17 @@ pub(crate) async fn discover_observed(
     start: &Start,
     progress: Progress,
 ) -> Result<ExitCode, Error> {
-    let observers = observers(progress, (args.lane, &[]), config, start)?;
+    let observers = observers(progress, (args.run.lane, &[]), config, start)?;
     let notifier = Notifier::new(config, notify_secrets())?;
     let discovered = run_discover(args, config, start, &|event| observers.take(&event)).await;
     let ended = discovered.as_ref().map(|found| &found.outcome);
     observers.end(ended.map_or_else(Error::exit_code, |outcome| outcome.exit_code), start);
-    let text = |found: &Discovered| if args.json { json(&found.outcome.report) } else { found.to_string() };
+    let text = |found: &Discovered| if args.run.json { json(&found.outcome.report) } else { found.to_string() };
     let exited = match &discovered {
         Ok(found) => print(&text(found)).map(|()| conclude(&found.outcome)),
         Err(error) => Ok(error.exit_code()),
     };
-    notify(notifier.as_ref(), &Notice::of_run("discover", args.lane, ended, exited.as_ref()), start).await;
+    notify(notifier.as_ref(), &Notice::of_run("discover", args.run.lane, ended, exited.as_ref()), start).await;
     discovered.and(exited)
 }
 
@@ -94,14 +94,14 @@ async fn run_discover(
 ) -> Result<Discovered, Error> {
     let asker = asker(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
-    let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
+    let limit = args.run.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Discovery {
         dates: args.dates.at(start.now(), config.timezone),
         refresh: args.refresh,
-        lane: args.lane,
+        lane: args.run.lane,
         until: limit,
-        planned_end: planned_end(args.planned_end),
-        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
+        planned_end: args.run.exit_at_limit(),
+        report: args.run.report_at(start.now(), config.timezone),
         write_manifest: args.write_manifest.clone(),
     };
     discover(&task, &Surroundings { config, asker: &asker, transport: &transport, start, observe }).await
@@ -110,17 +110,17 @@ async fn run_discover(
 async fn run_export(args: &ExportArgs, config: &Config, start: &Start, observe: Emit<'_>) -> Result<Conclusion, Error> {
     let asker = asker(config, app_secret())?;
     let transport = HttpTransport::new(&config.api).map_err(|error| Error::Usage(Chain(&error).to_string()))?;
-    let limit = args.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
+    let limit = args.run.until.as_deref().map(|text| until(text, start.now(), config.timezone)).transpose()?;
     let task = Export {
         manifests: args.manifest.manifests(),
         discover: args.discover.map(|dates| dates.at(start.now(), config.timezone)),
         fetches_samples: true,
         refresh: args.refresh.map(|dates| dates.at(start.now(), config.timezone)),
         accept_fewer: args.accept_fewer,
-        planned_end: planned_end(args.planned_end),
-        lane: args.lane,
+        planned_end: args.run.exit_at_limit(),
+        lane: args.run.lane,
         until: limit,
-        report: args.report.as_deref().map(|name| report_path(name, args.lane, start.now(), config.timezone)),
+        report: args.run.report_at(start.now(), config.timezone),
     };
     export(&task, &Surroundings { config, asker: &asker, transport: &transport, start, observe }).await
 }
@@ -149,7 +149,7 @@ fn write_run_page(args: &ExportArgs, outcome: &Conclusion, config: &Config, star
     let dates = args.discover.or(args.refresh).or(published);
     let figures = report(&Report { dates, ..Report::default() }, config, &start.without_stop())?;
     write_page(path, &figures, args.lang, start)?;
-    if args.json { Ok(()) } else { print(&format!("page       {}\n", path.display())) }
+    if args.run.json { Ok(()) } else { print(&format!("page       {}\n", path.display())) }
 }
 
 /// What the process will exit with.
